@@ -1,0 +1,738 @@
+// See dispatch.h.
+#include "dispatch.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "rows.h"
+#include "threads.h"
+#include "views.h"
+
+namespace flambeau {
+
+CompilerBridge compiler;
+Builtins builtins;
+GilBridge gil;
+
+void write_double(uint8_t dtype, char* at, double value) {
+    switch (dtype) {
+        case kFloat16: { uint16_t h = float_to_half(float(value)); std::memcpy(at, &h, 2); break; }
+        case kBFloat16: { uint16_t h = float_to_bfloat(float(value)); std::memcpy(at, &h, 2); break; }
+        case kFloat32: { float f = float(value); std::memcpy(at, &f, 4); break; }
+        case kFloat64: std::memcpy(at, &value, 8); break;
+        case kBool: *at = value != 0; break;
+        default: write_int(dtype, at, std::isfinite(value) && std::fabs(value) < 9.3e18 ? int64_t(value) : INT64_MIN);
+    }
+}
+
+void write_int(uint8_t dtype, char* at, int64_t value) {
+    switch (dtype) {
+        case kBool: *at = value != 0; break;
+        case kUInt8: case kInt8: *at = char(value); break;
+        case kInt16: { int16_t v = int16_t(value); std::memcpy(at, &v, 2); break; }
+        case kInt32: { int32_t v = int32_t(value); std::memcpy(at, &v, 4); break; }
+        case kInt64: std::memcpy(at, &value, 8); break;
+        default: write_double(dtype, at, double(value));
+    }
+}
+
+Resolution& resolution_for(Operation& op, const Arg* args, int count) {
+    uint64_t key[2] = {1, 1};
+    for (int i = 0; i < count; ++i) {
+        const Arg& a = args[i];
+        uint64_t category = a.tensor ? (a.tensor->ndim ? 0 : 1) : 2;
+        uint64_t& word = key[i / 10];
+        word = word << 6 | uint64_t(a.code) << 2 | category;
+    }
+    if (op.epoch != compiler.epoch) {
+        op.resolutions.clear();
+        op.epoch = compiler.epoch;
+    }
+    for (auto& r : op.resolutions)
+        if (r->key[0] == key[0] && r->key[1] == key[1]) return *r;
+    uint8_t codes[kMaxOperands], categories[kMaxOperands];
+    for (int i = 0; i < count; ++i) {
+        codes[i] = args[i].code;
+        categories[i] = args[i].tensor ? (args[i].tensor->ndim ? 0 : 1) : 2;
+    }
+    auto r = std::make_unique<Resolution>();
+    r->key[0] = key[0];
+    r->key[1] = key[1];
+    compiler.resolve(op, codes, categories, count, *r);
+    if (r->operands + r->outputs + 1 > kMaxOperands)
+        fail(ErrorKind::Runtime, op.name + ": too many operands for one kernel");
+    op.resolutions.push_back(std::move(r));
+    return *op.resolutions.back();
+}
+
+namespace {
+
+KernelEntry& map_kernel(Operation& op, Resolution& r, uint64_t classes, const uint8_t* output_codes, int operands) {
+    for (KernelEntry& k : r.kernels)
+        if (k.classes[0] == classes) return k;
+    std::string letters(operands, 'c');
+    for (int i = 0; i < operands; ++i) letters[i] = "czs"[classes >> (2 * i) & 3];
+    void* address = compiler.compile_map(op, r, output_codes, letters);
+    r.kernels.push_back(KernelEntry{{classes, 0}, address, 0});
+    return r.kernels.back();
+}
+
+// The iteration space of a map: sizes, and for every operand its byte strides, outermost first.
+struct Loop {
+    int ndim = 0;
+    int operands = 0;
+    int64_t sizes[kMaxDims];
+    int64_t strides[kMaxOperands][kMaxDims];
+};
+
+void normalise(Loop& loop) {
+    // Order by the output's stride, drop dimensions of size 1, merge neighbours that every operand walks as one.
+    int order[kMaxDims], n = 0;
+    for (int d = 0; d < loop.ndim; ++d)
+        if (loop.sizes[d] != 1) order[n++] = d;
+    for (int i = 1; i < n; ++i)
+        for (int j = i; j > 0; --j) {
+            int64_t a = 0, b = 0;
+            for (int o = 0; o < loop.operands && a == b; ++o)
+                a = loop.strides[o][order[j - 1]], b = loop.strides[o][order[j]];
+            if (a >= b) break;
+            std::swap(order[j - 1], order[j]);
+        }
+    Loop out;
+    out.operands = loop.operands;
+    for (int i = 0; i < n; ++i) {
+        int d = order[i];
+        bool merge = out.ndim > 0;
+        for (int o = 0; o < loop.operands && merge; ++o)
+            merge = out.strides[o][out.ndim - 1] == loop.strides[o][d] * loop.sizes[d];
+        if (merge) {
+            out.sizes[out.ndim - 1] *= loop.sizes[d];
+            for (int o = 0; o < loop.operands; ++o) out.strides[o][out.ndim - 1] = loop.strides[o][d];
+        } else {
+            out.sizes[out.ndim] = loop.sizes[d];
+            for (int o = 0; o < loop.operands; ++o) out.strides[o][out.ndim] = loop.strides[o][d];
+            ++out.ndim;
+        }
+    }
+    loop.ndim = out.ndim;
+    for (int d = 0; d < out.ndim; ++d) {
+        loop.sizes[d] = out.sizes[d];
+        for (int o = 0; o < loop.operands; ++o) loop.strides[o][d] = out.strides[o][d];
+    }
+}
+
+constexpr int64_t kParallelWork = 1 << 16;  // elements below which threads cost more than they bring
+constexpr int64_t kTaskWork = 1 << 15;
+constexpr int64_t kReleaseWork = 1 << 18;   // elements from which the GIL is let go
+
+void run_block(MapKernel kernel, char* const* bases, const Loop& loop, int64_t outer_begin, int64_t outer_end,
+               int64_t inner_begin, int64_t inner_end) {
+    int nd = loop.ndim, operands = loop.operands;
+    int64_t inner_strides[kMaxOperands], outer_strides[kMaxOperands];
+    char* pointers[kMaxOperands];
+    int64_t rows = nd >= 2 ? loop.sizes[nd - 2] : 1;
+    for (int o = 0; o < operands; ++o) {
+        inner_strides[o] = nd ? loop.strides[o][nd - 1] : 0;
+        outer_strides[o] = nd >= 2 ? loop.strides[o][nd - 2] : 0;
+    }
+    int64_t position = outer_begin;
+    while (position < outer_end) {
+        int64_t row = position % rows, rest = position / rows;
+        int64_t count = std::min(rows - row, outer_end - position);
+        for (int o = 0; o < operands; ++o)
+            pointers[o] = bases[o] + inner_begin * inner_strides[o] + row * outer_strides[o];
+        for (int d = nd - 3; d >= 0; --d) {
+            int64_t at = rest % loop.sizes[d];
+            rest /= loop.sizes[d];
+            for (int o = 0; o < operands; ++o) pointers[o] += at * loop.strides[o][d];
+        }
+        kernel(pointers, inner_strides, outer_strides, inner_end - inner_begin, count);
+        position += count;
+    }
+}
+
+void run_loop(MapKernel kernel, char* const* bases, const Loop& loop) {
+    int nd = loop.ndim;
+    int64_t inner = nd ? loop.sizes[nd - 1] : 1, outer = 1;
+    for (int d = 0; d + 1 < nd; ++d) outer *= loop.sizes[d];
+    // A transposed operand reads a cache line for one element: narrow inner blocks keep those lines until used up.
+    bool transposed = false;
+    if (nd >= 2 && inner > 64)
+        for (int o = 0; o < loop.operands; ++o) {
+            int64_t in = std::abs(loop.strides[o][nd - 1]), out = std::abs(loop.strides[o][nd - 2]);
+            if (in > 64 && out > 0 && out < in) transposed = true;
+        }
+    int64_t total = inner * outer;
+    if (total < kParallelWork && !transposed) {
+        run_block(kernel, bases, loop, 0, outer, 0, inner);
+        return;
+    }
+    int64_t inner_block = transposed ? 64 : std::min<int64_t>(inner, kTaskWork);
+    if (inner_block > 64) inner_block = (inner_block + 63) / 64 * 64;
+    int64_t inner_blocks = (inner + inner_block - 1) / inner_block;
+    int64_t outer_block = std::max<int64_t>(1, kTaskWork / std::min(inner, inner_block));
+    int64_t outer_blocks = (outer + outer_block - 1) / outer_block;
+    auto task = [&](int64_t t) {
+        int64_t i = t % inner_blocks, o = t / inner_blocks;
+        run_block(kernel, bases, loop, o * outer_block, std::min(outer, (o + 1) * outer_block), i * inner_block,
+                  std::min(inner, (i + 1) * inner_block));
+    };
+    GilRelease unlocked(total >= kReleaseWork);
+    parallel_for(inner_blocks * outer_blocks, task);
+}
+
+std::string shapes_text(Operation& op, const Arg* args, int count) {
+    std::string text;
+    for (int i = 0; i < count; ++i)
+        if (args[i].tensor)
+            text += (text.empty() ? "" : ", ") + (i < int(op.names.size()) ? op.names[i] : std::to_string(i)) + " is " +
+                    shape_text(args[i].tensor.get());
+    return text;
+}
+
+}  // namespace
+
+Shape broadcast_of(Operation& op, const Arg* args, int count) {
+    Shape shape;
+    for (int i = 0; i < count; ++i)
+        if (args[i].tensor && !broadcast_shapes(shape, args[i].tensor->shape()))
+            fail(ErrorKind::Shape, op.name + ": the shapes cannot be broadcast: " + shapes_text(op, args, count) +
+                                       " (The size of tensor a must match the size of tensor b). Sizes are compared from "
+                                       "the last dimension: each pair must be equal, or one of them 1; reshape() or "
+                                       "unsqueeze() the operand that is meant to be repeated");
+    return shape;
+}
+
+void copy_strides(int64_t* into, const Tensor* t, const Shape& shape) {
+    int size = item_size(t->dtype), extra = shape.ndim - t->ndim;
+    for (int d = 0; d < shape.ndim; ++d) {
+        int s = d - extra;
+        into[d] = s < 0 || t->sizes[s] == 1 ? 0 : t->strides[s] * size;
+    }
+}
+
+namespace {
+
+// Computes into `outputs` (allocating those that are null).
+void run_map(Operation& op, Resolution& r, Arg* args, int count, TensorRef* outputs) {
+    char* bases[kMaxOperands];
+    int operands = r.outputs + count;
+    const Tensor* first = nullptr;
+    bool simple = !op.uses_index;
+    for (int i = 0; i < count; ++i) {
+        const Tensor* t = args[i].tensor.get();
+        if (!t) continue;
+        if (!t->contiguous) simple = false;
+        if (!first) first = t;
+        else if (simple && !t->same_shape(*first)) {
+            simple = false;
+        }
+    }
+    for (int i = 0; i < r.outputs && simple; ++i)
+        if (outputs[i] && !(outputs[i]->contiguous && first && outputs[i]->same_shape(*first))) simple = false;
+    if (!first) simple = false;
+    uint8_t codes[4];
+    if (simple) {
+        uint64_t classes = 0;
+        int64_t inner[kMaxOperands], outer[kMaxOperands];
+        for (int i = 0; i < r.outputs; ++i) {
+            if (!outputs[i]) outputs[i] = empty(first->shape(), r.output_codes[i]);
+            codes[i] = outputs[i]->dtype;
+            bases[i] = outputs[i]->data;
+            inner[i] = item_size(codes[i]);
+            classes |= uint64_t(codes[i]) << (48 + 4 * i);
+        }
+        for (int i = 0; i < count; ++i) {
+            int o = r.outputs + i;
+            if (args[i].tensor) {
+                bases[o] = args[i].tensor->data;
+                inner[o] = item_size(args[i].code);
+            } else {
+                bases[o] = reinterpret_cast<char*>(&args[i].integer);
+                inner[o] = 0;
+                classes |= uint64_t(1) << (2 * o);
+            }
+        }
+        int64_t n = first->numel;
+        if (n == 0) return;
+        KernelEntry& k = map_kernel(op, r, classes, codes, operands);
+        auto kernel = reinterpret_cast<MapKernel>(k.address);
+        if (n < kParallelWork) {
+            for (int o = 0; o < operands; ++o) outer[o] = 0;
+            kernel(bases, inner, outer, n, 1);
+        } else {
+            Loop loop;
+            loop.ndim = 1;
+            loop.operands = operands;
+            loop.sizes[0] = n;
+            for (int o = 0; o < operands; ++o) loop.strides[o][0] = inner[o];
+            run_loop(kernel, bases, loop);
+        }
+        return;
+    }
+    Shape shape = broadcast_of(op, args, count);
+    for (int i = 0; i < r.outputs; ++i)
+        if (outputs[i] && !(outputs[i]->shape() == shape)) {
+            Shape target = outputs[i]->shape();
+            if (!broadcast_shapes(shape, target) || !(shape == target))
+                fail(ErrorKind::Shape, op.name + ": the output of shape " + target.text() + " cannot hold the result: " +
+                                           shapes_text(op, args, count));
+        }
+    Loop loop;
+    loop.ndim = shape.ndim;
+    loop.operands = operands + (op.uses_index ? 1 : 0);
+    for (int d = 0; d < shape.ndim; ++d) loop.sizes[d] = shape.sizes[d];
+    // A dense input in another order of dimensions (channels last, a transpose) hands its order to the result.
+    const Tensor* model = nullptr;
+    for (int i = 0; i < count && !op.uses_index; ++i) {
+        const Tensor* t = args[i].tensor.get();
+        if (!t || !(t->shape() == shape) || t->numel == 0) continue;
+        int64_t extent = 1;
+        bool broadcast = false;
+        for (int d = 0; d < t->ndim; ++d) {
+            extent += (t->sizes[d] - 1) * t->strides[d];
+            if (t->strides[d] == 0 && t->sizes[d] > 1) broadcast = true;
+        }
+        if (!broadcast && extent == t->numel) {
+            model = t;
+            break;
+        }
+    }
+    for (int i = 0; i < r.outputs; ++i) {
+        if (!outputs[i])
+            outputs[i] = model && !model->contiguous ? empty_strided(shape, model->strides, r.output_codes[i])
+                                                     : empty(shape, r.output_codes[i]);
+        codes[i] = outputs[i]->dtype;
+        bases[i] = outputs[i]->data;
+        copy_strides(loop.strides[i], outputs[i].get(), shape);
+    }
+    for (int i = 0; i < count; ++i) {
+        int o = r.outputs + i;
+        if (args[i].tensor) {
+            bases[o] = args[i].tensor->data;
+            copy_strides(loop.strides[o], args[i].tensor.get(), shape);
+        } else {
+            bases[o] = reinterpret_cast<char*>(&args[i].integer);
+            for (int d = 0; d < shape.ndim; ++d) loop.strides[o][d] = 0;
+        }
+    }
+    if (op.uses_index) {
+        bases[operands] = nullptr;
+        int64_t stride = 1;
+        for (int d = shape.ndim - 1; d >= 0; --d) {
+            loop.strides[operands][d] = stride;
+            stride *= shape.sizes[d];
+        }
+    }
+    if (shape.numel() == 0) return;
+    normalise(loop);
+    uint64_t classes = 0;
+    for (int i = 0; i < r.outputs; ++i) classes |= uint64_t(codes[i]) << (48 + 4 * i);
+    for (int o = 0; o < loop.operands; ++o) {
+        bool number = o >= r.outputs && o < operands && !args[o - r.outputs].tensor;
+        int64_t stride = loop.ndim ? loop.strides[o][loop.ndim - 1] : 0;
+        int64_t unit = o == operands ? 1 : o < r.outputs ? item_size(codes[o]) : item_size(args[o - r.outputs].code);
+        uint64_t letter = number ? 1 : loop.ndim == 0 || stride == unit ? 0 : stride == 0 && o >= r.outputs ? 1 : 2;
+        classes |= letter << (2 * o);
+    }
+    KernelEntry& k = map_kernel(op, r, classes, codes, loop.operands);
+    run_loop(reinterpret_cast<MapKernel>(k.address), bases, loop);
+}
+
+GradientPlan& gradient_plan(Operation& op, Resolution& r, uint32_t needs) {
+    for (auto& plan : r.gradients)
+        if (plan->needs == needs) return *plan;
+    auto plan = std::make_unique<GradientPlan>();
+    plan->needs = needs;
+    compiler.gradient(op, r, *plan);
+    r.gradients.push_back(std::move(plan));
+    return *r.gradients.back();
+}
+
+struct SavedOperand {
+    Saved tensor;
+    Arg number;
+};
+
+// The node of a map or row operation. Its backward is another operation, derived from the same declaration.
+struct OperationNode : Node {
+    Operation* operation;
+    const GradientPlan* plan;
+    RowArguments row;
+    std::unique_ptr<Shape> full;                     // row kind: the shape the reduction ran over
+    std::vector<SavedOperand> saved;                 // aligned with plan->operands (gradients leave a gap)
+    std::vector<std::pair<int, Shape>> shapes;       // inputs that were broadcast
+    std::vector<std::pair<Shape, uint8_t>> outputs;  // of operations with several outputs
+    uint8_t dtypes[kMaxOperands];
+    bool keeps = false;
+
+    bool has_saved() const override { return keeps; }
+    void release_saved() override { saved.clear(); }
+
+    void apply(TensorRef* gradients, TensorRef* results) override {
+        if (plan->zero) return;
+        if (keeps && released) Saved().unpack(this);
+        Arg args[kMaxOperands];
+        TensorRef made[kMaxOperands];
+        for (uint32_t i = 0; i < output_count; ++i)
+            if (!gradients[i] && i < outputs.size()) gradients[i] = zeros(outputs[i].first, outputs[i].second);
+        if (plan->operation) {
+            int n = int(plan->operands.size());
+            for (int i = 0; i < n; ++i) {
+                auto [kind, index] = plan->operands[i];
+                if (kind == Read::Gradient) args[i] = Arg(gradients[index].get());
+                else if (saved[i].tensor) args[i] = Arg(saved[i].tensor.unpack(this).get());
+                else args[i] = saved[i].number;
+            }
+            if (plan->operation->row) call_row_over(*plan->operation, args, n, row, full.get(), made);
+            else call_map(*plan->operation, args, n, made);
+        }
+        int k = 0;
+        for (size_t i = 0; i < edges.size(); ++i) {
+            if (!(plan->needs >> i & 1)) continue;
+            int j = k++;
+            if (!edges[i].node) continue;
+            TensorRef g = plan->through[j] >= 0 ? gradients[plan->through[j]] : plan->result_of[j] >= 0 ? made[plan->result_of[j]] : TensorRef();
+            if (!g) continue;
+            if (operation->row && plan->through[j] >= 0) g = spread(g.get());
+            for (auto& [index, shape] : shapes)
+                if (index == int(i)) g = sum_to(g.get(), shape);
+            if (g->dtype != dtypes[i]) g = cast(g.get(), dtypes[i]);
+            results[i] = std::move(g);
+        }
+    }
+    // A gradient that exists once a row, shown at the full shape.
+    TensorRef spread(Tensor* g) const {
+        if (g->shape() == *full) return TensorRef(g);
+        Shape with_ones = *full;
+        for (int d = 0; d < full->ndim; ++d)
+            if (row.dims >> d & 1) with_ones.sizes[d] = 1;
+        TensorRef shaped = g->shape() == with_ones ? TensorRef(g) : reshape(g, with_ones);
+        return expand(shaped.get(), *full);
+    }
+};
+
+OperationNode* make_node(Operation& op, const GradientPlan& plan, Arg* args, int count, bool in_place) {
+    auto* node = new OperationNode();
+    node->operation = &op;
+    node->plan = &plan;
+    node->name = op.grad_name.c_str();
+    node->edges.resize(count);
+    for (int i = 0; i < count; ++i) {
+        node->dtypes[i] = args[i].code;
+        if (plan.needs >> i & 1) node->edges[i] = edge_for(args[i].tensor.get());
+    }
+    node->saved.resize(plan.operands.size());
+    for (size_t i = 0; i < plan.operands.size(); ++i) {
+        auto [kind, index] = plan.operands[i];
+        if (kind != Read::Input) continue;
+        if (args[index].is_number()) {
+            node->saved[i].number = args[index];
+        } else {
+            if (in_place && index == 0) {
+                GradModeGuard off(false);
+                node->saved[i].tensor.save(clone(args[index].tensor.get()).get());
+            } else {
+                node->saved[i].tensor.save(args[index].tensor.get());
+            }
+            node->keeps = true;
+        }
+    }
+    return node;
+}
+
+void finish_node(OperationNode* node, Resolution& r, const GradientPlan& plan, Arg* args, int count, TensorRef* outputs,
+                 const Shape& full) {
+    for (size_t i = 0; i < plan.operands.size(); ++i) {
+        auto [kind, index] = plan.operands[i];
+        if (kind == Read::Output) {
+            node->saved[i].tensor.save_output(outputs[index].get(), index);
+            node->keeps = true;
+        }
+    }
+    for (int i = 0; i < count; ++i)
+        if ((plan.needs >> i & 1) && !(args[i].tensor->shape() == full)) node->shapes.emplace_back(i, args[i].tensor->shape());
+    node->output_count = uint32_t(r.outputs);
+    if (r.outputs > 1)
+        for (int i = 0; i < r.outputs; ++i) node->outputs.emplace_back(outputs[i]->shape(), outputs[i]->dtype);
+}
+
+uint32_t needs_of(const Arg* args, int count) {
+    uint32_t needs = 0;
+    if (!GradMode::enabled) return 0;
+    for (int i = 0; i < count; ++i) {
+        Tensor* t = args[i].tensor.get();
+        if (!t) continue;
+        if (t->base) grad_fn_of(t);
+        if (t->requires_grad && is_float(t->dtype)) needs |= 1u << i;
+    }
+    return needs;
+}
+
+void refuse_gradient(Operation& op) {
+    fail(ErrorKind::Autograd, op.name + ": this operation has no gradient, and an operand requires grad; detach() the "
+                                        "operand or run under no_grad() if none is wanted");
+}
+
+}  // namespace
+
+void call_map(Operation& op, Arg* args, int count, TensorRef* outputs) {
+    uint32_t needs = needs_of(args, count);
+    bool given = bool(outputs[0]);
+    if (needs && given)
+        fail(ErrorKind::Autograd, op.name + ": functions with out=... arguments don't support automatic differentiation, "
+                                            "but one of the arguments requires grad; leave out= away or use no_grad()");
+    Resolution& r = resolution_for(op, args, count);
+    run_map(op, r, args, count, outputs);
+    if (given)
+        for (int i = 0; i < r.outputs; ++i) bump_version(outputs[i].get());
+    if (GradMode::inference)
+        for (int i = 0; i < r.outputs; ++i) outputs[i]->inference = true;
+    if (!needs || !is_float(r.output_codes[0])) return;
+    GradientPlan& plan = gradient_plan(op, r, needs);
+    if (plan.through.empty()) refuse_gradient(op);
+    OperationNode* node = make_node(op, plan, args, count, false);
+    Ref<Node> keep(node);
+    finish_node(node, r, plan, args, count, outputs, outputs[0]->shape());
+    for (int i = 0; i < r.outputs; ++i)
+        if (is_float(r.output_codes[i])) set_history(outputs[i].get(), node, uint32_t(i));
+}
+
+void resize(Tensor* t, const Shape& shape) {
+    int64_t n = checked_numel(shape, "resize_");
+    size_t bytes = size_t(n) * item_size(t->dtype);
+    size_t offset = size_t(t->data - t->storage->data);
+    if (offset + bytes > t->storage->bytes) {
+        Storage* bigger = storage_allocate(bytes);
+        std::memcpy(bigger->data, t->data, std::min(bytes, t->storage->bytes - offset));
+        release(t->storage);
+        t->storage = bigger;
+        t->data = bigger->data;
+    }
+    t->ndim = uint8_t(shape.ndim);
+    int64_t stride = 1;
+    for (int i = shape.ndim - 1; i >= 0; --i) {
+        t->sizes[i] = shape.sizes[i];
+        t->strides[i] = stride;
+        stride *= std::max<int64_t>(shape.sizes[i], 1);
+    }
+    refresh(t);
+}
+
+void call_out(Operation& op, Arg* args, int count, TensorRef* outputs) {
+    Resolution& r = resolution_for(op, args, count);
+    Shape shape = broadcast_of(op, args, count);
+    for (int i = 0; i < r.outputs; ++i) {
+        Tensor* t = outputs[i].get();
+        if (!t) fail(ErrorKind::Type, op.name + ": out needs " + std::to_string(r.outputs) + " tensors");
+        check_in_place(t, op.name.c_str());
+        uint8_t code = r.output_codes[i];
+        if ((is_float(code) && !is_float(t->dtype)) || (code != kBool && t->dtype == kBool))
+            fail(ErrorKind::DType, op.name + ": result type " + kDTypeNames[code] + " can't be cast to the desired output type " +
+                                       kDTypeNames[t->dtype] + "; pass an out= of a wider dtype");
+        if (!(t->shape() == shape)) resize(t, shape);
+        for (int a = 0; a < count; ++a) {
+            Tensor* input = args[a].tensor.get();
+            bool same = input && input->data == t->data && input->same_shape(*t) && input->dtype == t->dtype &&
+                        std::equal(input->strides, input->strides + input->ndim, t->strides);
+            if (input && input->storage == t->storage && !same) {
+                GradModeGuard off(false);
+                args[a] = Arg(clone(input).get());
+            }
+        }
+    }
+    call_map(op, args, count, outputs);
+}
+
+void call_map_in_place(Operation& op, Arg* args, int count) {
+    Tensor* target = args[0].tensor.get();
+    check_in_place(target, (op.name + "_").c_str());
+    uint32_t needs = needs_of(args, count);
+    Resolution& r = resolution_for(op, args, count);
+    if (is_float(r.output_codes[0]) && !is_float(target->dtype))
+        fail(ErrorKind::DType, op.name + "_: result type " + kDTypeNames[r.output_codes[0]] + " can't be cast to the desired output type " +
+                                   kDTypeNames[target->dtype] + "; use the version without underscore, or convert the tensor first");
+    if (r.output_codes[0] != kBool && target->dtype == kBool)
+        fail(ErrorKind::DType, op.name + "_: result type " + kDTypeNames[r.output_codes[0]] +
+                                   " can't be cast to the desired output type bool");
+    Shape shape = broadcast_of(op, args, count);
+    if (!(shape == target->shape()))
+        fail(ErrorKind::Shape, op.name + "_: output with shape " + shape_text(target) + " doesn't match the broadcast shape " + shape.text());
+    // Operands that overlap the target without being the target itself are read before anything is written.
+    for (int i = 1; i < count; ++i) {
+        Tensor* t = args[i].tensor.get();
+        if (t && t->storage == target->storage && t->numel > 0 && !(t->data == target->data && t->same_shape(*target) &&
+            std::equal(t->strides, t->strides + t->ndim, target->strides))) {
+            GradModeGuard off(false);
+            TensorRef copy = clone(t);
+            if (!(needs >> i & 1)) args[i].tensor = copy;
+            else {
+                GradModeGuard on(true);
+                args[i].tensor = clone(t);
+            }
+        }
+    }
+    Ref<Node> keep;
+    OperationNode* node = nullptr;
+    const GradientPlan* plan = nullptr;
+    if (needs && is_float(r.output_codes[0])) {
+        plan = &gradient_plan(op, r, needs);
+        if (plan->through.empty()) refuse_gradient(op);
+        node = make_node(op, *plan, args, count, true);
+        keep = Ref<Node>(node);
+    }
+    TensorRef outputs[4];
+    outputs[0] = TensorRef(target);
+    run_map(op, r, args, count, outputs);
+    bump_version(target);
+    if (node) {
+        finish_node(node, r, *plan, args, count, outputs, target->shape());
+        rebase_history(target, keep);
+    }
+}
+
+void call_row(Operation& op, Arg* args, int count, const RowArguments& row, TensorRef* outputs) {
+    call_row_over(op, args, count, row, nullptr, outputs);
+}
+
+void call_row_over(Operation& op, Arg* args, int count, const RowArguments& row, const Shape* given, TensorRef* outputs) {
+    uint32_t needs = needs_of(args, count);
+    Resolution& r = resolution_for(op, args, count);
+    Shape full;
+    if (given) full = *given;
+    else
+        for (int i = 0; i < count; ++i)
+            if (args[i].tensor && !op.row_input[i] && !broadcast_shapes(full, args[i].tensor->shape())) broadcast_of(op, args, count);
+    RowArguments exact = row;
+    if (row.all) exact.dims = full.ndim ? (full.ndim >= 32 ? ~0u : (1u << full.ndim) - 1) : 0;
+    exact.all = false;
+    bool out_given = bool(outputs[0]);
+    if (needs && out_given) fail(ErrorKind::Autograd, op.name + ": functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad");
+    run_row(op, r, args, count, exact, full, outputs);
+    if (out_given)
+        for (int i = 0; i < r.outputs; ++i) bump_version(outputs[i].get());
+    if (GradMode::inference)
+        for (int i = 0; i < r.outputs; ++i) outputs[i]->inference = true;
+    bool any_float = false;
+    for (int i = 0; i < r.outputs; ++i) any_float = any_float || is_float(r.output_codes[i]);
+    if (!needs || !any_float) return;
+    GradientPlan& plan = gradient_plan(op, r, needs);
+    if (plan.through.empty()) refuse_gradient(op);
+    OperationNode* node = make_node(op, plan, args, count, false);
+    Ref<Node> keep(node);
+    finish_node(node, r, plan, args, count, outputs, full);
+    node->row = exact;
+    node->full = std::make_unique<Shape>(full);
+    // Row-level inputs are compared with the row shape, not with the full one.
+    node->shapes.erase(std::remove_if(node->shapes.begin(), node->shapes.end(),
+                                      [&](auto& p) { return op.row_input[p.first]; }),
+                       node->shapes.end());
+    for (int i = 0; i < r.outputs; ++i)
+        if (is_float(r.output_codes[i])) set_history(outputs[i].get(), node, uint32_t(i));
+}
+
+int output_count(Operation& op, Arg* args, int count) { return resolution_for(op, args, count).outputs; }
+
+void run_foreach(Operation& op, const std::vector<std::vector<TensorRef>>& lists, const std::vector<Arg>& numbers,
+                 const std::vector<int>& written) {
+    size_t tensors = lists.empty() ? 0 : lists[0].size();
+    int count = int(lists.size() + numbers.size());
+    for (const auto& list : lists)
+        if (list.size() != tensors) fail(ErrorKind::Value, op.name + ": the lists of tensors have unequal lengths");
+    GradModeGuard off(false);
+    for (size_t i = 0; i < tensors; ++i)
+        for (const auto& list : lists)
+            if (!list[i]->same_shape(*lists[0][i]))
+                fail(ErrorKind::Shape, op.name + ": tensor " + std::to_string(i) + " of one list is " + shape_text(list[i].get()) +
+                                           " and of another " + shape_text(lists[0][i].get()) + "; they must be equal");
+    void* here = nullptr;
+    Arg args[kMaxOperands];
+    for (size_t i = 0; i < tensors; ++i) {
+        for (size_t l = 0; l < lists.size(); ++l) args[l] = Arg(lists[l][i].get());
+        for (size_t s = 0; s < numbers.size(); ++s) args[lists.size() + s] = numbers[s];
+        TensorRef outputs[4];
+        for (size_t w = 0; w < written.size(); ++w) outputs[w] = lists[written[w]][i];
+        Resolution& r = resolution_for(op, args, count);
+        run_map(op, r, args, count, outputs);
+        for (int w : written) {
+            Storage* storage = lists[w][i]->storage;
+            ++storage->version;
+            if (storage->watched) {
+                if (!here) here = bridge.here();
+                if (storage->changed_at) bridge.decrease(storage->changed_at);
+                storage->changed_at = here;
+                bridge.increase(here);
+            }
+        }
+    }
+    if (here) bridge.decrease(here);
+}
+
+TensorRef add_tensors(Tensor* a, Tensor* b) {
+    Arg args[3] = {Arg(a), Arg(b), Arg::of_int(1)};
+    TensorRef out[4];
+    call_map(*builtins.add, args, int(builtins.add->names.size()), out);
+    return out[0];
+}
+
+void add_in_place(Tensor* a, Tensor* b) {
+    Arg args[3] = {Arg(a), Arg(b), Arg::of_int(1)};
+    call_map_in_place(*builtins.add, args, int(builtins.add->names.size()));
+}
+
+TensorRef add_gradients(TensorRef a, Tensor* b) {
+    bool ours = !GradMode::enabled && a->references == 1 && a->storage->references == 1 && a->contiguous &&
+                !a->storage->release && a->dtype == b->dtype && a->same_shape(*b) && !a->requires_grad;
+    if (!ours) return add_tensors(a.get(), b);
+    add_in_place(a.get(), b);
+    return a;
+}
+
+TensorRef sum_dims(Tensor* t, uint32_t dims) {
+    Arg args[1] = {Arg(t)};
+    TensorRef out[4];
+    RowArguments row;
+    row.all = false;
+    row.dims = dims;
+    row.keepdim = true;
+    call_row(*builtins.sum, args, 1, row, out);
+    return out[0];
+}
+
+void copy_elements(Tensor* target, Tensor* source) {
+    if (target->numel == 0) return;
+    bump_version(target);
+    bool same_layout = target->dtype == source->dtype && target->same_shape(*source) && target->contiguous && source->contiguous;
+    if (same_layout) {
+        int64_t bytes = target->numel * item_size(target->dtype), block = 1 << 18;
+        if (bytes <= block) std::memcpy(target->data, source->data, size_t(bytes));
+        else {
+            GilRelease unlocked(bytes > (4 << 20));
+            parallel_for((bytes + block - 1) / block, [&](int64_t i) {
+                std::memcpy(target->data + i * block, source->data + i * block, size_t(std::min(block, bytes - i * block)));
+            });
+        }
+        return;
+    }
+    Arg args[1] = {Arg(source)};
+    TensorRef outputs[4];
+    outputs[0] = TensorRef(target);
+    run_map(*builtins.copy, resolution_for(*builtins.copy, args, 1), args, 1, outputs);
+}
+
+namespace {
+void fill_with(Tensor* target, Arg value) {
+    if (target->numel == 0) return;
+    bump_version(target);
+    Arg args[1] = {value};
+    TensorRef outputs[4];
+    outputs[0] = TensorRef(target);
+    run_map(*builtins.copy, resolution_for(*builtins.copy, args, 1), args, 1, outputs);
+}
+}  // namespace
+
+void fill_elements(Tensor* target, double value) { fill_with(target, Arg::of(value)); }
+void fill_elements_int(Tensor* target, int64_t value) { fill_with(target, Arg::of_int(value)); }
+
+}  // namespace flambeau

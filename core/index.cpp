@@ -1,0 +1,551 @@
+// See index.h.
+#include "index.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "dispatch.h"
+#include "rows.h"
+#include "threads.h"
+#include "views.h"
+
+namespace flambeau {
+
+namespace {
+
+TensorRef as_int64(Tensor* index, const char* operation) {
+    if (is_float(index->dtype) || index->dtype == kBool)
+        fail(ErrorKind::Index, std::string(operation) + ": tensors used as indices must be long, int, byte or bool tensors, got " +
+                                   kDTypeNames[index->dtype] + "; convert with .long()");
+    GradModeGuard off(false);
+    TensorRef wide = cast(index, kInt64);
+    return contiguous(wide.get());
+}
+
+// Adds one element; the only arithmetic here, done in the wider of float32 and the dtype.
+void add_element(uint8_t dtype, char* to, const char* from) {
+    switch (dtype) {
+        case kFloat32: { float a, b; std::memcpy(&a, to, 4); std::memcpy(&b, from, 4); a += b; std::memcpy(to, &a, 4); break; }
+        case kFloat64: { double a, b; std::memcpy(&a, to, 8); std::memcpy(&b, from, 8); a += b; std::memcpy(to, &a, 8); break; }
+        case kInt64: { uint64_t a, b; std::memcpy(&a, to, 8); std::memcpy(&b, from, 8); a += b; std::memcpy(to, &a, 8); break; }
+        case kInt32: { uint32_t a, b; std::memcpy(&a, to, 4); std::memcpy(&b, from, 4); a += b; std::memcpy(to, &a, 4); break; }
+        case kInt16: { uint16_t a, b; std::memcpy(&a, to, 2); std::memcpy(&b, from, 2); a = uint16_t(a + b); std::memcpy(to, &a, 2); break; }
+        case kBool: *to = *to | *from; break;
+        case kFloat16: { uint16_t a, b; std::memcpy(&a, to, 2); std::memcpy(&b, from, 2); a = float_to_half(half_to_float(a) + half_to_float(b)); std::memcpy(to, &a, 2); break; }
+        case kBFloat16: { uint16_t a, b; std::memcpy(&a, to, 2); std::memcpy(&b, from, 2); a = float_to_bfloat(bfloat_to_float(a) + bfloat_to_float(b)); std::memcpy(to, &a, 2); break; }
+        default: *to = char(*to + *from);
+    }
+}
+void add_run(uint8_t dtype, char* to, const char* from, int64_t count) {
+    if (dtype == kFloat32) {
+        for (int64_t i = 0; i < count; ++i) {
+            float a, b;
+            std::memcpy(&a, to + 4 * i, 4);
+            std::memcpy(&b, from + 4 * i, 4);
+            a += b;
+            std::memcpy(to + 4 * i, &a, 4);
+        }
+        return;
+    }
+    int size = item_size(dtype);
+    for (int64_t i = 0; i < count; ++i) add_element(dtype, to + i * size, from + i * size);
+}
+void copy_element(int size, char* to, const char* from) {
+    switch (size) {
+        case 1: *to = *from; break;
+        case 2: std::memcpy(to, from, 2); break;
+        case 4: std::memcpy(to, from, 4); break;
+        default: std::memcpy(to, from, 8);
+    }
+}
+
+// A tensor index as offsets: where each index position starts in the target, and the dimensions that are left whole.
+struct Plan {
+    Shape index_shape, rest_shape, result_shape;
+    int64_t rest_strides[kMaxDims];
+    int first = 0;              // where the index dimensions stand in the result
+    std::vector<int64_t> offsets;
+    bool adjacent = true;
+};
+
+Plan make_plan(const Tensor* t, const Indices& indices) {
+    Plan plan;
+    std::vector<int> indexed;
+    for (int d = 0; d < t->ndim; ++d) {
+        if (size_t(d) < indices.size() && indices[d]) {
+            Shape before = plan.index_shape;
+            if (!broadcast_shapes(plan.index_shape, indices[d]->shape()))
+                fail(ErrorKind::Index, "index: shape mismatch: indexing tensors could not be broadcast together with shapes " +
+                                           before.text() + ", " + shape_text(indices[d].get()));
+            indexed.push_back(d);
+        } else {
+            plan.rest_strides[plan.rest_shape.ndim] = t->strides[d];
+            plan.rest_shape.sizes[plan.rest_shape.ndim++] = t->sizes[d];
+        }
+    }
+    plan.adjacent = indexed.empty() || indexed.back() - indexed.front() + 1 == int(indexed.size());
+    plan.first = plan.adjacent && !indexed.empty() ? indexed.front() : 0;
+    for (int i = 0; i < plan.first; ++i) plan.result_shape.sizes[plan.result_shape.ndim++] = plan.rest_shape.sizes[i];
+    for (int i = 0; i < plan.index_shape.ndim; ++i) plan.result_shape.sizes[plan.result_shape.ndim++] = plan.index_shape.sizes[i];
+    for (int i = plan.first; i < plan.rest_shape.ndim; ++i) plan.result_shape.sizes[plan.result_shape.ndim++] = plan.rest_shape.sizes[i];
+    int64_t count = plan.index_shape.numel();
+    plan.offsets.assign(size_t(count), 0);
+    for (int d : indexed) {
+        TensorRef wide = as_int64(indices[d].get(), "index");
+        TensorRef shown;
+        {
+            GradModeGuard off(false);
+            shown = contiguous(expand(wide.get(), plan.index_shape).get());
+        }
+        auto* values = reinterpret_cast<const int64_t*>(shown->data);
+        int64_t size = t->sizes[d], stride = t->strides[d];
+        for (int64_t i = 0; i < count; ++i) {
+            int64_t at = values[i];
+            if (at < -size || at >= size)
+                fail(ErrorKind::Index, "index " + std::to_string(at) + " is out of bounds for dimension " + std::to_string(d) + " with size " + std::to_string(size) +
+                                           " (the indexed tensor is " + shape_text(t) + ")");
+            plan.offsets[size_t(i)] += (at < 0 ? at + size : at) * stride;
+        }
+    }
+    return plan;
+}
+
+// Calls f(target element, position in the (index, rest) order) as runs of contiguous elements where possible.
+template <class F>
+void walk(const Tensor* t, const Plan& plan, F f) {
+    int64_t rest = plan.rest_shape.numel();
+    int nd = plan.rest_shape.ndim, size = item_size(t->dtype);
+    int64_t run = 1;  // trailing dimensions that are dense in the target
+    int dense = nd;
+    while (dense > 0 && (plan.rest_shape.sizes[dense - 1] == 1 || plan.rest_strides[dense - 1] == run)) run *= plan.rest_shape.sizes[--dense];
+    if (rest == 0) return;
+    for (size_t i = 0; i < plan.offsets.size(); ++i) {
+        int64_t position[kMaxDims] = {};
+        for (int64_t r = 0; r < rest; r += run) {
+            int64_t at = plan.offsets[i];
+            for (int d = 0; d < dense; ++d) at += position[d] * plan.rest_strides[d];
+            f(t->data + at * size, int64_t(i) * rest + r, run);
+            for (int d = dense - 1; d >= 0; --d) {
+                if (++position[d] < plan.rest_shape.sizes[d]) break;
+                position[d] = 0;
+            }
+        }
+    }
+}
+
+// Between the (index, rest) order of `walk` and the order of dimensions of the result.
+void result_order(const Plan& plan, int* to_result, int* to_walk) {
+    int n = plan.index_shape.ndim, k = 0;
+    for (int i = 0; i < plan.first; ++i) to_result[k++] = n + i;
+    for (int i = 0; i < n; ++i) to_result[k++] = i;
+    for (int i = plan.first; i < plan.rest_shape.ndim; ++i) to_result[k++] = n + i;
+    for (int i = 0; i < k; ++i) to_walk[to_result[i]] = i;
+}
+
+Shape walk_shape(const Plan& plan) {
+    Shape s = plan.index_shape;
+    for (int i = 0; i < plan.rest_shape.ndim; ++i) s.sizes[s.ndim++] = plan.rest_shape.sizes[i];
+    return s;
+}
+
+TensorRef read_plan(Tensor* t, const Plan& plan) {
+    TensorRef out = empty(walk_shape(plan), t->dtype);
+    int size = item_size(t->dtype);
+    walk(t, plan, [&](const char* from, int64_t at, int64_t run) {
+        if (run == 1) copy_element(size, out->data + at * size, from);
+        else std::memcpy(out->data + at * size, from, size_t(run * size));
+    });
+    int to_result[kMaxDims], to_walk[kMaxDims];
+    result_order(plan, to_result, to_walk);
+    GradModeGuard off(false);
+    return plan.first ? contiguous(permute(out.get(), to_result).get()) : out;
+}
+
+void write_plan(Tensor* t, const Plan& plan, Tensor* values, bool accumulate) {
+    GradModeGuard off(false);
+    Shape shape = plan.result_shape;
+    if (!broadcast_shapes(shape, values->shape()) || !(shape == plan.result_shape))
+        fail(ErrorKind::Shape, "index_put_: shape mismatch: value tensor of shape " + shape_text(values) +
+                                   " cannot be broadcast to indexing result of shape " + plan.result_shape.text());
+    TensorRef wide = expand(cast(values, t->dtype).get(), plan.result_shape);
+    int to_result[kMaxDims], to_walk[kMaxDims];
+    result_order(plan, to_result, to_walk);
+    TensorRef from = contiguous(plan.first ? permute(wide.get(), to_walk).get() : wide.get());
+    int size = item_size(t->dtype);
+    walk(t, plan, [&](char* to, int64_t at, int64_t run) {
+        if (accumulate) add_run(t->dtype, to, from->data + at * size, run);
+        else if (run == 1) copy_element(size, to, from->data + at * size);
+        else std::memcpy(to, from->data + at * size, size_t(run * size));
+    });
+}
+
+// Zeros of `shape` with `g` added at the indexed places: the gradient of index().
+TensorRef index_accumulate(const Shape& shape, const Indices& indices, Tensor* g) {
+    TensorRef out = zeros(shape, g->dtype);
+    write_plan(out.get(), make_plan(out.get(), indices), g, true);
+    if (recording(g))
+        record("IndexAccumulateBackward0", {g}, out.get(), [indices](auto&, TensorRef* gradients, TensorRef* results) {
+            if (gradients[0]) results[0] = index(gradients[0].get(), indices);
+        });
+    return out;
+}
+
+void check_gather(const char* operation, const Tensor* t, int dim, const Tensor* index, const Tensor* source) {
+    int a = std::max<int>(t->ndim, 1), b = std::max<int>(index->ndim, 1);
+    if (a != b && index->numel)
+        fail(ErrorKind::Runtime, std::string(operation) + ": Index tensor must have the same number of dimensions as input tensor: input is " +
+                                     shape_text(t) + ", index is " + shape_text(index));
+    for (int d = 0; d < index->ndim && d < t->ndim; ++d) {
+        if (d != dim && index->sizes[d] > t->sizes[d])
+            fail(ErrorKind::Runtime, std::string(operation) + ": Size does not match at dimension " + std::to_string(d) + " expected index " +
+                                         shape_text(index) + " to be no larger than self " + shape_text(t) + " apart from dimension " + std::to_string(dim));
+        if (source && index->sizes[d] > source->sizes[d])
+            fail(ErrorKind::Runtime, std::string(operation) + ": Size does not match at dimension " + std::to_string(d) + " expected index " +
+                                         shape_text(index) + " to be no larger than src " + shape_text(source));
+    }
+}
+
+// Visits every element of `index`: f(offset in t along the indexed dimension, offset in index order of a second tensor).
+template <class F>
+void visit(const char* operation, const Tensor* t, int dim, const Tensor* index, const Tensor* other, F f) {
+    auto* values = reinterpret_cast<const int64_t*>(index->data);
+    int nd = std::max<int>(index->ndim, 1);
+    int64_t position[kMaxDims] = {};
+    int64_t limit = t->ndim ? t->sizes[dim] : 1;
+    for (int64_t i = 0; i < index->numel; ++i) {
+        int64_t at = values[i];
+        if (at < 0 || at >= limit)
+            fail(ErrorKind::Runtime, std::string(operation) + ": index " + std::to_string(at) + " is out of bounds for dimension " + std::to_string(dim) + " with size " + std::to_string(limit));
+        int64_t from = 0, second = 0;
+        for (int d = 0; d < t->ndim; ++d) from += (d == dim ? at : position[d]) * t->strides[d];
+        if (other)
+            for (int d = 0; d < other->ndim; ++d) second += position[d] * other->strides[d];
+        f(from, second, i);
+        for (int d = nd - 1; d >= 0; --d) {
+            if (++position[d] < (index->ndim ? index->sizes[d] : 1)) break;
+            position[d] = 0;
+        }
+    }
+}
+
+}  // namespace
+
+TensorRef index(Tensor* t, const Indices& indices) {
+    if (int(indices.size()) > t->ndim)
+        fail(ErrorKind::Index, "index: too many indices for tensor of dimension " + std::to_string(t->ndim));
+    Plan plan = make_plan(t, indices);
+    TensorRef out = read_plan(t, plan);
+    if (recording(t)) {
+        Shape shape = t->shape();
+        record("IndexBackward0", {t}, out.get(), [shape, indices](auto&, TensorRef* gradients, TensorRef* results) {
+            if (gradients[0]) results[0] = index_accumulate(shape, indices, gradients[0].get());
+        });
+    }
+    return out;
+}
+
+void index_put(Tensor* t, const Indices& indices, Tensor* values, bool accumulate) {
+    check_in_place(t, "index_put_");
+    if (int(indices.size()) > t->ndim)
+        fail(ErrorKind::Index, "index_put_: too many indices for tensor of dimension " + std::to_string(t->ndim));
+    Plan plan = make_plan(t, indices);
+    Ref<Node> node;
+    if (recording(t, values) && is_float(t->dtype)) {
+        Shape value_shape = values->shape();
+        uint8_t value_dtype = values->dtype;
+        auto function = [=](auto& self, TensorRef* gradients, TensorRef* results) {
+            if (!gradients[0]) return;
+            if (self.needs(0)) {
+                if (accumulate) results[0] = gradients[0];
+                else {
+                    TensorRef g = clone(gradients[0].get()), nothing = zeros(Shape(), gradients[0]->dtype);
+                    index_put(g.get(), indices, nothing.get(), false);
+                    results[0] = g;
+                }
+            }
+            if (self.needs(1)) {
+                TensorRef g = index(gradients[0].get(), indices);
+                results[1] = cast(sum_to(g.get(), value_shape).get(), value_dtype);
+            }
+        };
+        auto* made = new FunctionNode<decltype(function)>("IndexPutBackward0", function);
+        node = Ref<Node>(made);
+        Tensor* inputs[2] = {t, values};
+        connect(made, inputs, 2);
+    }
+    TensorRef from(values);
+    if (values->storage == t->storage) {
+        GradModeGuard off(false);
+        from = clone(values);
+    }
+    write_plan(t, plan, from.get(), accumulate);
+    bump_version(t);
+    if (node) rebase_history(t, node);
+}
+
+TensorRef gather(Tensor* t, int dim, Tensor* index) {
+    check_gather("gather", t, dim, index, nullptr);
+    TensorRef wide = as_int64(index, "gather");
+    TensorRef out = empty(index->shape(), t->dtype);
+    int size = item_size(t->dtype);
+    visit("gather", t, dim, wide.get(), nullptr, [&](int64_t from, int64_t, int64_t i) {
+        copy_element(size, out->data + i * size, t->data + from * size);
+    });
+    if (recording(t)) {
+        Shape shape = t->shape();
+        record("GatherBackward0", {t}, out.get(), [shape, dim, wide](auto&, TensorRef* gradients, TensorRef* results) {
+            if (!gradients[0]) return;
+            TensorRef into = zeros(shape, gradients[0]->dtype);
+            results[0] = scatter(into.get(), dim, wide.get(), gradients[0].get(), true, false);
+        });
+    }
+    return out;
+}
+
+TensorRef scatter(Tensor* t, int dim, Tensor* index, Tensor* source, bool add, bool in_place) {
+    const char* name = add ? "scatter_add" : "scatter";
+    check_gather(name, t, dim, index, source);
+    if (source->dtype != t->dtype)
+        fail(ErrorKind::DType, std::string(name) + ": Expected self.dtype to be equal to src.dtype: self is " + kDTypeNames[t->dtype] + ", src is " + kDTypeNames[source->dtype] + "; convert src with .to(self.dtype)");
+    if (in_place) check_in_place(t, name);
+    TensorRef wide = as_int64(index, name);
+    Ref<Node> node;
+    Shape source_shape = source->shape();
+    if (recording(t, source) && is_float(t->dtype)) {
+        auto function = [=](auto& self, TensorRef* gradients, TensorRef* results) {
+            if (!gradients[0]) return;
+            Tensor* g = gradients[0].get();
+            if (self.needs(0)) {
+                if (add) results[0] = gradients[0];
+                else {
+                    TensorRef nothing = zeros(wide->shape(), g->dtype);
+                    results[0] = scatter(g, dim, wide.get(), nothing.get(), false, false);
+                }
+            }
+            if (self.needs(1)) {
+                TensorRef picked = gather(g, dim, wide.get());
+                if (picked->shape() == source_shape) results[1] = picked;
+                else {
+                    TensorRef whole = zeros(source_shape, g->dtype);
+                    TensorRef part(whole);
+                    for (int d = 0; d < whole->ndim; ++d) part = slice(part.get(), d, 0, picked->sizes[d], 1);
+                    copy_into(part.get(), picked.get());
+                    results[1] = whole;
+                }
+            }
+        };
+        auto* made = new FunctionNode<decltype(function)>(add ? "ScatterAddBackward0" : "ScatterBackward0", function);
+        node = Ref<Node>(made);
+        Tensor* inputs[2] = {t, source};
+        connect(made, inputs, 2);
+    }
+    TensorRef out(t);
+    {
+        GradModeGuard off(false);
+        if (!in_place) {
+            out = empty(t->shape(), t->dtype);
+            copy_elements(out.get(), t);
+        }
+    }
+    int size = item_size(t->dtype);
+    // Refuse before anything is changed.
+    visit(name, out.get(), dim, wide.get(), nullptr, [](int64_t, int64_t, int64_t) {});
+    visit(name, out.get(), dim, wide.get(), source, [&](int64_t to, int64_t from, int64_t) {
+        if (add) add_element(t->dtype, out->data + to * size, source->data + from * size);
+        else copy_element(size, out->data + to * size, source->data + from * size);
+    });
+    if (in_place) {
+        bump_version(t);
+        if (node) rebase_history(t, node);
+    } else if (node) {
+        set_history(out.get(), node.get(), 0);
+    }
+    return out;
+}
+
+TensorRef index_select(Tensor* t, int dim, Tensor* index) {
+    if (index->ndim > 1) fail(ErrorKind::Index, "index_select: Index is supposed to be a vector, it is " + shape_text(index));
+    TensorRef wide = as_int64(index, "index_select");
+    auto* values = reinterpret_cast<const int64_t*>(wide->data);
+    int64_t size = t->ndim ? t->sizes[dim] : 1, count = wide->numel;
+    for (int64_t i = 0; i < count; ++i)
+        if (values[i] < 0 || values[i] >= size)
+            fail(ErrorKind::Index, "index_select: index out of range in self: index " + std::to_string(values[i]) + " with size " + std::to_string(size) + " along dimension " + std::to_string(dim));
+    TensorRef source;
+    {
+        GradModeGuard off(false);
+        source = contiguous(t);
+    }
+    Shape shape = t->shape();
+    int64_t outer = 1, inner = item_size(t->dtype);
+    for (int d = 0; d < dim; ++d) outer *= shape.sizes[d];
+    for (int d = dim + 1; d < t->ndim; ++d) inner *= shape.sizes[d];
+    if (shape.ndim) shape.sizes[dim] = count;
+    TensorRef out = empty(shape, t->dtype);
+    int64_t block = std::max<int64_t>(1, (1 << 16) / std::max<int64_t>(inner, 1));
+    int64_t blocks = (count + block - 1) / block;
+    auto task = [&](int64_t task_number) {
+        int64_t o = task_number / blocks, b = task_number % blocks;
+        for (int64_t i = b * block; i < std::min(count, (b + 1) * block); ++i)
+            std::memcpy(out->data + (o * count + i) * inner, source->data + (o * size + values[i]) * inner, size_t(inner));
+    };
+    if (blocks * outer == 1) task(0);
+    else if (blocks) parallel_for(blocks * outer, task);
+    if (recording(t)) {
+        Shape before = t->shape();
+        record("IndexSelectBackward0", {t}, out.get(), [before, dim, wide](auto&, TensorRef* gradients, TensorRef* results) {
+            if (!gradients[0]) return;
+            TensorRef into = zeros(before, gradients[0]->dtype);
+            results[0] = index_add(into.get(), dim, wide.get(), gradients[0].get(), false);
+        });
+    }
+    return out;
+}
+
+TensorRef index_add(Tensor* t, int dim, Tensor* index, Tensor* source, bool in_place) {
+    if (index->ndim > 1) fail(ErrorKind::Index, "index_add: Index is supposed to be a vector, it is " + shape_text(index));
+    if (source->dtype != t->dtype)
+        fail(ErrorKind::DType, std::string("index_add: self and source expected to have the same dtype, but got ") + kDTypeNames[t->dtype] + " and " + kDTypeNames[source->dtype]);
+    Shape expected = t->shape();
+    if (expected.ndim) expected.sizes[dim] = index->numel;
+    if (!(source->shape() == expected) && !(t->ndim == 0 && source->numel == index->numel))
+        fail(ErrorKind::Shape, "index_add: source must have shape " + expected.text() + " (self " + shape_text(t) + " with one entry an index along dimension " + std::to_string(dim) + "), it is " + shape_text(source));
+    TensorRef wide = as_int64(index, "index_add");
+    auto* values = reinterpret_cast<const int64_t*>(wide->data);
+    int64_t size = t->ndim ? t->sizes[dim] : 1, count = wide->numel;
+    for (int64_t i = 0; i < count; ++i)
+        if (values[i] < 0 || values[i] >= size)
+            fail(ErrorKind::Index, "index_add: index out of range in self: index " + std::to_string(values[i]) + " with size " + std::to_string(size));
+    if (in_place) check_in_place(t, "index_add_");
+    Ref<Node> node;
+    if (recording(t, source) && is_float(t->dtype)) {
+        Shape source_shape = source->shape();
+        auto function = [dim, wide, source_shape](auto& self, TensorRef* gradients, TensorRef* results) {
+            if (!gradients[0]) return;
+            if (self.needs(0)) results[0] = gradients[0];
+            if (self.needs(1)) results[1] = reshape(index_select(gradients[0].get(), dim, wide.get()).get(), source_shape);
+        };
+        auto* made = new FunctionNode<decltype(function)>("IndexAddBackward0", function);
+        node = Ref<Node>(made);
+        Tensor* inputs[2] = {t, source};
+        connect(made, inputs, 2);
+    }
+    GradModeGuard off(false);
+    TensorRef out(t);
+    if (!in_place) {
+        out = empty(t->shape(), t->dtype);
+        copy_elements(out.get(), t);
+    }
+    TensorRef work = contiguous(out.get()), from = contiguous(source);
+    int64_t outer = 1, inner = 1;
+    for (int d = 0; d < dim; ++d) outer *= t->sizes[d];
+    for (int d = dim + 1; d < t->ndim; ++d) inner *= t->sizes[d];
+    int bytes = item_size(t->dtype);
+    auto task = [&](int64_t o) {
+        for (int64_t i = 0; i < count; ++i)
+            add_run(t->dtype, work->data + (o * size + values[i]) * inner * bytes, from->data + (o * count + i) * inner * bytes, inner);
+    };
+    if (outer > 1 && outer * count * inner > (1 << 15)) parallel_for(outer, task);
+    else for (int64_t o = 0; o < outer; ++o) task(o);
+    if (work.get() != out.get()) copy_elements(out.get(), work.get());
+    if (in_place) {
+        bump_version(t);
+        if (node) rebase_history(t, node);
+    } else if (node) {
+        set_history(out.get(), node.get(), 0);
+    }
+    return out;
+}
+
+uint8_t promote_codes(uint8_t a, uint8_t b) {
+    if (a == b) return a;
+    if (a > b) std::swap(a, b);
+    if (is_float(b)) return is_float(a) && a == kFloat16 && b == kBFloat16 ? uint8_t(kFloat32) : b;
+    if (a == kUInt8 && b == kInt8) return kInt16;
+    return b;
+}
+
+TensorRef cat(const std::vector<TensorRef>& tensors, int64_t dim) {
+    if (tensors.empty()) fail(ErrorKind::Value, "cat: expected a non-empty list of Tensors");
+    std::vector<TensorRef> parts;
+    uint8_t dtype = tensors[0]->dtype;
+    for (auto& t : tensors) dtype = promote_codes(dtype, t->dtype);
+    for (auto& t : tensors) {
+        if (t->ndim == 1 && t->sizes[0] == 0 && tensors.size() > 1) continue;  // an empty vector joins anything
+        if (t->ndim == 0) fail(ErrorKind::Runtime, "cat: zero-dimensional tensor (at position " + std::to_string(parts.size()) + ") cannot be concatenated; use stack()");
+        parts.push_back(t->dtype == dtype ? t : cast(t.get(), dtype));
+    }
+    if (parts.empty()) return tensors[0];
+    Shape shape = parts[0]->shape();
+    int d = normal_dim(dim, shape.ndim, "cat");
+    int64_t total = 0;
+    for (size_t i = 0; i < parts.size(); ++i) {
+        Shape other = parts[i]->shape();
+        bool fits = other.ndim == shape.ndim;
+        for (int j = 0; fits && j < shape.ndim; ++j) fits = j == d || other.sizes[j] == shape.sizes[j];
+        if (!fits)
+            fail(ErrorKind::Shape, "cat: Sizes of tensors must match except in dimension " + std::to_string(d) + ": tensor 0 is " + shape.text() + ", tensor " + std::to_string(i) + " is " + other.text());
+        total += other.sizes[d];
+    }
+    shape.sizes[d] = total;
+    TensorRef out = empty(shape, dtype);
+    bool wanted = false;
+    {
+        GradModeGuard off(false);
+        int64_t at = 0;
+        for (auto& t : parts) {
+            TensorRef part = slice(out.get(), d, at, at + t->sizes[d], 1);
+            copy_elements(part.get(), t.get());
+            at += t->sizes[d];
+        }
+    }
+    for (auto& t : parts) {
+        if (t->base) grad_fn_of(t.get());
+        wanted = wanted || t->requires_grad;
+    }
+    if (wanted && GradMode::enabled && is_float(dtype)) {
+        std::vector<int64_t> sizes;
+        std::vector<Tensor*> plain;
+        for (auto& t : parts) sizes.push_back(t->sizes[d]), plain.push_back(t.get());
+        auto function = [sizes, d](auto& self, TensorRef* gradients, TensorRef* results) {
+            if (!gradients[0]) return;
+            int64_t at = 0;
+            for (size_t i = 0; i < sizes.size(); ++i) {
+                if (self.needs(i)) results[i] = slice(gradients[0].get(), d, at, at + sizes[i], 1);
+                at += sizes[i];
+            }
+        };
+        auto* node = new FunctionNode<decltype(function)>("CatBackward0", function);
+        Ref<Node> keep(node);
+        connect(node, plain.data(), int(plain.size()));
+        set_history(out.get(), node, 0);
+    }
+    return out;
+}
+
+TensorRef nonzero(Tensor* t) {
+    GradModeGuard off(false);
+    TensorRef dense = contiguous(t);
+    int size = item_size(t->dtype), nd = t->ndim;
+    auto is_set = [&](int64_t i) {
+        const char* at = dense->data + i * size;
+        if (t->dtype == kBool) return *at != 0;
+        return is_float(t->dtype) ? read_double(t, at) != 0 : read_int(t, at) != 0;
+    };
+    int64_t count = 0;
+    for (int64_t i = 0; i < t->numel; ++i) count += is_set(i);
+    TensorRef out = empty(Shape{count, nd}, kInt64);
+    auto* to = reinterpret_cast<int64_t*>(out->data);
+    int64_t position[kMaxDims] = {};
+    for (int64_t i = 0; i < t->numel; ++i) {
+        if (is_set(i))
+            for (int d = 0; d < nd; ++d) *to++ = position[d];
+        for (int d = nd - 1; d >= 0; --d) {
+            if (++position[d] < t->sizes[d]) break;
+            position[d] = 0;
+        }
+    }
+    return out;
+}
+
+}  // namespace flambeau

@@ -1,0 +1,218 @@
+// See linear.h.
+#include "linear.h"
+
+#include <algorithm>
+
+#include "contract.h"
+#include "dispatch.h"
+#include "rows.h"
+#include "views.h"
+
+namespace flambeau {
+
+namespace {
+
+void check_dtypes(const char* operation, const Tensor* a, const char* a_name, const Tensor* b, const char* b_name) {
+    if (a->dtype != b->dtype)
+        fail(ErrorKind::DType, std::string(operation) + ": expected both operands to have the same dtype, but " + a_name + " is " +
+                                   kDTypeNames[a->dtype] + " and " + b_name + " is " + kDTypeNames[b->dtype] + "; convert one, e.g. " +
+                                   a_name + ".to(flambeau." + kDTypeNames[b->dtype] + ")" +
+                                   (a->dtype == kFloat64 ? " (NumPy arrays are float64: .float() makes them float32)" : ""));
+    if (a->dtype == kBool) fail(ErrorKind::DType, std::string(operation) + ": not defined for bool; convert with .float() or .long()");
+}
+
+// c[batch..., m, n] = a[batch..., m, k] @ b[batch..., k, n] (+ bias[n]), operands broadcast over the batch; no history.
+void contract_into(Tensor* c, const Tensor* a, const Tensor* b, const Tensor* bias) {
+    ContractProblem p;
+    int nd = c->ndim;
+    p.dtype = c->dtype;
+    p.m = c->sizes[nd - 2];
+    p.n = c->sizes[nd - 1];
+    p.k = a->sizes[a->ndim - 1];
+    p.a_m = a->strides[a->ndim - 2];
+    p.a_k = a->strides[a->ndim - 1];
+    p.b_k = b->strides[b->ndim - 2];
+    p.b_n = b->strides[b->ndim - 1];
+    p.c_m = c->strides[nd - 2];
+    p.c_n = c->strides[nd - 1];
+    if (bias) {
+        p.bias = bias->data;
+        p.bias_n = bias->ndim ? bias->strides[0] : 0;
+    }
+    if (c->numel == 0) return;
+    // Batch dimensions merge into one where all three walk them evenly; what is left over is looped here.
+    int64_t sizes[kMaxDims], sa[kMaxDims], sb[kMaxDims], sc[kMaxDims];
+    int dims = 0;
+    auto stride_of = [&](const Tensor* t, int d) {
+        int i = d - (nd - t->ndim);
+        return i < 0 || t->sizes[i] == 1 ? int64_t(0) : t->strides[i];
+    };
+    for (int d = 0; d < nd - 2; ++d) {
+        if (c->sizes[d] == 1) continue;
+        int64_t x = stride_of(a, d), y = stride_of(b, d), z = c->strides[d], n = c->sizes[d];
+        if (dims && sa[dims - 1] == x * n && sb[dims - 1] == y * n && sc[dims - 1] == z * n) {
+            sizes[dims - 1] *= n;
+            sa[dims - 1] = x, sb[dims - 1] = y, sc[dims - 1] = z;
+        } else {
+            sizes[dims] = n;
+            sa[dims] = x, sb[dims] = y, sc[dims] = z;
+            ++dims;
+        }
+    }
+    if (dims) {
+        --dims;
+        p.batch = sizes[dims];
+        p.a_batch = sa[dims], p.b_batch = sb[dims], p.c_batch = sc[dims];
+    }
+    ensure_contraction_kernels(p.dtype);
+    int64_t outer = 1;
+    for (int d = 0; d < dims; ++d) outer *= sizes[d];
+    int size = item_size(c->dtype);
+    GilRelease unlocked(double(p.m) * double(p.n) * double(p.k) * double(p.batch * outer) > 2e6);
+    for (int64_t o = 0; o < outer; ++o) {
+        int64_t rest = o, x = 0, y = 0, z = 0;
+        for (int d = dims - 1; d >= 0; --d) {
+            int64_t at = rest % sizes[d];
+            rest /= sizes[d];
+            x += at * sa[d], y += at * sb[d], z += at * sc[d];
+        }
+        p.a = a->data + x * size;
+        p.b = b->data + y * size;
+        p.c = c->data + z * size;
+        contract(p);
+    }
+}
+
+TensorRef transposed(Tensor* t) { return transpose(t, t->ndim - 2, t->ndim - 1); }
+
+// Both at least matrices.
+TensorRef batched(Tensor* a, Tensor* b) {
+    Shape shape, other;
+    for (int i = 0; i + 2 < a->ndim; ++i) shape.sizes[shape.ndim++] = a->sizes[i];
+    for (int i = 0; i + 2 < b->ndim; ++i) other.sizes[other.ndim++] = b->sizes[i];
+    if (!broadcast_shapes(shape, other))
+        fail(ErrorKind::Shape, "matmul: the batch dimensions cannot be broadcast: input is " + shape_text(a) + ", other is " + shape_text(b));
+    shape.sizes[shape.ndim++] = a->sizes[a->ndim - 2];
+    shape.sizes[shape.ndim++] = b->sizes[b->ndim - 1];
+    TensorRef c = empty(shape, a->dtype);
+    contract_into(c.get(), a, b, nullptr);
+    if (recording(a, b)) {
+        auto function = [a_shape = a->shape(), b_shape = b->shape()](auto& self, TensorRef* gradients, TensorRef* results) {
+            if (!gradients[0]) return;
+            if (self.released) Saved().unpack(&self);
+            if (self.needs(0)) {
+                TensorRef right = self.saved[1].unpack(&self);
+                TensorRef g = matmul(gradients[0].get(), transposed(right.get()).get());
+                results[0] = sum_to(g.get(), a_shape);
+            }
+            if (self.needs(1)) {
+                TensorRef left = self.saved[0].unpack(&self);
+                TensorRef g = matmul(transposed(left.get()).get(), gradients[0].get());
+                results[1] = sum_to(g.get(), b_shape);
+            }
+        };
+        auto* node = new FunctionNode<decltype(function)>("MatmulBackward0", function);
+        Ref<Node> keep(node);
+        Tensor* inputs[2] = {a, b};
+        connect(node, inputs, 2);
+        node->saved.resize(2);
+        if (node->needs(1)) node->saved[0].save(a);
+        if (node->needs(0)) node->saved[1].save(b);
+        set_history(c.get(), node, 0);
+    }
+    if (GradMode::inference) c->inference = true;
+    return c;
+}
+
+}  // namespace
+
+TensorRef matmul(Tensor* a, Tensor* b) {
+    if (a->ndim == 0 || b->ndim == 0)
+        fail(ErrorKind::Shape, "matmul: both arguments to matmul need to be at least 1D, but they are " + std::to_string(a->ndim) + "D and " +
+                                   std::to_string(b->ndim) + "D; use * to scale by a number");
+    check_dtypes("matmul", a, "input", b, "other");
+    int64_t inner_a = a->sizes[a->ndim - 1], inner_b = b->sizes[b->ndim == 1 ? 0 : b->ndim - 2];
+    if (inner_a != inner_b)
+        fail(ErrorKind::Shape, "matmul: inner sizes differ: input is " + shape_text(a) + ", other is " + shape_text(b) +
+                                   "; mat1 and mat2 shapes cannot be multiplied: the last size of input must equal the " +
+                                   (b->ndim == 1 ? "size" : "second to last size") + " of other");
+    TensorRef left(a), right(b);
+    if (a->ndim == 1) left = unsqueeze(a, 0);
+    if (b->ndim == 1) right = unsqueeze(b, 1);
+    TensorRef c;
+    if (right->ndim == 2 && left->ndim > 2 && left->contiguous && left->numel > 0) {
+        // One matrix for the whole batch: the batch is more rows.
+        Shape rows{left->numel / inner_a, inner_a};
+        TensorRef folded = batched(reshape(left.get(), rows).get(), right.get());
+        Shape shape = left->shape();
+        shape.sizes[shape.ndim - 1] = right->sizes[1];
+        c = reshape(folded.get(), shape);
+    } else {
+        c = batched(left.get(), right.get());
+    }
+    if (a->ndim == 1) c = squeeze(c.get(), 1u << (c->ndim - 2));
+    if (b->ndim == 1) c = squeeze(c.get(), 1u << (c->ndim - 1));
+    return c;
+}
+
+TensorRef linear(Tensor* x, Tensor* weight, Tensor* bias) {
+    if (weight->ndim != 2) {
+        if (weight->ndim == 1) {
+            TensorRef y = matmul(x, weight);
+            return bias ? add_tensors(y.get(), bias) : y;
+        }
+        fail(ErrorKind::Shape, "linear: weight must be a matrix (out_features, in_features), it is " + shape_text(weight));
+    }
+    if (x->ndim == 0 || x->sizes[x->ndim - 1] != weight->sizes[1])
+        fail(ErrorKind::Shape, "linear: inner sizes differ: input is " + shape_text(x) + ", weight is " + shape_text(weight) +
+                                   " (out_features, in_features): mat1 and mat2 shapes cannot be multiplied; the last size of input must be " + std::to_string(weight->sizes[1]));
+    check_dtypes("linear", x, "input", weight, "weight");
+    if (bias) {
+        check_dtypes("linear", bias, "bias", weight, "weight");
+        if (bias->ndim > 1 || (bias->ndim == 1 && bias->sizes[0] != weight->sizes[0] && bias->sizes[0] != 1))
+            fail(ErrorKind::Shape, "linear: bias must have shape (" + std::to_string(weight->sizes[0]) + ",), it is " + shape_text(bias));
+    }
+    if (x->ndim != 2) {
+        Shape shape = x->shape(), rows{x->sizes[x->ndim - 1] ? x->numel / x->sizes[x->ndim - 1] : 0, x->sizes[x->ndim - 1]};
+        if (x->sizes[x->ndim - 1] == 0) {
+            rows.sizes[0] = 1;
+            for (int i = 0; i + 1 < x->ndim; ++i) rows.sizes[0] *= x->sizes[i];
+        }
+        TensorRef y = linear(reshape(x, rows).get(), weight, bias);
+        shape.sizes[shape.ndim - 1] = weight->sizes[0];
+        return reshape(y.get(), shape);
+    }
+    TensorRef y = empty(Shape{x->sizes[0], weight->sizes[0]}, x->dtype);
+    TensorRef wt = alias(weight);
+    std::swap(wt->sizes[0], wt->sizes[1]);
+    std::swap(wt->strides[0], wt->strides[1]);
+    TensorRef wide_bias;
+    if (bias) {
+        GradModeGuard off(false);
+        wide_bias = expand(bias, Shape{weight->sizes[0]});
+    }
+    contract_into(y.get(), x, wt.get(), wide_bias.get());
+    if (GradMode::enabled && (x->requires_grad || weight->requires_grad || (bias && bias->requires_grad))) {
+        Shape bias_shape = bias ? bias->shape() : Shape();
+        auto function = [bias_shape](auto& self, TensorRef* gradients, TensorRef* results) {
+            if (!gradients[0]) return;
+            if (self.released) Saved().unpack(&self);
+            Tensor* g = gradients[0].get();
+            if (self.needs(0)) results[0] = matmul(g, self.saved[1].unpack(&self).get());
+            if (self.needs(1)) results[1] = matmul(transposed(g).get(), self.saved[0].unpack(&self).get());
+            if (self.needs(2)) results[2] = sum_to(g, bias_shape);
+        };
+        auto* node = new FunctionNode<decltype(function)>("LinearBackward0", function);
+        Ref<Node> keep(node);
+        Tensor* inputs[3] = {x, weight, bias};
+        connect(node, inputs, 3);
+        node->saved.resize(2);
+        if (node->needs(1)) node->saved[0].save(x);
+        if (node->needs(0)) node->saved[1].save(weight);
+        set_history(y.get(), node, 0);
+    }
+    if (GradMode::inference) y->inference = true;
+    return y;
+}
+
+}  // namespace flambeau

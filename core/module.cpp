@@ -1,0 +1,11 @@
+// The extension module flambeau._core: only puts the parts together.
+#include <nanobind/nanobind.h>
+
+#include "python.h"
+
+NB_MODULE(_core, m) {
+    using namespace flambeau;
+    if (add_tensor_type(m.ptr()) || add_operation_type(m.ptr()) || add_autograd(m.ptr()) || add_functions(m.ptr()) ||
+        add_dlpack(m.ptr()))
+        throw nanobind::python_error();
+}

@@ -1,0 +1,449 @@
+// The tape seen from Python: grad_fn objects, hooks, backward and grad, nodes whose backward is Python code, grad modes.
+// It is not: the engine (tape.cpp).
+#include "python.h"
+
+#include <structmember.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "views.h"
+
+namespace flambeau {
+
+PyTypeObject* node_type = nullptr;
+
+namespace {
+
+struct PyNode {
+    PyObject_HEAD
+    Node* node;
+    PyObject* dict;
+};
+
+Node* N(PyObject* self) { return reinterpret_cast<PyNode*>(self)->node; }
+
+void node_dealloc(PyObject* self) {
+    auto* o = reinterpret_cast<PyNode*>(self);
+    Py_CLEAR(o->dict);
+    if (Node* node = std::exchange(o->node, nullptr)) {
+        node->python = nullptr;
+        Ref<Node>::adopt(node);
+    }
+    PyTypeObject* type = Py_TYPE(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+TensorRef as_gradient(PyObject* o, const char* where) {
+    if (o == Py_None) return TensorRef();
+    return TensorRef(expect_tensor(o, where));
+}
+
+PyObject* optional(const TensorRef& t) {
+    if (!t) Py_RETURN_NONE;
+    return wrap(t);
+}
+
+// A node whose backward is a Python callable: autograd.Function and the operations that live on the host.
+struct PythonNode : Node {
+    PyObject* callable;
+    std::string label;
+    std::vector<std::pair<Shape, uint8_t>> outputs, inputs;
+    PythonNode(PyObject* f, std::string text) : callable(Py_NewRef(f)), label(std::move(text)) { name = label.c_str(); }
+    ~PythonNode() override { Py_XDECREF(callable); }
+    bool has_saved() const override { return true; }
+    void release_saved() override { Py_CLEAR(callable); }
+    void apply(TensorRef* gradients, TensorRef* results) override {
+        if (!callable) Saved().unpack(this);
+        Owned args(checked(PyTuple_New(Py_ssize_t(output_count))));
+        for (uint32_t i = 0; i < output_count; ++i) PyTuple_SET_ITEM(args.p, i, optional(gradients[i]));
+        Owned result(checked(PyObject_CallObject(callable, args)));
+        Owned tuple(PyTuple_Check(result.p) ? Py_NewRef(result.p)
+                    : PyList_Check(result.p) ? PyList_AsTuple(result) : PyTuple_Pack(1, result.p));
+        size_t given = size_t(PyTuple_GET_SIZE(tuple.p));
+        for (size_t i = edges.size(); i < given; ++i)
+            if (PyTuple_GET_ITEM(tuple.p, Py_ssize_t(i)) != Py_None) {
+                fail(ErrorKind::Autograd, label + ": returned an incorrect number of gradients (expected " + std::to_string(edges.size()) + ", got " + std::to_string(given) + ")");
+            }
+        if (given < edges.size())
+            fail(ErrorKind::Autograd, label + ": returned an incorrect number of gradients (expected " + std::to_string(edges.size()) + ", got " + std::to_string(given) + ")");
+        for (size_t i = 0; i < edges.size(); ++i) {
+            PyObject* o = PyTuple_GET_ITEM(tuple.p, Py_ssize_t(i));
+            if (o == Py_None || !edges[i].node) continue;
+            TensorRef g(expect_tensor(o, (label + ": a gradient").c_str()));
+            if (!(g->shape() == inputs[i].first)) {
+                Shape wide = inputs[i].first;
+                if (!broadcast_shapes(wide, g->shape()))
+                    fail(ErrorKind::Shape, label + ": returned an invalid gradient at index " + std::to_string(i) + " - got " + shape_text(g.get()) + " but expected shape compatible with " + inputs[i].first.text());
+                g = wide == inputs[i].first ? expand(g.get(), wide) : sum_to(g.get(), inputs[i].first);
+            }
+            results[i] = cast(g.get(), inputs[i].second);
+        }
+    }
+};
+
+PyObject* node_repr(PyObject* self) { return PyUnicode_FromFormat("<%s object at %p>", N(self)->name, static_cast<void*>(N(self))); }
+PyObject* node_name(PyObject* self, PyObject*) { return PyUnicode_FromString(N(self)->name); }
+PyObject* node_next(PyObject* self, void*) {
+    return guarded([&]() -> PyObject* {
+        Node* node = N(self);
+        Owned tuple(checked(PyTuple_New(Py_ssize_t(node->edges.size()))));
+        for (size_t i = 0; i < node->edges.size(); ++i) {
+            PyObject* child = node->edges[i].node ? wrap_node(node->edges[i].node.get()) : Py_NewRef(Py_None);
+            PyTuple_SET_ITEM(tuple.p, Py_ssize_t(i), Py_BuildValue("(NI)", child, node->edges[i].number));
+        }
+        return tuple.release();
+    });
+}
+PyObject* node_variable(PyObject* self, void*) {
+    if (!N(self)->accumulates()) {
+        PyErr_Format(PyExc_AttributeError, "'%s' object has no attribute 'variable'", N(self)->name);
+        return nullptr;
+    }
+    return guarded([&] { return wrap(static_cast<AccumulateNode*>(N(self))->leaf); });
+}
+PyObject* node_sequence(PyObject* self, PyObject*) { return PyLong_FromUnsignedLongLong(N(self)->sequence); }
+PyObject* add_hook(void*& slot, PyObject* hook) {
+    if (!slot) slot = PyDict_New();
+    PyObject* add = helper("add_hook");
+    PyObject* pair[2] = {static_cast<PyObject*>(slot), hook};
+    return checked(PyObject_Vectorcall(add, pair, 2, nullptr));
+}
+PyObject* node_register_hook(PyObject* self, PyObject* hook) { return guarded([&] { return add_hook(N(self)->post_hooks, hook); }); }
+
+PyGetSetDef node_getset[] = {{"next_functions", node_next, nullptr, "The nodes this one hands its gradients to, with their input numbers.", nullptr},
+                             {"variable", node_variable, nullptr, "The leaf that an AccumulateGrad node adds to.", nullptr},
+                             {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
+                             {nullptr, nullptr, nullptr, nullptr, nullptr}};
+PyMethodDef node_methods[] = {{"name", node_name, METH_NOARGS, "The operation's name."},
+                              {"_sequence_nr", node_sequence, METH_NOARGS, "Nodes are numbered in the order they are made."},
+                              {"register_hook", node_register_hook, METH_O, "Call hook(grad_inputs, grad_outputs) after this node ran."},
+                              {nullptr, nullptr, 0, nullptr}};
+PyMemberDef node_members[] = {{"__dictoffset__", T_PYSSIZET, offsetof(PyNode, dict), READONLY, nullptr}, {nullptr, 0, 0, 0, nullptr}};
+PyType_Slot node_slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(node_dealloc)}, {Py_tp_repr, reinterpret_cast<void*>(node_repr)},
+                            {Py_tp_getset, node_getset}, {Py_tp_methods, node_methods}, {Py_tp_members, node_members}, {0, nullptr}};
+PyType_Spec node_spec = {"flambeau.autograd.Node", sizeof(PyNode), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, node_slots};
+
+// --- the bridge the tape calls ---
+
+TensorRef call_tensor_hooks(void* hooks, const TensorRef& gradient) {
+    TensorRef current = gradient;
+    Owned values(checked(PyDict_Values(static_cast<PyObject*>(hooks))));
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(values.p); ++i) {
+        Owned g(wrap(current));
+        Owned result(checked(PyObject_CallOneArg(PyList_GET_ITEM(values.p, i), g)));
+        if (result.p != Py_None) current = TensorRef(expect_tensor(result, "the result of a gradient hook"));
+    }
+    return current;
+}
+void call_accumulate_hooks(void* hooks, Tensor* leaf) {
+    Owned values(checked(PyDict_Values(static_cast<PyObject*>(hooks))));
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(values.p); ++i) {
+        Owned t(wrap(TensorRef(leaf)));
+        Owned result(checked(PyObject_CallOneArg(PyList_GET_ITEM(values.p, i), t)));
+    }
+}
+void call_post_hooks(void* hooks, Node* node, TensorRef* results, TensorRef* gradients) {
+    Owned values(checked(PyDict_Values(static_cast<PyObject*>(hooks))));
+    Owned outputs(checked(PyTuple_New(node->output_count)));
+    for (uint32_t i = 0; i < node->output_count; ++i) PyTuple_SET_ITEM(outputs.p, i, optional(gradients[i]));
+    for (Py_ssize_t h = 0; h < PyList_GET_SIZE(values.p); ++h) {
+        Py_ssize_t n = Py_ssize_t(node->edges.size());
+        Owned inputs(checked(PyTuple_New(n)));
+        for (Py_ssize_t i = 0; i < n; ++i) PyTuple_SET_ITEM(inputs.p, i, optional(results[i]));
+        PyObject* pair[2] = {inputs, outputs};
+        Owned changed(checked(PyObject_Vectorcall(PyList_GET_ITEM(values.p, h), pair, 2, nullptr)));
+        if (changed.p == Py_None) continue;
+        for (Py_ssize_t i = 0; i < n; ++i)
+            results[i] = PyTuple_Check(changed.p) ? as_gradient(PyTuple_GetItem(changed, i), "a hook's result") : as_gradient(changed, "a hook's result");
+    }
+}
+void decrease(void* o) { Py_XDECREF(static_cast<PyObject*>(o)); }
+void increase(void* o) { Py_XINCREF(static_cast<PyObject*>(o)); }
+std::string text(void* o) {
+    const char* s = PyUnicode_AsUTF8(static_cast<PyObject*>(o));
+    return s ? s : "?";
+}
+// The innermost line that is not flambeau's own.
+void* here() {
+    PyFrameObject* frame = PyThreadState_GetFrame(PyThreadState_Get());
+    PyObject* found = nullptr;
+    while (frame) {
+        PyCodeObject* code = PyFrame_GetCode(frame);
+        const char* file = PyUnicode_AsUTF8(code->co_filename);
+        bool inside = file && !registry.package.empty() && std::string_view(file).starts_with(registry.package);
+        if (!inside) found = PyUnicode_FromFormat("%s:%d (in %U)", file ? file : "?", PyFrame_GetLineNumber(frame), code->co_name);
+        Py_DECREF(code);
+        PyFrameObject* back = found ? nullptr : PyFrame_GetBack(frame);
+        Py_DECREF(frame);
+        frame = back;
+    }
+    return found ? found : PyUnicode_FromString("an unknown line");
+}
+void interrupt() { if (PyErr_CheckSignals()) python_failed(); }
+
+// --- functions ---
+
+std::vector<TensorRef> tensors_from(PyObject* sequence, const char* what, bool none_allowed = false) {
+    std::vector<TensorRef> out;
+    if (!sequence || sequence == Py_None) return out;
+    if (is_tensor(sequence)) return {TensorRef(tensor_of(sequence))};
+    Owned fast(PySequence_Fast(sequence, what));
+    if (!fast) python_failed();
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(fast.p); ++i) {
+        PyObject* o = PySequence_Fast_GET_ITEM(fast.p, i);
+        if (none_allowed && o == Py_None) out.emplace_back();
+        else out.emplace_back(expect_tensor(o, what));
+    }
+    return out;
+}
+
+TensorRef first_gradient(Tensor* root, const TensorRef& given) {
+    if (given) {
+        if (!given->same_shape(*root))
+            fail(ErrorKind::Shape, "backward: Mismatch in shape: the gradient has shape " + shape_text(given.get()) + " and the output has shape " + shape_text(root) + "; they must be equal");
+        return given->dtype == root->dtype ? given : cast(given.get(), root->dtype);
+    }
+    if (root->numel != 1)
+        fail(ErrorKind::Autograd, "backward: grad can be implicitly created only for scalar outputs, this one has shape " + shape_text(root) + "; reduce it with .sum() or .mean(), or pass gradient=");
+    TensorRef one = empty(root->shape(), root->dtype);
+    write_double(root->dtype, one->data, 1.0);
+    return one;
+}
+
+// run_backward(roots, gradients, keep_graph, create_graph, inputs, accumulate) -> tuple of gradients or None
+PyObject* py_run_backward(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    return guarded([&]() -> PyObject* {
+        if (n != 6) fail(ErrorKind::Type, "run_backward takes 6 arguments");
+        BackwardRequest request;
+        request.roots = tensors_from(args[0], "backward: an output");
+        std::vector<TensorRef> given = tensors_from(args[1], "backward: a gradient", true);
+        if (args[1] == Py_None) given.resize(request.roots.size());
+        if (!given.empty() && given.size() != request.roots.size())
+            fail(ErrorKind::Runtime, "backward: got " + std::to_string(request.roots.size()) + " tensors and " + std::to_string(given.size()) + " gradients");
+        given.resize(request.roots.size());
+        request.keep_graph = PyObject_IsTrue(args[2]) == 1;
+        request.create_graph = PyObject_IsTrue(args[3]) == 1;
+        request.inputs = tensors_from(args[4], "backward: an input");
+        request.accumulate = PyObject_IsTrue(args[5]) == 1;
+        if (args[4] != Py_None && request.inputs.empty()) fail(ErrorKind::Runtime, "backward: inputs argument to backward cannot be empty");
+        for (size_t i = 0; i < request.roots.size(); ++i) {
+            Tensor* root = request.roots[i].get();
+            grad_fn_of(root);
+            if (!root->requires_grad)
+                fail(ErrorKind::Autograd, "backward: element " + std::to_string(i) + " of tensors does not require grad and does not have a grad_fn: nothing it was computed from had requires_grad=True, or it was computed under no_grad() or from detach()ed tensors");
+            request.gradients.push_back(first_gradient(root, given[i]));
+        }
+        for (size_t i = 0; i < request.inputs.size(); ++i) {
+            grad_fn_of(request.inputs[i].get());
+            if (!request.inputs[i]->requires_grad) fail(ErrorKind::Autograd, "backward: one of the differentiated Tensors (input " + std::to_string(i) + ") does not require grad");
+        }
+        std::vector<TensorRef> captured = run_backward(request);
+        if (request.accumulate) Py_RETURN_NONE;
+        Owned tuple(checked(PyTuple_New(Py_ssize_t(captured.size()))));
+        for (size_t i = 0; i < captured.size(); ++i) PyTuple_SET_ITEM(tuple.p, Py_ssize_t(i), optional(captured[i]));
+        return tuple.release();
+    });
+}
+
+PyObject* m_backward(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* names) {
+    // Plain backward() takes no detour; anything else goes through run_backward.
+    static const char* order[4] = {"gradient", "retain_graph", "create_graph", "inputs"};
+    PyObject* given[4] = {Py_None, Py_None, Py_False, Py_None};
+    for (Py_ssize_t i = 0; i < n && i < 4; ++i) given[i] = args[i];
+    if (names)
+        for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(names); ++k) {
+            bool known = false;
+            for (int i = 0; i < 4; ++i)
+                if (!PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, k), order[i])) given[i] = args[n + k], known = true;
+            if (!known) return PyErr_Format(PyExc_TypeError, "backward() got an unexpected keyword argument %R", PyTuple_GET_ITEM(names, k));
+        }
+    PyObject* keep = given[1] == Py_None ? given[2] : given[1];
+    Owned gradients(given[0] == Py_None ? Py_NewRef(Py_None) : PyTuple_Pack(1, given[0]));
+    PyObject* full[6] = {self, gradients, keep, given[2], given[3], Py_True};
+    return py_run_backward(nullptr, full, 6);
+}
+
+// attach(outputs, inputs, vjp, name): the outputs were computed from the inputs by code that is not recorded.
+PyObject* py_attach(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    return guarded([&]() -> PyObject* {
+        if (n != 4) fail(ErrorKind::Type, "attach takes (outputs, inputs, vjp, name)");
+        std::vector<TensorRef> outputs = tensors_from(args[0], "attach: an output", true), inputs = tensors_from(args[1], "attach: an input", true);
+        bool wanted = false;
+        for (auto& t : inputs) {
+            if (t) grad_fn_of(t.get());
+            wanted = wanted || (t && t->requires_grad);
+        }
+        if (!wanted || !GradMode::enabled) Py_RETURN_NONE;
+        auto* node = new PythonNode(args[2], PyUnicode_AsUTF8(args[3]));
+        Ref<Node> keep(node);
+        std::vector<Tensor*> plain;
+        for (auto& t : inputs) {
+            plain.push_back(t && t->requires_grad ? t.get() : nullptr);
+            node->inputs.emplace_back(t ? t->shape() : Shape(), t ? t->dtype : uint8_t(kFloat32));
+        }
+        connect(node, plain.data(), int(plain.size()));
+        node->output_count = uint32_t(outputs.size());
+        for (size_t i = 0; i < outputs.size(); ++i) {
+            if (!outputs[i]) continue;
+            if (is_float(outputs[i]->dtype)) set_history(outputs[i].get(), node, uint32_t(i));
+        }
+        return wrap_node(node);
+    });
+}
+
+PyObject* m_register_hook(PyObject* self, PyObject* hook) {
+    return guarded([&]() -> PyObject* {
+        Tensor* t = tensor_of(self);
+        Node* node = grad_fn_of(t);
+        if (!t->requires_grad) fail(ErrorKind::Autograd, "register_hook: cannot register a hook on a tensor that doesn't require gradient");
+        AutogradState& state = autograd_of(t);
+        bool first = !state.hooks;
+        PyObject* handle = add_hook(state.hooks, hook);
+        if (first && node) node->tensor_hooks.push_back(TensorHook{state.output_number, Py_NewRef(static_cast<PyObject*>(state.hooks))});
+        return handle;
+    });
+}
+PyObject* m_register_accumulate_hook(PyObject* self, PyObject* hook) {
+    return guarded([&]() -> PyObject* {
+        Tensor* t = tensor_of(self);
+        if (!t->requires_grad || grad_fn_of(t)) fail(ErrorKind::Autograd, "register_post_accumulate_grad_hook: post accumulate grad hooks cannot be registered on non-leaf tensors");
+        return add_hook(autograd_of(t).accumulate_hooks, hook);
+    });
+}
+
+PyObject* py_set_grad_enabled(PyObject*, PyObject* value) {
+    bool before = GradMode::enabled;
+    GradMode::enabled = PyObject_IsTrue(value) == 1;
+    return PyBool_FromLong(before);
+}
+PyObject* py_is_grad_enabled(PyObject*, PyObject*) { return PyBool_FromLong(GradMode::enabled); }
+PyObject* py_set_inference(PyObject*, PyObject* value) {
+    bool before = GradMode::inference;
+    GradMode::inference = PyObject_IsTrue(value) == 1;
+    return PyBool_FromLong(before);
+}
+PyObject* py_is_inference(PyObject*, PyObject*) { return PyBool_FromLong(GradMode::inference); }
+
+// A value kept for backward by Python code: checked against changes in place, like the core's own.
+struct PySaved {
+    PyObject_HEAD
+    Saved saved;
+    char* label;
+};
+PyObject* saved_new(PyTypeObject* type, PyObject* args, PyObject*) {
+    PyObject* tensor;
+    const char* label = "a function";
+    int output = -1;
+    if (!PyArg_ParseTuple(args, "O|si", &tensor, &label, &output)) return nullptr;
+    return guarded([&]() -> PyObject* {
+        Tensor* t = expect_tensor(tensor, "Saved");
+        auto* o = reinterpret_cast<PySaved*>(checked(type->tp_alloc(type, 0)));
+        new (&o->saved) Saved();
+        if (output >= 0) o->saved.save_output(t, output);
+        else o->saved.save(t);
+        o->label = strdup(label);
+        return reinterpret_cast<PyObject*>(o);
+    });
+}
+void saved_dealloc(PyObject* self) {
+    auto* o = reinterpret_cast<PySaved*>(self);
+    o->saved.~Saved();
+    free(o->label);
+    PyTypeObject* type = Py_TYPE(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+PyObject* saved_unpack(PyObject* self, PyObject* const* args, Py_ssize_t n) {
+    return guarded([&]() -> PyObject* {
+        auto* o = reinterpret_cast<PySaved*>(self);
+        Node* owner = n > 0 && args[0] != Py_None ? node_of(args[0]) : nullptr;
+        if (owner && o->saved.output_number >= 0) return wrap(o->saved.unpack(owner));
+        struct Label : Node { void apply(TensorRef*, TensorRef*) override {} } stand_in;
+        stand_in.name = o->label;
+        Saved plain = o->saved;
+        plain.output_number = -1;
+        return wrap(plain.unpack(&stand_in));
+    });
+}
+PyMethodDef saved_methods[] = {{"unpack", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(saved_unpack)), METH_FASTCALL, "The tensor; an error if it was changed in place since."}, {nullptr, nullptr, 0, nullptr}};
+PyType_Slot saved_slots[] = {{Py_tp_new, reinterpret_cast<void*>(saved_new)}, {Py_tp_dealloc, reinterpret_cast<void*>(saved_dealloc)}, {Py_tp_methods, saved_methods}, {0, nullptr}};
+PyType_Spec saved_spec = {"flambeau._core.Saved", sizeof(PySaved), 0, Py_TPFLAGS_DEFAULT, saved_slots};
+
+PyObject* py_check_in_place(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    return guarded([&]() -> PyObject* {
+        check_in_place(expect_tensor(args[0], "check_in_place"), n > 1 ? PyUnicode_AsUTF8(args[1]) : "in place");
+        Py_RETURN_NONE;
+    });
+}
+PyObject* py_bump_version(PyObject*, PyObject* t) {
+    return guarded([&]() -> PyObject* { bump_version(expect_tensor(t, "bump_version")); Py_RETURN_NONE; });
+}
+// make_subclass(cls, tensor, requires_grad): an instance of cls sharing the tensor's storage, a leaf.
+PyObject* py_make_subclass(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    return guarded([&]() -> PyObject* {
+        if (n < 2 || !PyType_Check(args[0]) || !PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(args[0]), tensor_type))
+            fail(ErrorKind::Type, "make_subclass takes (a subclass of Tensor, tensor, requires_grad)");
+        TensorRef t = detach(expect_tensor(args[1], "make_subclass"));
+        bool wanted = n > 2 && PyObject_IsTrue(args[2]) == 1;
+        if (wanted && !is_float(t->dtype))
+            fail(ErrorKind::Runtime, std::string("requires_grad: only Tensors of floating point and complex dtype can require gradients, this one is ") + kDTypeNames[t->dtype]);
+        t->requires_grad = wanted;
+        return wrap_as(reinterpret_cast<PyTypeObject*>(args[0]), std::move(t));
+    });
+}
+
+#define FAST(name, function, doc) {name, reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(function)), METH_FASTCALL, doc}
+PyMethodDef functions[] = {
+    FAST("run_backward", py_run_backward, "run_backward(roots, gradients, keep_graph, create_graph, inputs, accumulate)"),
+    FAST("attach", py_attach, "attach(outputs, inputs, vjp, name): a node whose backward is a Python callable."),
+    FAST("check_in_place", py_check_in_place, "Refuse an in-place change that autograd cannot record."),
+    FAST("make_subclass", py_make_subclass, "make_subclass(cls, tensor, requires_grad): an instance of cls sharing storage."),
+    {"bump_version", py_bump_version, METH_O, "Note that a tensor was changed in place."},
+    {"set_grad_enabled", py_set_grad_enabled, METH_O, "Switch recording on or off; returns the old state."},
+    {"is_grad_enabled", py_is_grad_enabled, METH_NOARGS, "Whether operations are recorded."},
+    {"set_inference", py_set_inference, METH_O, "Switch inference mode on or off; returns the old state."},
+    {"is_inference_mode_enabled", py_is_inference, METH_NOARGS, "Whether inference mode is on."},
+    {nullptr, nullptr, 0, nullptr}};
+PyMethodDef tensor_backward = {"backward", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(m_backward)), METH_FASTCALL | METH_KEYWORDS,
+                               "backward(gradient=None, retain_graph=None, create_graph=False, inputs=None)\n--\n\nCompute the gradients of this tensor and add them to .grad of the leaves."};
+PyMethodDef tensor_hook = {"register_hook", m_register_hook, METH_O, "register_hook(hook)\n--\n\nCall hook(grad) when the gradient of this tensor is computed."};
+PyMethodDef tensor_accumulate = {"register_post_accumulate_grad_hook", m_register_accumulate_hook, METH_O, "register_post_accumulate_grad_hook(hook)\n--\n\nCall hook(tensor) after .grad of this leaf was updated."};
+
+}  // namespace
+
+PyObject* wrap_node(Node* node) {
+    if (node->python) return Py_NewRef(static_cast<PyObject*>(node->python));
+    auto* o = reinterpret_cast<PyNode*>(checked(node_type->tp_alloc(node_type, 0)));
+    ++node->references;
+    o->node = node;
+    node->python = o;
+    return reinterpret_cast<PyObject*>(o);
+}
+Node* node_of(PyObject* o) { return Py_TYPE(o) == node_type ? N(o) : nullptr; }
+
+int add_autograd(PyObject* module) {
+    node_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&node_spec));
+    PyObject* saved_type = PyType_FromSpec(&saved_spec);
+    if (!node_type || !saved_type) return -1;
+    bridge.call_tensor_hooks = call_tensor_hooks;
+    bridge.call_accumulate_hooks = call_accumulate_hooks;
+    bridge.call_post_hooks = call_post_hooks;
+    bridge.decrease = decrease;
+    bridge.increase = increase;
+    bridge.here = here;
+    bridge.text = text;
+    bridge.interrupt = interrupt;
+    forget_writer = decrease;
+    for (PyMethodDef* method : {&tensor_backward, &tensor_hook, &tensor_accumulate}) {
+        PyObject* descriptor = PyDescr_NewMethod(tensor_type, method);
+        if (!descriptor || PyObject_SetAttrString(reinterpret_cast<PyObject*>(tensor_type), method->ml_name, descriptor)) return -1;
+        Py_DECREF(descriptor);
+    }
+    if (PyModule_AddFunctions(module, functions)) return -1;
+    if (PyModule_AddObject(module, "Saved", saved_type)) return -1;
+    return PyModule_AddObjectRef(module, "Node", reinterpret_cast<PyObject*>(node_type));
+}
+
+}  // namespace flambeau

@@ -1,0 +1,547 @@
+// Functions of flambeau._core: making tensors, contractions, indexing kernels, fused updates, memory, threads, machine
+// code, and the answers of the compiler (through flambeau.compiler.bridge).
+#include <cmath>
+#include <cstring>
+
+#include "contract.h"
+#include "index.h"
+#include "linear.h"
+#include "machine_code.h"
+#include "python.h"
+#include "rows.h"
+#include "threads.h"
+#include "views.h"
+
+namespace flambeau {
+
+namespace {
+
+// --- the compiler ---
+
+PyObject* ask(const char* name, PyObject* args) {
+    Owned tuple(checked(args));
+    if (!registry.bridge) registry.bridge = checked(PyImport_ImportModule("flambeau.compiler.bridge"));
+    Owned function(checked(PyObject_GetAttrString(registry.bridge, name)));
+    return checked(PyObject_CallObject(function, tuple));
+}
+PyObject* declaration(const Operation& op) { return static_cast<PyObject*>(op.declaration); }
+PyObject* codes_tuple(const uint8_t* codes, int n) {
+    PyObject* tuple = checked(PyTuple_New(n));
+    for (int i = 0; i < n; ++i) PyTuple_SET_ITEM(tuple, i, PyLong_FromLong(codes[i]));
+    return tuple;
+}
+Py_ssize_t take_codes(PyObject* tuple, uint8_t* into) {
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tuple); ++i) into[i] = uint8_t(PyLong_AsLong(PyTuple_GET_ITEM(tuple, i)));
+    return PyTuple_GET_SIZE(tuple);
+}
+
+void resolve(Operation& op, const uint8_t* codes, const uint8_t* categories, int count, Resolution& r) {
+    Owned pairs(checked(PyTuple_New(count)));
+    for (int i = 0; i < count; ++i) PyTuple_SET_ITEM(pairs.p, i, Py_BuildValue("(ii)", codes[i], categories[i]));
+    Owned answer(ask("resolve", Py_BuildValue("(OO)", declaration(op), pairs.p)));
+    // (operand_codes, output_codes, compute, output_rows, uses_index)
+    r.operands = int(take_codes(PyTuple_GetItem(answer, 0), r.operand_codes));
+    if (PyTuple_GET_SIZE(PyTuple_GetItem(answer, 1)) > 4) fail(ErrorKind::Runtime, op.name + ": at most 4 outputs");
+    r.outputs = int(take_codes(PyTuple_GetItem(answer, 1), r.output_codes));
+    r.compute = Py_NewRef(PyTuple_GetItem(answer, 2));
+    for (int i = 0; i < r.outputs; ++i) r.output_rows[i] = PyObject_IsTrue(PyTuple_GetItem(PyTuple_GetItem(answer, 3), i)) == 1;
+    op.uses_index = PyObject_IsTrue(PyTuple_GetItem(answer, 4)) == 1;
+}
+void* compile_map(Operation& op, const Resolution& r, const uint8_t* output_codes, const std::string& classes) {
+    Owned address(ask("compile_map", Py_BuildValue("(ONNOs)", declaration(op), codes_tuple(r.operand_codes, r.operands),
+                                                   codes_tuple(output_codes, r.outputs), static_cast<PyObject*>(r.compute), classes.c_str())));
+    return PyLong_AsVoidPtr(address);
+}
+void* compile_row(Operation& op, const Resolution& r, const uint8_t* output_codes, const char* schedule, const std::string& classes, int64_t& scratch) {
+    Owned pair(ask("compile_row", Py_BuildValue("(ONNOss)", declaration(op), codes_tuple(r.operand_codes, r.operands),
+                                                codes_tuple(output_codes, r.outputs), static_cast<PyObject*>(r.compute), schedule, classes.c_str())));
+    scratch = PyLong_AsLongLong(PyTuple_GetItem(pair, 1));
+    return PyLong_AsVoidPtr(PyTuple_GetItem(pair, 0));
+}
+void gradient(Operation& op, const Resolution& r, GradientPlan& plan) {
+    Owned needs(checked(PyTuple_New(r.operands)));
+    for (int i = 0; i < r.operands; ++i) PyTuple_SET_ITEM(needs.p, i, PyBool_FromLong(plan.needs >> i & 1));
+    Owned answer(ask("gradient", Py_BuildValue("(OONNO)", declaration(op), needs.p, codes_tuple(r.operand_codes, r.operands),
+                                               codes_tuple(r.output_codes, r.outputs), static_cast<PyObject*>(r.compute))));
+    if (answer.p == Py_None) return;
+    // (operation or None, ((kind, index), ...), through, result_of), one entry of the last two for each needed operand
+    PyObject* operation = PyTuple_GetItem(answer, 0);
+    if (operation != Py_None) {
+        plan.operation = operation_of(operation);
+        Py_INCREF(operation);
+    }
+    PyObject* operands = PyTuple_GetItem(answer, 1);
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(operands); ++i) {
+        PyObject* pair = PyTuple_GET_ITEM(operands, i);
+        PyObject* kind = PyTuple_GetItem(pair, 0);
+        Read read = !PyUnicode_CompareWithASCIIString(kind, "grad") ? Read::Gradient : !PyUnicode_CompareWithASCIIString(kind, "input") ? Read::Input : Read::Output;
+        plan.operands.emplace_back(read, int(PyLong_AsLong(PyTuple_GetItem(pair, 1))));
+    }
+    PyObject *through = PyTuple_GetItem(answer, 2), *results = PyTuple_GetItem(answer, 3);
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(through); ++i) {
+        plan.through.push_back(int(PyLong_AsLong(PyTuple_GET_ITEM(through, i))));
+        plan.result_of.push_back(int(PyLong_AsLong(PyTuple_GET_ITEM(results, i))));
+    }
+}
+void split(Operation& op, Resolution& r) {
+    Owned pair(ask("split", Py_BuildValue("(ONNO)", declaration(op), codes_tuple(r.operand_codes, r.operands),
+                                          codes_tuple(r.output_codes, r.outputs), static_cast<PyObject*>(r.compute))));
+    if (pair.p == Py_None) return;
+    PyObject *partial = PyTuple_GetItem(pair, 0), *final = PyTuple_GetItem(pair, 1);
+    Py_INCREF(partial);
+    Py_INCREF(final);
+    r.partial = operation_of(partial);
+    r.final = operation_of(final);
+}
+void request_contraction(uint8_t dtype) {
+    Owned pair(ask("contraction", Py_BuildValue("(i)", int(dtype))));
+    register_contraction_kernels(dtype, PyLong_AsVoidPtr(PyTuple_GetItem(pair, 0)), PyLong_AsVoidPtr(PyTuple_GetItem(pair, 1)));
+}
+
+// --- tensors ---
+
+#define FUNCTION(name) PyObject* name(PyObject*, PyObject* const* args, Py_ssize_t n)
+void need(Py_ssize_t n, Py_ssize_t least, const char* name) {
+    if (n < least) fail(ErrorKind::Type, std::string(name) + "() takes at least " + std::to_string(least) + " arguments");
+}
+Tensor* tensor_at(PyObject* const* args, Py_ssize_t i, const char* name) { return expect_tensor(args[i], (std::string(name) + ": argument " + std::to_string(i + 1)).c_str()); }
+
+PyObject* finish(TensorRef t, PyObject* requires_grad) {
+    if (requires_grad && PyObject_IsTrue(requires_grad) == 1) {
+        if (!is_float(t->dtype)) fail(ErrorKind::Runtime, std::string("requires_grad: only Tensors of floating point and complex dtype can require gradients, this one would be ") + kDTypeNames[t->dtype]);
+        t->requires_grad = true;
+    }
+    if (GradMode::inference) t->inference = true;
+    return wrap(std::move(t));
+}
+FUNCTION(py_empty) {
+    return guarded([&] { need(n, 2, "empty"); return finish(empty(shape_from(args[0], "empty"), dtype_code(args[1])), n > 2 ? args[2] : nullptr); });
+}
+FUNCTION(py_full) {
+    return guarded([&] {
+        need(n, 3, "full");
+        TensorRef t = empty(shape_from(args[0], "full"), dtype_code(args[2]));
+        Arg value;
+        if (is_tensor(args[1])) {
+            GradModeGuard off(false);
+            copy_into(t.get(), tensor_of(args[1]));
+        } else {
+            if (!number_arg(args[1], value)) fail(ErrorKind::Type, "full: fill_value must be a number");
+            if (value.code == kFloat64 ? value.real == 0 && !std::signbit(value.real) : value.integer == 0) std::memset(t->data, 0, size_t(t->numel) * item_size(t->dtype));
+            else if (value.code == kFloat64) fill_elements(t.get(), value.real);
+            else fill_elements_int(t.get(), value.integer);
+        }
+        return finish(std::move(t), n > 3 ? args[3] : nullptr);
+    });
+}
+// arange(start, end, step, dtype): the length is computed in float64, or exactly for integers.
+FUNCTION(py_arange) {
+    return guarded([&] {
+        need(n, 4, "arange");
+        uint8_t code = dtype_code(args[3]);
+        Arg v[3];
+        bool integers = true;
+        for (int i = 0; i < 3; ++i) {
+            if (!number_arg(args[i], v[i])) fail(ErrorKind::Type, "arange: start, end and step must be numbers");
+            integers = integers && v[i].code != kFloat64;
+        }
+        auto real = [&](int i) { return v[i].code == kFloat64 ? v[i].real : double(v[i].integer); };
+        double start = real(0), end = real(1), step = real(2);
+        if (step == 0) fail(ErrorKind::Runtime, "arange: step must be nonzero");
+        if (!(std::isfinite(start) && std::isfinite(end))) fail(ErrorKind::Runtime, "arange: unsupported range: " + std::to_string(start) + " -> " + std::to_string(end));
+        if ((step > 0 && start > end) || (step < 0 && start < end)) fail(ErrorKind::Runtime, "arange: upper bound and lower bound inconsistent with step sign");
+        int64_t count;
+        if (integers) {
+            __int128 distance = __int128(v[1].integer) - v[0].integer, s = v[2].integer;
+            count = int64_t((distance + (s > 0 ? s - 1 : s + 1)) / s);
+        } else {
+            double size = std::ceil((end - start) / step);
+            if (size > 1e18) fail(ErrorKind::Runtime, "arange: too many elements");
+            count = int64_t(size);
+        }
+        TensorRef t = empty(Shape{count}, code);
+        int size = item_size(code);
+        for (int64_t i = 0; i < count; ++i) {
+            if (integers) write_int(code, t->data + i * size, v[0].integer + i * v[2].integer);
+            else write_double(code, t->data + i * size, start + double(i) * step);
+        }
+        return finish(std::move(t), n > 4 ? args[4] : nullptr);
+    });
+}
+
+void release_view(void* owner) {
+    auto* view = static_cast<Py_buffer*>(owner);
+    PyBuffer_Release(view);
+    delete view;
+}
+uint8_t format_code(const char* format, Py_ssize_t itemsize) {
+    if (!format) return kUInt8;
+    char c = format[0];
+    if (c == '<' || c == '=' || c == '@' || c == '|') c = format[1];
+    if (format[0] == '>') return kDTypes;
+    switch (c) {
+        case '?': return kBool;
+        case 'B': return kUInt8;
+        case 'b': return kInt8;
+        case 'h': return kInt16;
+        case 'e': return kFloat16;
+        case 'f': return kFloat32;
+        case 'd': return kFloat64;
+        case 'i': case 'l': case 'q': return itemsize == 4 ? kInt32 : itemsize == 8 ? kInt64 : kDTypes;
+        default: return kDTypes;
+    }
+}
+// from_numpy(array): any object with a buffer; shares its memory.
+PyObject* py_from_numpy(PyObject*, PyObject* object) {
+    return guarded([&] {
+        auto view = std::make_unique<Py_buffer>();
+        bool writable = PyObject_GetBuffer(object, view.get(), PyBUF_FULL) == 0;
+        if (!writable) {
+            PyErr_Clear();
+            if (PyObject_GetBuffer(object, view.get(), PyBUF_FULL_RO)) python_failed();
+        }
+        uint8_t code = format_code(view->format, view->itemsize);
+        std::string problem;
+        if (code == kDTypes) problem = std::string("can't convert elements of format '") + (view->format ? view->format : "?") + "'; the supported types are: float64, float32, float16, int64, int32, int16, int8, uint8, and bool";
+        if (view->ndim > kMaxDims - 1) problem = "more than 15 dimensions";
+        Shape shape;
+        int64_t strides[kMaxDims];
+        for (int i = 0; i < view->ndim && problem.empty(); ++i) {
+            shape.sizes[shape.ndim++] = view->shape[i];
+            if (view->strides[i] % view->itemsize) problem = "given numpy array strides not a multiple of the element byte size; copy the array";
+            strides[i] = view->strides[i] / view->itemsize;
+            if (strides[i] < 0 && view->shape[i] > 1) problem = "At least one stride in the given numpy array is negative, and tensors with negative strides are not currently supported. (You can probably work around this by making a copy of your array with array.copy().)";
+        }
+        if (!problem.empty()) {
+            bool strided = problem.find("stride") != std::string::npos;
+            PyBuffer_Release(view.get());
+            fail(strided ? ErrorKind::Value : ErrorKind::Type, "from_numpy: " + problem);
+        }
+        char* data = static_cast<char*>(view->buf);
+        size_t extent = shape.numel() ? size_t(view->itemsize) : 0;
+        for (int i = 0; i < shape.ndim && extent; ++i) extent += size_t(shape.sizes[i] - 1) * size_t(strides[i]) * size_t(view->itemsize);
+        bool read_only = view->readonly;
+        Ref<Storage> storage = Ref<Storage>::adopt(storage_foreign(data, extent, release_view, view.release(), read_only));
+        return wrap(from_storage(std::move(storage), shape, strides, 0, code));
+    });
+}
+FUNCTION(py_from_buffer) {
+    return guarded([&]() -> PyObject* {
+        need(n, 2, "from_buffer");
+        uint8_t code = dtype_code(args[1]);
+        auto view = std::make_unique<Py_buffer>();
+        if (PyObject_GetBuffer(args[0], view.get(), PyBUF_WRITABLE)) {
+            PyErr_Clear();
+            if (PyObject_GetBuffer(args[0], view.get(), PyBUF_SIMPLE)) python_failed();
+        }
+        int64_t stride = 1, size = view->len / item_size(code);
+        if (view->len % item_size(code)) {
+            PyBuffer_Release(view.get());
+            fail(ErrorKind::Value, "from_buffer: the buffer's " + std::to_string(size) + " bytes are no multiple of the element size");
+        }
+        char* data = static_cast<char*>(view->buf);
+        size_t bytes = size_t(view->len);
+        bool read_only = view->readonly;
+        Ref<Storage> storage = Ref<Storage>::adopt(storage_foreign(data, bytes, release_view, view.release(), read_only));
+        return wrap(from_storage(std::move(storage), Shape{size}, &stride, 0, code));
+    });
+}
+// from_list(flat list, dtype): the fast way in for Python numbers.
+FUNCTION(py_from_list) {
+    return guarded([&]() -> PyObject* {
+        need(n, 2, "from_list");
+        uint8_t code = dtype_code(args[1]);
+        Owned fast(checked(PySequence_Fast(args[0], "from_list: expected a sequence")));
+        Py_ssize_t count = PySequence_Fast_GET_SIZE(fast.p);
+        TensorRef t = empty(Shape{count}, code);
+        int size = item_size(code);
+        for (Py_ssize_t i = 0; i < count; ++i) {
+            Arg v;
+            if (!number_arg(PySequence_Fast_GET_ITEM(fast.p, i), v))
+                fail(ErrorKind::Type, std::string("tensor: an element is no number: ") + Py_TYPE(PySequence_Fast_GET_ITEM(fast.p, i))->tp_name);
+            if (v.code == kFloat64) write_double(code, t->data + i * size, v.real);
+            else write_int(code, t->data + i * size, v.integer);
+        }
+        return wrap(std::move(t));
+    });
+}
+
+FUNCTION(py_matmul) { return guarded([&] { need(n, 2, "matmul"); return wrap(matmul(tensor_at(args, 0, "matmul"), tensor_at(args, 1, "matmul"))); }); }
+PyObject* py_linear(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* names) {
+    return guarded([&] {
+        PyObject* given[3] = {};
+        static const char* order[3] = {"input", "weight", "bias"};
+        for (Py_ssize_t i = 0; i < n && i < 3; ++i) given[i] = args[i];
+        if (names)
+            for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(names); ++k) {
+                bool known = false;
+                for (int i = 0; i < 3; ++i)
+                    if (!PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, k), order[i])) given[i] = args[n + k], known = true;
+                if (!known) fail(ErrorKind::Type, std::string("linear() got an unexpected keyword argument '") + PyUnicode_AsUTF8(PyTuple_GET_ITEM(names, k)) + "'");
+            }
+        if (!given[0] || !given[1] || n > 3) fail(ErrorKind::Type, "linear() takes (input, weight, bias=None)");
+        return wrap(linear(expect_tensor(given[0], "linear: input"), expect_tensor(given[1], "linear: weight"),
+                           given[2] && given[2] != Py_None ? expect_tensor(given[2], "linear: bias") : nullptr));
+    });
+}
+FUNCTION(py_gather) {
+    return guarded([&] {
+        need(n, 3, "gather");
+        Tensor* t = tensor_at(args, 0, "gather");
+        return wrap(gather(t, normal_dim(as_int(args[1], "gather"), t->ndim, "gather"), tensor_at(args, 2, "gather")));
+    });
+}
+PyObject* scatter_with(PyObject* const* args, Py_ssize_t n, bool in_place) {
+    return guarded([&] {
+        need(n, 5, "scatter");
+        Tensor* t = tensor_at(args, 0, "scatter");
+        bool add = !std::strcmp(PyUnicode_AsUTF8(args[4]), "add");
+        TensorRef out = scatter(t, normal_dim(as_int(args[1], "scatter"), t->ndim, "scatter"), tensor_at(args, 2, "scatter"), tensor_at(args, 3, "scatter"), add, in_place);
+        return wrap(std::move(out));
+    });
+}
+FUNCTION(py_scatter) { return scatter_with(args, n, false); }
+FUNCTION(py_scatter_) { return scatter_with(args, n, true); }
+FUNCTION(py_index_select) {
+    return guarded([&] {
+        need(n, 3, "index_select");
+        Tensor* t = tensor_at(args, 0, "index_select");
+        return wrap(index_select(t, normal_dim(as_int(args[1], "index_select"), t->ndim, "index_select"), tensor_at(args, 2, "index_select")));
+    });
+}
+FUNCTION(py_index_add) {
+    return guarded([&] {
+        need(n, 4, "index_add");
+        Tensor* t = tensor_at(args, 0, "index_add");
+        bool in_place = n > 4 && PyObject_IsTrue(args[4]) == 1;
+        return wrap(index_add(t, normal_dim(as_int(args[1], "index_add"), t->ndim, "index_add"), tensor_at(args, 2, "index_add"), tensor_at(args, 3, "index_add"), in_place));
+    });
+}
+// index_put_(tensor, (index or None, ...), values, accumulate)
+FUNCTION(py_index_put_) {
+    return guarded([&]() -> PyObject* {
+        need(n, 3, "index_put_");
+        Tensor* t = tensor_at(args, 0, "index_put_");
+        Indices indices;
+        Owned fast(checked(PySequence_Fast(args[1], "index_put_: indices")));
+        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(fast.p); ++i) {
+            PyObject* o = PySequence_Fast_GET_ITEM(fast.p, i);
+            if (o == Py_None) { indices.emplace_back(); continue; }
+            Tensor* index = expect_tensor(o, "index_put_: an index");
+            if (index->dtype == kBool) {
+                GradModeGuard off(false);
+                TensorRef where = nonzero(index);
+                for (int d = 0; d < index->ndim; ++d) indices.push_back(contiguous(select(where.get(), 1, d).get()));
+            } else indices.emplace_back(index);
+        }
+        index_put(t, indices, tensor_at(args, 2, "index_put_"), n > 3 && PyObject_IsTrue(args[3]) == 1);
+        return Py_NewRef(args[0]);
+    });
+}
+FUNCTION(py_cat) {
+    return guarded([&] {
+        need(n, 1, "cat");
+        Owned fast(checked(PySequence_Fast(args[0], "cat: expected a sequence of Tensors")));
+        std::vector<TensorRef> tensors;
+        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(fast.p); ++i)
+            tensors.emplace_back(expect_tensor(PySequence_Fast_GET_ITEM(fast.p, i), ("cat: element " + std::to_string(i)).c_str()));
+        return wrap(cat(tensors, n > 1 ? as_int(args[1], "cat") : 0));
+    });
+}
+PyObject* py_nonzero(PyObject*, PyObject* t) { return guarded([&] { return wrap(nonzero(expect_tensor(t, "nonzero: input"))); }); }
+FUNCTION(py_masked_select) {
+    return guarded([&] {
+        need(n, 2, "masked_select");
+        Tensor *t = tensor_at(args, 0, "masked_select"), *mask = tensor_at(args, 1, "masked_select");
+        if (mask->dtype != kBool) fail(ErrorKind::Runtime, std::string("masked_select: expected BoolTensor for mask, got ") + kDTypeNames[mask->dtype]);
+        Shape shape = t->shape();
+        if (!broadcast_shapes(shape, mask->shape())) fail(ErrorKind::Shape, "masked_select: input " + shape_text(t) + " and mask " + shape_text(mask) + " cannot be broadcast");
+        TensorRef wide = expand(t, shape), wide_mask;
+        Indices indices;
+        {
+            GradModeGuard off(false);
+            wide_mask = expand(mask, shape);
+            TensorRef where = nonzero(wide_mask.get());
+            for (int d = 0; d < shape.ndim; ++d) indices.push_back(contiguous(select(where.get(), 1, d).get()));
+            if (shape.ndim == 0) {
+                wide = TensorRef(t);
+                indices.clear();
+            }
+        }
+        if (shape.ndim == 0) {
+            TensorRef one = reshape(t, Shape{1});
+            TensorRef chosen = empty(Shape{read_int(wide_mask.get(), wide_mask->data) ? 1 : 0}, kInt64);
+            if (chosen->numel) write_int(kInt64, chosen->data, 0);
+            return wrap(index_select(one.get(), 0, chosen.get()));
+        }
+        return wrap(index(wide.get(), indices));
+    });
+}
+// cumulative(t, dim, "sum" | "prod"), without history: the gradient is stated in Python.
+FUNCTION(py_cumulative) {
+    return guarded([&] {
+        need(n, 3, "cumulative");
+        GradModeGuard off(false);
+        Tensor* t = tensor_at(args, 0, "cumulative");
+        int dim = normal_dim(as_int(args[1], "cumulative"), t->ndim, "cumulative");
+        bool product = !std::strcmp(PyUnicode_AsUTF8(args[2]), "prod");
+        uint8_t code = is_float(t->dtype) ? t->dtype : uint8_t(kInt64);
+        TensorRef from = contiguous(cast(t, code).get()), out = empty(t->shape(), code);
+        int64_t outer = 1, inner = 1, length = t->ndim ? t->sizes[dim] : 1;
+        for (int d = 0; d < dim; ++d) outer *= t->sizes[d];
+        for (int d = dim + 1; d < t->ndim; ++d) inner *= t->sizes[d];
+        int size = item_size(code);
+        for (int64_t o = 0; o < outer; ++o)
+            for (int64_t i = 0; i < inner; ++i) {
+                double real = product ? 1 : 0;
+                uint64_t whole = product ? 1 : 0;
+                for (int64_t j = 0; j < length; ++j) {
+                    int64_t at = ((o * length + j) * inner + i) * size;
+                    if (code == kInt64) {
+                        auto v = uint64_t(read_int(from.get(), from->data + at));
+                        whole = product ? whole * v : whole + v;
+                        write_int(code, out->data + at, int64_t(whole));
+                    } else {
+                        double v = read_double(from.get(), from->data + at);
+                        real = product ? real * v : real + v;
+                        write_double(code, out->data + at, real);
+                    }
+                }
+            }
+        return wrap(std::move(out));
+    });
+}
+// foreach(operation, lists of tensors, scalars, outputs): one fused update over many tensors.
+PyObject* py_foreach(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* names) {
+    return guarded([&]() -> PyObject* {
+        PyObject* given[4] = {};
+        static const char* order[4] = {"operation", "lists", "scalars", "outputs"};
+        for (Py_ssize_t i = 0; i < n && i < 4; ++i) given[i] = args[i];
+        if (names)
+            for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(names); ++k)
+                for (int i = 0; i < 4; ++i)
+                    if (!PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, k), order[i])) given[i] = args[n + k];
+        for (PyObject* o : given) if (!o) fail(ErrorKind::Type, "foreach() takes (operation, lists, scalars, outputs)");
+        Operation* op = operation_of(given[0]);
+        if (!op || op->row) fail(ErrorKind::Type, "foreach: the first argument must be an elementwise operation");
+        std::vector<std::vector<TensorRef>> lists;
+        Owned all(checked(PySequence_Fast(given[1], "foreach: lists")));
+        for (Py_ssize_t l = 0; l < PySequence_Fast_GET_SIZE(all.p); ++l) {
+            Owned list(checked(PySequence_Fast(PySequence_Fast_GET_ITEM(all.p, l), "foreach: a list of tensors")));
+            std::vector<TensorRef>& tensors = lists.emplace_back();
+            tensors.reserve(size_t(PySequence_Fast_GET_SIZE(list.p)));
+            for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(list.p); ++i)
+                tensors.emplace_back(expect_tensor(PySequence_Fast_GET_ITEM(list.p, i), "foreach: an element"));
+        }
+        std::vector<Arg> numbers;
+        Owned scalars(checked(PySequence_Fast(given[2], "foreach: scalars")));
+        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(scalars.p); ++i) {
+            Arg v;
+            PyObject* o = PySequence_Fast_GET_ITEM(scalars.p, i);
+            if (is_tensor(o) && tensor_of(o)->numel == 1) v = is_float(tensor_of(o)->dtype) ? Arg::of(read_double(tensor_of(o), tensor_of(o)->data)) : Arg::of_int(read_int(tensor_of(o), tensor_of(o)->data));
+            else if (!number_arg(o, v)) fail(ErrorKind::Type, "foreach: scalars must be numbers");
+            numbers.push_back(v);
+        }
+        while (lists.size() + numbers.size() < op->names.size() && op->has_default[lists.size() + numbers.size()])
+            numbers.push_back(op->defaults[lists.size() + numbers.size()]);
+        if (lists.size() + numbers.size() != op->names.size())
+            fail(ErrorKind::Type, op->name + ": takes " + std::to_string(op->names.size()) + " operands, foreach got " + std::to_string(lists.size() + numbers.size()));
+        std::vector<int> written;
+        Owned outputs(checked(PySequence_Fast(given[3], "foreach: outputs")));
+        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(outputs.p); ++i) written.push_back(int(as_int(PySequence_Fast_GET_ITEM(outputs.p, i), "foreach")));
+        for (int w : written) if (w < 0 || size_t(w) >= lists.size()) fail(ErrorKind::Index, "foreach: an output is none of the lists");
+        run_foreach(*op, lists, numbers, written);
+        Py_RETURN_NONE;
+    });
+}
+
+// --- the machine ---
+
+PyObject* py_memory(PyObject*, PyObject*) {
+    MemoryStatistics s = memory_statistics();
+    return Py_BuildValue("{s:n,s:n,s:n,s:n,s:n,s:K,s:K,s:K,s:K}", "allocated", Py_ssize_t(s.allocated), "peak", Py_ssize_t(s.peak), "reserved", Py_ssize_t(s.reserved),
+                         "peak_reserved", Py_ssize_t(s.peak_reserved), "limit", Py_ssize_t(s.limit), "allocations", (unsigned long long)s.allocations,
+                         "hits", (unsigned long long)s.hits, "misses", (unsigned long long)s.misses, "blocks", (unsigned long long)s.blocks);
+}
+PyObject* py_reset_peak(PyObject*, PyObject*) { reset_peak_memory(); Py_RETURN_NONE; }
+PyObject* py_empty_cache(PyObject*, PyObject*) { empty_cache(); Py_RETURN_NONE; }
+PyObject* py_set_cache_limit(PyObject*, PyObject* o) {
+    return guarded([&]() -> PyObject* {
+        int64_t v = as_int(o, "set_cache_limit");
+        if (v < 0) fail(ErrorKind::Value, "set_cache_limit: the limit must be at least 0 bytes");
+        set_cache_limit(size_t(v));
+        Py_RETURN_NONE;
+    });
+}
+PyObject* py_get_threads(PyObject*, PyObject*) { return PyLong_FromLong(thread_count()); }
+PyObject* py_set_threads(PyObject*, PyObject* o) {
+    return guarded([&]() -> PyObject* {
+        int64_t v = as_int(o, "set_num_threads");
+        if (v < 1 || v > 4096) fail(ErrorKind::Runtime, "set_num_threads: expected a positive number of threads, got " + std::to_string(v));
+        set_thread_count(int(v));
+        Py_RETURN_NONE;
+    });
+}
+PyObject* py_load_machine_code(PyObject*, PyObject* o) {
+    return guarded([&]() -> PyObject* {
+        char* bytes;
+        Py_ssize_t size;
+        if (PyBytes_AsStringAndSize(o, &bytes, &size)) python_failed();
+        return PyLong_FromUnsignedLongLong(load_machine_code(bytes, size_t(size)));
+    });
+}
+PyObject* py_dtypes_changed(PyObject*, PyObject*) { ++compiler.epoch; Py_RETURN_NONE; }
+PyObject* py_storage_key(PyObject*, PyObject* o) {
+    return guarded([&]() -> PyObject* { Tensor* t = expect_tensor(o, "storage_key"); return Py_BuildValue("(KKn)", (unsigned long long)(uintptr_t)t->storage->data, (unsigned long long)(uintptr_t)t->storage, Py_ssize_t(t->storage->bytes)); });
+}
+
+#define FAST(name, function, doc) {name, reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(function)), METH_FASTCALL, doc}
+PyMethodDef functions[] = {
+    FAST("empty", py_empty, "empty(shape, dtype, requires_grad=False)"),
+    FAST("full", py_full, "full(shape, value, dtype, requires_grad=False)"),
+    FAST("arange", py_arange, "arange(start, end, step, dtype, requires_grad=False)"),
+    {"from_numpy", py_from_numpy, METH_O, "A tensor that shares the memory of an array."},
+    FAST("from_buffer", py_from_buffer, "from_buffer(object, dtype): a vector that shares a buffer."),
+    FAST("from_list", py_from_list, "from_list(numbers, dtype): a vector of Python numbers."),
+    FAST("matmul", py_matmul, "matmul(input, other)"),
+    {"linear", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(py_linear)), METH_FASTCALL | METH_KEYWORDS, "linear(input, weight, bias=None)\n--\n\ninput @ weight^T + bias over the last dimension."},
+    FAST("gather", py_gather, "gather(input, dim, index)"),
+    FAST("scatter", py_scatter, "scatter(input, dim, index, src, mode)"),
+    FAST("scatter_", py_scatter_, "scatter_(input, dim, index, src, mode), in place"),
+    FAST("index_select", py_index_select, "index_select(input, dim, index)"),
+    FAST("index_add", py_index_add, "index_add(input, dim, index, source, in_place=False)"),
+    FAST("index_put_", py_index_put_, "index_put_(input, indices, values, accumulate=False)"),
+    FAST("cat", py_cat, "cat(tensors, dim=0)"),
+    {"nonzero", py_nonzero, METH_O, "The positions of the elements that are not zero, (count, ndim) int64."},
+    FAST("masked_select", py_masked_select, "masked_select(input, mask)"),
+    FAST("cumulative", py_cumulative, "cumulative(input, dim, 'sum' or 'prod'), without history"),
+    {"foreach", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(py_foreach)), METH_FASTCALL | METH_KEYWORDS, "foreach(operation, lists, scalars, outputs)"},
+    {"memory_statistics", py_memory, METH_NOARGS, "Bytes in use and cached, and how allocations were answered."},
+    {"reset_peak_memory", py_reset_peak, METH_NOARGS, "Count the peak of memory in use from here."},
+    {"empty_cache", py_empty_cache, METH_NOARGS, "Give cached memory back to the system."},
+    {"set_cache_limit", py_set_cache_limit, METH_O, "How many unused bytes may stay cached."},
+    {"get_num_threads", py_get_threads, METH_NOARGS, "How many threads compute."},
+    {"set_num_threads", py_set_threads, METH_O, "Set how many threads compute."},
+    {"load_machine_code", py_load_machine_code, METH_O, "Make an image of machine code executable; its address."},
+    {"dtypes_changed", py_dtypes_changed, METH_NOARGS, "Forget how dtypes promote (the default dtype changed)."},
+    {"storage_key", py_storage_key, METH_O, "(address, identity, bytes) of a tensor's storage."},
+    {nullptr, nullptr, 0, nullptr}};
+
+void* gil_release() { return PyEval_SaveThread(); }
+void gil_acquire(void* state) { PyEval_RestoreThread(static_cast<PyThreadState*>(state)); }
+
+}  // namespace
+
+int add_functions(PyObject* module) {
+    compiler.resolve = resolve;
+    compiler.compile_map = compile_map;
+    compiler.compile_row = compile_row;
+    compiler.gradient = gradient;
+    compiler.split = split;
+    request_contraction_kernels = request_contraction;
+    gil.release = gil_release;
+    gil.acquire = gil_acquire;
+    return PyModule_AddFunctions(module, functions);
+}
+
+}  // namespace flambeau

@@ -1,0 +1,187 @@
+// tensor[key] and tensor[key] = value: turns a Python key into views and index tensors.
+// It is not: the reading and writing (views.cpp, index.cpp).
+#include "index.h"
+#include "python.h"
+#include "views.h"
+
+namespace flambeau {
+
+namespace {
+
+// Lists and NumPy arrays in a key become tensors.
+PyObject* tensor_from(PyObject* o) {
+    PyObject* make = helper("index_tensor");
+    if (!make) fail(ErrorKind::Type, "index: unsupported key");
+    return checked(PyObject_CallOneArg(make, o));
+}
+
+bool is_sequence_key(PyObject* o) {
+    return PyList_Check(o) || PyTuple_Check(o) || PyRange_Check(o) || (!PyIndex_Check(o) && PyObject_HasAttrString(o, "__array__"));
+}
+
+struct Parsed {
+    TensorRef view;       // after integers, slices, None and Ellipsis
+    Indices indices;      // one a dimension of the view; empty if the key has no tensors
+    bool any = false;
+};
+
+int64_t slice_bound(PyObject* o, int64_t otherwise) {
+    if (o == Py_None) return otherwise;
+    if (is_tensor(o)) return read_int(tensor_of(o), tensor_of(o)->data);
+    if (!PyIndex_Check(o)) fail(ErrorKind::Type, "slice indices must be integers or None or have an __index__ method");
+    Owned index(checked(PyNumber_Index(o)));
+    int overflow;
+    long long v = PyLong_AsLongLongAndOverflow(index, &overflow);
+    if (overflow) v = overflow > 0 ? INT64_MAX / 2 : -(INT64_MAX / 2);
+    return v;
+}
+
+int consumed(PyObject* o) {
+    if (o == Py_None || o == Py_Ellipsis || PyBool_Check(o)) return 0;
+    if (is_tensor(o)) {
+        Tensor* t = tensor_of(o);
+        return t->dtype == kBool ? t->ndim : 1;
+    }
+    return 1;
+}
+
+Parsed parse(Tensor* t, PyObject* key) {
+    std::vector<Owned> items;
+    auto push = [&](PyObject* o) {
+        if (is_sequence_key(o)) items.emplace_back(tensor_from(o));
+        else items.emplace_back(Py_NewRef(o));
+    };
+    if (PyTuple_Check(key)) for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(key); ++i) push(PyTuple_GET_ITEM(key, i));
+    else push(key);
+    int used = 0, ellipses = 0;
+    for (auto& o : items) {
+        used += consumed(o);
+        ellipses += o.p == Py_Ellipsis;
+    }
+    if (ellipses > 1) fail(ErrorKind::Index, "index: an index can only have a single ellipsis ('...')");
+    if (used > t->ndim)
+        fail(ErrorKind::Index, "index: too many indices for tensor of dimension " + std::to_string(t->ndim) + " (shape " + shape_text(t) + ", the key has " + std::to_string(used) + ")");
+    Parsed out;
+    out.view = TensorRef(t);
+    int dim = 0;
+    auto place = [&](int d, TensorRef index) {
+        if (int(out.indices.size()) <= d) out.indices.resize(size_t(d) + 1);
+        out.indices[size_t(d)] = std::move(index);
+        out.any = true;
+    };
+    for (auto& item : items) {
+        PyObject* o = item.p;
+        if (o == Py_None) {
+            out.view = unsqueeze(out.view.get(), dim);
+            ++dim;
+        } else if (o == Py_Ellipsis) {
+            dim += t->ndim - used;
+        } else if (PyBool_Check(o)) {
+            out.view = unsqueeze(out.view.get(), dim);
+            TensorRef chosen = empty(Shape{o == Py_True ? 1 : 0}, kInt64);
+            if (o == Py_True) write_int(kInt64, chosen->data, 0);
+            place(dim, chosen);
+            ++dim;
+        } else if (PySlice_Check(o)) {
+            auto* s = reinterpret_cast<PySliceObject*>(o);
+            int64_t step = slice_bound(s->step, 1);
+            if (step < 0) fail(ErrorKind::Value, "index: step must be greater than zero; use .flip(" + std::to_string(dim) + ") to go backward");
+            int64_t start = slice_bound(s->start, 0), stop = slice_bound(s->stop, INT64_MAX / 2);
+            if (!(s->start == Py_None && s->stop == Py_None && step == 1)) out.view = slice(out.view.get(), dim, start, stop, step);
+            ++dim;
+        } else if (is_tensor(o) && !(tensor_of(o)->ndim == 0 && tensor_of(o)->dtype != kBool && !is_float(tensor_of(o)->dtype))) {
+            Tensor* index = tensor_of(o);
+            if (index->dtype == kBool) {
+                if (index->ndim == 0) {
+                    out.view = unsqueeze(out.view.get(), dim);
+                    TensorRef chosen = empty(Shape{read_int(index, index->data) ? 1 : 0}, kInt64);
+                    if (chosen->numel) write_int(kInt64, chosen->data, 0);
+                    place(dim, chosen);
+                    ++dim;
+                    continue;
+                }
+                for (int i = 0; i < index->ndim; ++i)
+                    if (index->sizes[i] != out.view->sizes[dim + i])
+                        fail(ErrorKind::Index, "index: The shape of the mask " + shape_text(index) + " at index " + std::to_string(i) +
+                                                   " does not match the shape of the indexed tensor " + shape_text(t) + " at index " + std::to_string(dim + i));
+                GradModeGuard off(false);
+                TensorRef where = nonzero(index);
+                for (int i = 0; i < index->ndim; ++i) place(dim++, contiguous(select(where.get(), 1, i).get()));
+            } else {
+                if (is_float(index->dtype))
+                    fail(ErrorKind::Index, std::string("index: tensors used as indices must be long, int, byte or bool tensors, got ") + kDTypeNames[index->dtype] + "; convert with .long()");
+                if (index->dtype == kUInt8 && false) continue;
+                place(dim++, TensorRef(index));
+            }
+        } else if (PyIndex_Check(o)) {
+            int64_t at = is_tensor(o) ? read_int(tensor_of(o), tensor_of(o)->data) : as_int(o, "index");
+            int64_t size = out.view->sizes[dim];
+            if (at < -size || at >= size)
+                fail(ErrorKind::Index, "index " + std::to_string(at) + " is out of bounds for dimension " + std::to_string(dim) + " with size " + std::to_string(size) + " (the tensor is " + shape_text(t) + ")");
+            out.view = select(out.view.get(), dim, at);
+        } else {
+            fail(ErrorKind::Type, std::string("index: only integers, slices (`:`), ellipsis (`...`), None and long or bool tensors are valid indices, got ") + Py_TYPE(o)->tp_name);
+        }
+    }
+    return out;
+}
+
+}  // namespace
+
+PyObject* index_get(PyObject* self, PyObject* key) {
+    return guarded([&]() -> PyObject* {
+        Tensor* t = tensor_of(self);
+        if (PyLong_CheckExact(key)) {
+            if (t->ndim == 0) fail(ErrorKind::Index, "index: invalid index of a 0-dim tensor. Use `tensor.item()` to convert a 0-dim tensor to a Python number");
+            int64_t at = as_int(key, "index"), size = t->sizes[0];
+            if (at < -size || at >= size)
+                fail(ErrorKind::Index, "index " + std::to_string(at) + " is out of bounds for dimension 0 with size " + std::to_string(size));
+            return wrap(select(t, 0, at));
+        }
+        Parsed p = parse(t, key);
+        if (p.any) return wrap(index(p.view.get(), p.indices));
+        if (p.view.get() == t) return wrap(view_as(t));
+        return wrap(std::move(p.view));
+    });
+}
+
+int index_set(PyObject* self, PyObject* key, PyObject* value) {
+    PyObject* done = guarded([&]() -> PyObject* {
+        if (!value) fail(ErrorKind::Type, "index: elements of a tensor cannot be deleted");
+        Tensor* t = tensor_of(self);
+        Parsed p = parse(t, key);
+        Owned made;
+        TensorRef from;
+        if (is_tensor(value)) from = TensorRef(tensor_of(value));
+        else {
+            Arg number;
+            if (number_arg(value, number)) {
+                if (is_float(t->dtype) || number.code != kFloat64) {
+                    from = empty(Shape(), number.code == kFloat64 ? uint8_t(t->dtype == kFloat64 ? kFloat64 : kFloat32) : number.code == kBool ? uint8_t(kBool) : uint8_t(kInt64));
+                    if (is_float(from->dtype)) write_double(from->dtype, from->data, number.real);
+                    else write_int(from->dtype, from->data, number.integer);
+                } else {
+                    from = empty(Shape(), t->dtype);
+                    write_double(t->dtype, from->data, number.real);
+                }
+            } else {
+                made = Owned(tensor_from(value));
+                from = TensorRef(tensor_of(made));
+            }
+        }
+        if (p.any) {
+            index_put(p.view.get(), p.indices, from.get(), false);
+        } else {
+            check_in_place(p.view.get(), "index_put_");
+            // Leading dimensions of size 1 of the value are dropped, as NumPy and PyTorch do.
+            while (from->ndim > p.view->ndim && from->sizes[0] == 1) from = squeeze(from.get(), 1);
+            copy_into(p.view.get(), from.get());
+        }
+        return Py_NewRef(Py_None);
+    });
+    if (!done) return -1;
+    Py_DECREF(done);
+    return 0;
+}
+
+}  // namespace flambeau

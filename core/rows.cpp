@@ -1,0 +1,368 @@
+// See rows.h. Layout of a call: kept dimensions K, reduced dimensions R. R must merge into one stride for every operand
+// (otherwise element operands are copied into (K, R) order); the innermost merged kept dimension is the kernel's row
+// loop, the others are walked here. How a reduction is split depends on sizes only, never on the number of threads.
+#include "rows.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "threads.h"
+#include "views.h"
+
+namespace flambeau {
+
+namespace {
+
+constexpr int64_t kTaskWork = 1 << 15;     // elements one task takes
+constexpr int64_t kSplitLength = 1 << 16;  // reductions longer than this, in few rows, are split
+constexpr int64_t kSplitBlock = 1 << 15;
+constexpr int64_t kReleaseWork = 1 << 18;
+
+struct Operand {
+    char* data;
+    int64_t unit;                // item size
+    bool row;                    // exists once a row
+    int64_t strides[kMaxDims];   // bytes, over the full shape; 0 along R for row operands
+};
+
+struct Group {                   // dimensions that are walked together
+    int count = 0;
+    int64_t sizes[kMaxDims];
+    int64_t strides[kMaxOperands][kMaxDims];
+};
+
+// Merges the given dimensions (outermost first) where every operand walks neighbours as one.
+Group merge(const int* dims, int n, const Shape& full, const Operand* operands, int count, bool rows_too) {
+    Group g;
+    for (int i = 0; i < n; ++i) {
+        int d = dims[i];
+        if (full.sizes[d] == 1) continue;
+        bool together = g.count > 0;
+        for (int o = 0; o < count && together; ++o)
+            if (rows_too || !operands[o].row)
+                together = g.strides[o][g.count - 1] == operands[o].strides[d] * full.sizes[d];
+        if (!together) ++g.count;
+        g.sizes[g.count - 1] = together ? g.sizes[g.count - 1] * full.sizes[d] : full.sizes[d];
+        for (int o = 0; o < count; ++o) g.strides[o][g.count - 1] = operands[o].strides[d];
+    }
+    return g;
+}
+
+KernelEntry& row_kernel(Operation& op, Resolution& r, bool outer, uint64_t classes, const uint8_t* codes,
+                        const Operand* operands, int count) {
+    for (KernelEntry& k : r.kernels)
+        if (k.classes[0] == classes && k.classes[1] == uint64_t(outer)) return k;
+    std::string letters(count, 'c');
+    for (int i = 0; i < count; ++i) letters[i] = !outer && operands[i].row ? '-' : "czs"[classes >> (2 * i) & 3];
+    int64_t scratch_bytes = 0;
+    void* address = compiler.compile_row(op, r, codes, outer ? "outer" : "inner", letters, scratch_bytes);
+    r.kernels.push_back(KernelEntry{{classes, uint64_t(outer)}, address, scratch_bytes});
+    return r.kernels.back();
+}
+
+// The strides of a row-level tensor over the full shape: it comes with the reduced dimensions as 1 or without them.
+void row_strides(int64_t* into, const Tensor* t, const Shape& full, uint32_t dims, Operation& op) {
+    int size = item_size(t->dtype), kept = 0;
+    for (int d = 0; d < full.ndim; ++d) kept += !(dims >> d & 1);
+    bool with_ones = t->ndim == full.ndim;
+    for (int d = 0; d < full.ndim && with_ones; ++d)
+        if ((dims >> d & 1) && t->sizes[d] != 1) with_ones = false;
+    int k = 0;
+    for (int d = 0; d < full.ndim; ++d) {
+        into[d] = 0;
+        if (dims >> d & 1) continue;
+        int s = with_ones ? d : k - (kept - t->ndim);
+        ++k;
+        if (s < 0) continue;
+        if (s >= t->ndim || (t->sizes[s] != full.sizes[d] && t->sizes[s] != 1))
+            fail(ErrorKind::Shape, op.name + ": an operand of shape " + shape_text(t) +
+                                       " does not fit the kept dimensions of " + full.text() +
+                                       "; it needs one value for each row");
+        into[d] = t->sizes[s] == 1 ? 0 : t->strides[s] * size;
+    }
+    if (t->ndim > full.ndim || (!with_ones && t->ndim > kept))
+        fail(ErrorKind::Shape, op.name + ": an operand of shape " + shape_text(t) + " has too many dimensions for " + full.text());
+}
+
+struct Job {
+    RowKernel kernel;
+    int count;
+    char* bases[kMaxOperands];
+    Group kept;
+    int64_t row_strides[kMaxOperands], length_strides[kMaxOperands];
+    int64_t rows, outer, length;
+    size_t scratch_bytes;
+
+    // Rows [begin, end) of outer position `o`.
+    void run(int64_t o, int64_t begin, int64_t end) const {
+        char* pointers[kMaxOperands];
+        for (int i = 0; i < count; ++i) pointers[i] = bases[i] + begin * row_strides[i];
+        for (int d = kept.count - 2; d >= 0; --d) {
+            int64_t at = o % kept.sizes[d];
+            o /= kept.sizes[d];
+            for (int i = 0; i < count; ++i) pointers[i] += at * kept.strides[i][d];
+        }
+        char* memory = scratch_bytes ? scratch(scratch_bytes) : nullptr;
+        kernel(pointers, row_strides, length_strides, end - begin, length, memory);
+    }
+};
+
+void execute(const Job& job, bool outer_schedule) {
+    int64_t work = job.rows * job.outer * std::max<int64_t>(job.length, 1);
+    if (work < 2 * kTaskWork) {
+        for (int64_t o = 0; o < job.outer; ++o) job.run(o, 0, job.rows);
+        return;
+    }
+    int64_t block = std::max<int64_t>(1, kTaskWork / std::max<int64_t>(job.length, 1));
+    if (outer_schedule) block = std::max<int64_t>(64, (block + 63) / 64 * 64);
+    block = std::min(block, job.rows);
+    int64_t blocks = (job.rows + block - 1) / block;
+    int64_t group = std::max<int64_t>(1, kTaskWork / std::max<int64_t>(1, block * job.length));  // small jobs share a task
+    int64_t tasks = (blocks * job.outer + group - 1) / group;
+    GilRelease unlocked(work >= kReleaseWork);
+    parallel_for(tasks, [&](int64_t task) {
+        for (int64_t i = task * group; i < std::min((task + 1) * group, blocks * job.outer); ++i) {
+            int64_t o = i / blocks, b = i % blocks;
+            job.run(o, b * block, std::min(job.rows, (b + 1) * block));
+        }
+    });
+}
+
+}  // namespace
+
+void run_row(Operation& op, Resolution& r, Arg* args, int count, const RowArguments& row, const Shape& full,
+             TensorRef* outputs) {
+    uint32_t dims = row.dims;
+    int total = r.outputs + count;
+    Shape kept_shape;
+    int order[kMaxDims], reduced[kMaxDims], kept_count = 0, reduced_count = 0;
+    for (int d = 0; d < full.ndim; ++d) {
+        if (dims >> d & 1) {
+            reduced[reduced_count++] = d;
+            if (row.keepdim) kept_shape.sizes[kept_shape.ndim++] = 1;
+        } else {
+            order[kept_count++] = d;
+            kept_shape.sizes[kept_shape.ndim++] = full.sizes[d];
+        }
+    }
+    Operand operands[kMaxOperands];
+    uint8_t codes[4];
+    for (int i = 0; i < count; ++i) {
+        Operand& o = operands[r.outputs + i];
+        o.row = op.row_input[i] || args[i].is_number();
+        o.unit = item_size(args[i].code);
+        if (args[i].is_number()) {
+            o.data = reinterpret_cast<char*>(&args[i].integer);
+            std::fill(o.strides, o.strides + full.ndim, 0);
+            continue;
+        }
+        o.data = args[i].tensor->data;
+        if (o.row) row_strides(o.strides, args[i].tensor.get(), full, dims, op);
+        else {
+            Shape check = full;
+            if (!broadcast_shapes(check, args[i].tensor->shape()) || !(check == full)) broadcast_of(op, args, count);
+            copy_strides(o.strides, args[i].tensor.get(), full);
+        }
+    }
+    for (int i = 0; i < r.outputs; ++i) {
+        Operand& o = operands[i];
+        o.row = r.output_rows[i];
+        const Shape& shape = o.row ? kept_shape : full;
+        if (!outputs[i]) outputs[i] = empty(shape, r.output_codes[i]);
+        else if (!(outputs[i]->shape() == shape))
+            fail(ErrorKind::Shape, op.name + ": out has shape " + shape_text(outputs[i].get()) + " but the result is " + shape.text());
+        codes[i] = outputs[i]->dtype;
+        o.unit = item_size(codes[i]);
+        o.data = outputs[i]->data;
+        if (o.row) row_strides(o.strides, outputs[i].get(), full, dims, op);
+        else copy_strides(o.strides, outputs[i].get(), full);
+    }
+    int64_t length = 1, rows_total = 1;
+    for (int i = 0; i < reduced_count; ++i) length *= full.sizes[reduced[i]];
+    for (int i = 0; i < kept_count; ++i) rows_total *= full.sizes[order[i]];
+    bool row_outputs_only = true;
+    for (int i = 0; i < r.outputs; ++i) row_outputs_only = row_outputs_only && r.output_rows[i];
+    if (rows_total == 0 || (length == 0 && !row_outputs_only)) return;
+
+    // The operand whose layout the loops follow: the largest element input, else the first element output.
+    int model = -1;
+    for (int o = total - 1; o >= 0; --o) {
+        if (operands[o].row) continue;
+        bool whole = true;
+        for (int d = 0; d < full.ndim; ++d)
+            if (full.sizes[d] > 1 && operands[o].strides[d] == 0) whole = false;
+        if (whole || model < 0) model = o;
+    }
+    Group along = merge(reduced, reduced_count, full, operands, total, false);
+    if (along.count > 1 && model >= 0 && !op.uses_index) {
+        // Another order of the reduced dimensions may merge (a reduction over a transposed tensor).
+        int sorted[kMaxDims];
+        std::copy(reduced, reduced + reduced_count, sorted);
+        std::stable_sort(sorted, sorted + reduced_count, [&](int a, int b) { return operands[model].strides[a] > operands[model].strides[b]; });
+        Group again = merge(sorted, reduced_count, full, operands, total, false);
+        if (again.count < along.count) along = again;
+    }
+    if (along.count > 1) {
+        int permutation[kMaxDims], back[kMaxDims];
+        for (int i = 0; i < kept_count; ++i) permutation[i] = order[i];
+        for (int i = 0; i < reduced_count; ++i) permutation[kept_count + i] = reduced[i];
+        for (int i = 0; i < full.ndim; ++i) back[permutation[i]] = i;
+        Shape shape;
+        shape.ndim = full.ndim;
+        for (int i = 0; i < full.ndim; ++i) shape.sizes[i] = full.sizes[permutation[i]];
+        GradModeGuard off(false);
+        Arg moved[kMaxOperands];
+        for (int i = 0; i < count; ++i) {
+            moved[i] = args[i];
+            if (args[i].is_number()) continue;
+            if (op.row_input[i]) {
+                // One value a row: give it the reduced dimensions as ones at the end.
+                Tensor* t = args[i].tensor.get();
+                if (t->ndim == full.ndim) {
+                    TensorRef p = permute(t, permutation);
+                    moved[i] = Arg(p.get());
+                }
+                continue;
+            }
+            TensorRef wide = permute(expand(args[i].tensor.get(), full).get(), permutation);
+            moved[i] = Arg(contiguous(wide.get()).get());
+        }
+        RowArguments last;
+        last.all = false;
+        last.keepdim = false;
+        for (int i = 0; i < reduced_count; ++i) last.dims |= 1u << (kept_count + i);
+        TensorRef results[4];
+        run_row(op, r, moved, count, last, shape, results);
+        for (int i = 0; i < r.outputs; ++i) {
+            TensorRef shown = r.output_rows[i] ? reshape(results[i].get(), kept_shape) : permute(results[i].get(), back);
+            copy_elements(outputs[i].get(), shown.get());
+        }
+        return;
+    }
+    if (along.count == 0) {
+        along.count = 1;
+        along.sizes[0] = 1;
+        for (int o = 0; o < total; ++o) along.strides[o][0] = 0;
+    }
+    if (length == 0) along.sizes[0] = 0;
+    if (model >= 0)
+        std::stable_sort(order, order + kept_count, [&](int a, int b) {
+            return std::abs(operands[model].strides[a]) > std::abs(operands[model].strides[b]);
+        });
+    Group kept = merge(order, kept_count, full, operands, total, true);
+
+    Job job;
+    job.count = total;
+    job.kept = kept;
+    job.length = length;
+    job.rows = kept.count ? kept.sizes[kept.count - 1] : 1;
+    job.outer = 1;
+    for (int d = 0; d + 1 < kept.count; ++d) job.outer *= kept.sizes[d];
+    for (int o = 0; o < total; ++o) {
+        job.bases[o] = operands[o].data;
+        job.row_strides[o] = kept.count ? kept.strides[o][kept.count - 1] : 0;
+        job.length_strides[o] = operands[o].row ? 0 : along.strides[o][0];
+    }
+    bool outer = false;
+    if (model >= 0 && job.rows >= 4 && job.length_strides[model] != operands[model].unit &&
+        job.row_strides[model] == operands[model].unit)
+        outer = true;
+    uint64_t classes = 0;
+    for (int i = 0; i < r.outputs; ++i) classes |= uint64_t(codes[i]) << (48 + 4 * i);
+    for (int o = 0; o < total; ++o) {
+        bool number = o >= r.outputs && args[o - r.outputs].is_number();
+        int64_t stride = outer ? job.row_strides[o] : job.length_strides[o];
+        uint64_t letter;
+        if (!outer && operands[o].row) letter = 0;
+        else if (number) letter = 1;
+        else if (!outer && length == 1) letter = 0;
+        else letter = stride == operands[o].unit ? 0 : stride == 0 && o >= r.outputs ? 1 : 2;
+        if (!outer && length == 1 && !operands[o].row) job.length_strides[o] = operands[o].unit;
+        classes |= letter << (2 * o);
+    }
+    if (!outer && row_outputs_only && job.rows * job.outer < 8 && length >= kSplitLength && !op.uses_index) {
+        if (!r.split_asked) {
+            r.split_asked = true;
+            compiler.split(op, r);
+        }
+        if (r.partial) {
+            // Partial results over blocks of a fixed size, then one reduction over the blocks.
+            int64_t blocks = (length + kSplitBlock - 1) / kSplitBlock;
+            Resolution& pr = resolution_for(*r.partial, args, count);
+            uint64_t part_classes = classes & ((uint64_t(1) << 48) - 1);
+            part_classes = part_classes >> (2 * r.outputs) << (2 * pr.outputs);
+            TensorRef partials[4];
+            Operand part_operands[kMaxOperands];
+            Job part = job;
+            part.count = pr.outputs + count;
+            for (int i = 0; i < pr.outputs; ++i) {
+                partials[i] = empty(Shape{job.outer * job.rows, blocks}, pr.output_codes[i]);
+                part_operands[i].row = true;
+                part_classes |= uint64_t(pr.output_codes[i]) << (48 + 4 * i);
+            }
+            for (int i = 0; i < count; ++i) {
+                part_operands[pr.outputs + i] = operands[r.outputs + i];
+                part.row_strides[pr.outputs + i] = job.row_strides[r.outputs + i];
+                part.length_strides[pr.outputs + i] = job.length_strides[r.outputs + i];
+            }
+            KernelEntry& k = row_kernel(*r.partial, pr, false, part_classes, pr.output_codes, part_operands, part.count);
+            part.kernel = reinterpret_cast<RowKernel>(k.address);
+            {
+                GilRelease unlocked(length * job.rows * job.outer >= kReleaseWork);
+                parallel_for(blocks * job.outer * job.rows, [&](int64_t task) {
+                    int64_t b = task % blocks, line = task / blocks, o = line / job.rows, w = line % job.rows;
+                    char* pointers[kMaxOperands];
+                    for (int i = 0; i < pr.outputs; ++i)
+                        pointers[i] = partials[i]->data + (line * blocks + b) * item_size(pr.output_codes[i]);
+                    int64_t zero_strides[kMaxOperands] = {};
+                    for (int i = 0; i < count; ++i) {
+                        int s = r.outputs + i;
+                        char* p = operands[s].data + w * job.row_strides[s] + b * kSplitBlock * job.length_strides[s];
+                        int64_t rest = o;
+                        for (int d = kept.count - 2; d >= 0; --d) {
+                            p += rest % kept.sizes[d] * kept.strides[s][d];
+                            rest /= kept.sizes[d];
+                        }
+                        pointers[pr.outputs + i] = p;
+                    }
+                    int64_t n = std::min(kSplitBlock, length - b * kSplitBlock);
+                    char* memory = k.scratch ? scratch(size_t(k.scratch) * n) : nullptr;
+                    part.kernel(pointers, zero_strides, part.length_strides, 1, n, memory);
+                });
+            }
+            Arg final_args[kMaxOperands];
+            int n = 0;
+            for (int i = 0; i < pr.outputs; ++i) final_args[n++] = Arg(partials[i].get());
+            final_args[n++] = Arg::of_int(length);
+            for (int i = op.inputs; i < count; ++i) final_args[n++] = args[i];
+            RowArguments last;
+            last.all = false;
+            last.dims = 2;
+            TensorRef results[4];
+            Resolution& fr = resolution_for(*r.final, final_args, n);
+            run_row(*r.final, fr, final_args, n, last, Shape{job.outer * job.rows, blocks}, results);
+            // The rows were walked in layout order; bring them back to the order of the result.
+            for (int i = 0; i < r.outputs; ++i) {
+                Tensor* t = outputs[i].get();
+                for (int64_t line = 0; line < job.outer * job.rows; ++line) {
+                    int64_t o = line / job.rows, w = line % job.rows;
+                    char* p = operands[i].data + w * job.row_strides[i];
+                    for (int d = kept.count - 2; d >= 0; --d) {
+                        p += o % kept.sizes[d] * kept.strides[i][d];
+                        o /= kept.sizes[d];
+                    }
+                    const char* from = results[i]->data + line * item_size(results[i]->dtype);
+                    if (is_float(results[i]->dtype)) write_double(t->dtype, p, read_double(results[i].get(), from));
+                    else write_int(t->dtype, p, read_int(results[i].get(), from));
+                }
+            }
+            return;
+        }
+    }
+    KernelEntry& k = row_kernel(op, r, outer, classes, codes, operands, total);
+    job.kernel = reinterpret_cast<RowKernel>(k.address);
+    job.scratch_bytes = size_t(k.scratch) * size_t(std::max<int64_t>(length, 1));
+    execute(job, outer);
+}
+
+}  // namespace flambeau

@@ -1,0 +1,677 @@
+"""Row kernels as LLVM IR: maps and reductions over the same elements, in one kernel.
+
+A row is walked in passes. A reduction runs in the first pass where its argument can be computed; reductions that can
+share a pass do. The last pass writes the outputs that have a value for every element, so an output may be an input's
+memory. What is dear to compute and needed in more than one pass is kept in scratch memory.
+
+Two schedules. "inner": vector lanes run along the row, several independent accumulators, one horizontal step at the
+end. "outer": vector lanes run over neighbouring rows and each lane walks its own row.
+
+Floating-point sums and products are blocked in three levels: 64 steps fill an accumulator, 64 of those a second one,
+and those a third: the error bound is (128 + n / 262144) roundings for "inner" in float32 and not n. The order depends
+on the length, the schedule and the CPU's vector width; never on the data, where it lies, or the number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from flambeau.compiler.instructions import (
+    REGISTER,
+    Code,
+    choose_lanes,
+    constant,
+    cost,
+    item_bytes,
+    literal,
+    memory_type,
+    vector,
+)
+from flambeau.compiler.program import ELEMENT, REDUCTIONS, Program, Value
+from flambeau.compiler.reduction import Reduction, State
+from flambeau.compiler.target import Target
+
+SIGNATURE = "ptr %pointers, ptr %row_strides, ptr %length_strides, i64 %rows, i64 %length, ptr %scratch"
+#: Steps of the innermost loop before its accumulators are added to the next level, and of that level to the last.
+BLOCK = 64
+#: An element value that costs more than this is kept in scratch for later passes instead of being computed again.
+SPILL_COST = 6
+
+class _Pass:
+    """One walk over a row: what it computes, what it reads from scratch, what it keeps there and what it writes."""
+
+    def __init__(self) -> None:
+        self.reductions: list[Reduction] = []
+        self.values: list[Value] = []  # in order; those in `kept` are read from scratch
+        self.kept: set[int] = set()
+        self.keep: list[Value] = []
+        self.outputs: list[int] = []
+
+
+class _Row:
+    """What both schedules share: the passes, the scratch, the loop nest."""
+
+    def __init__(self, program: Program, classes: str, target: Target) -> None:
+        self.program, self.classes, self.target = program, classes, target
+        self.code = Code(target)
+        self.count = len(program.outputs)
+        self.order = program.topological()
+        self.levels = [v.level for v in program.outputs] + [i.level for i in program.inputs]
+        self.fixed = self.find_fixed()
+        self.passes = self.make_passes()
+        element = [v for v in self.order if id(v) not in self.fixed]
+        accumulated = [Value("", (), r.dtype) for p in self.passes for r in p.reductions]
+        self.lanes = choose_lanes(target, element + accumulated)
+        self.strided = any(c == "s" for c, level in zip(classes, self.levels) if level is ELEMENT)
+        if self.strided or any(r.positional for p in self.passes for r in p.reductions):
+            self.lanes = min(self.lanes, 16)
+        self.work = max((sum(cost(v) for v in p.values) for p in self.passes), default=0)
+        self.masked = target.masked and self.lanes > 1
+        self.kept: dict[int, int] = {}  # id -> bytes a row element before it in scratch
+        total = 0
+        for value in sorted((v for p in self.passes for v in p.keep), key=lambda v: -item_bytes(v.dtype)):
+            self.kept[id(value)] = total
+            total += item_bytes(value.dtype)
+        self.scratch = total
+
+    def find_fixed(self) -> set[int]:
+        """Values that are the same for the whole row."""
+        raise NotImplementedError
+
+    # --- analysis ---
+
+    def make_passes(self) -> list[_Pass]:
+        stage: dict[int, int] = {}
+        for value in self.order:
+            stage[id(value)] = max((stage[id(a)] for a in value.args), default=0) + (value.op in REDUCTIONS)
+        reductions = [v for v in self.order if v.op in REDUCTIONS]
+        last = max((stage[id(v)] - 1 for v in reductions), default=-1)
+        written = [k for k, v in enumerate(self.program.outputs) if v.level is ELEMENT]
+        last = max([last] + [stage[id(self.program.outputs[k])] for k in written])
+        passes = [_Pass() for _ in range(last + 1)]
+        for value in reductions:
+            passes[stage[id(value)] - 1].reductions.append(Reduction(value))
+        if written:
+            passes[last].outputs = written
+        first: dict[int, int] = {}
+        keep: dict[int, Value] = {}
+        for number, each in enumerate(passes):
+            wanted: set[int] = set()
+            stack = [r.value.args[0] for r in each.reductions] + [self.program.outputs[k] for k in each.outputs]
+            while stack:
+                value = stack.pop()
+                if id(value) in wanted or id(value) in self.fixed:
+                    continue
+                wanted.add(id(value))
+                if first.setdefault(id(value), number) < number and self.expense(value, keep) > SPILL_COST:
+                    each.kept.add(id(value))
+                    keep[id(value)] = value
+                else:
+                    stack.extend(value.args)
+            each.values = [v for v in self.order if id(v) in wanted]
+        for key, value in keep.items():
+            passes[first[key]].keep.append(value)
+        self.stage = stage
+        return passes
+
+    def expense(self, value: Value, keep: dict[int, Value]) -> int:
+        """What computing an element value again would cost, given what is kept already."""
+        if id(value) in keep:
+            return SPILL_COST + 1
+        seen = set(keep)
+        stack, total = [value], 0
+        while stack:
+            v = stack.pop()
+            if id(v) in seen or id(v) in self.fixed:
+                continue
+            seen.add(id(v))
+            total += 8 if v.op == "input" and self.classes[self.count + v.attr] == "s" else cost(v)
+            stack.extend(v.args)
+        return total
+
+    # --- code ---
+
+    def operand(self, array: str, k: int, type_: str = "i64") -> str:
+        return self.code.new(f"load {type_}, ptr {self.code.at(array, k, type_)}, align 8")
+
+    def safe(self, pointer: str) -> str:
+        """A pointer that may be read even if the row is empty (nobody uses what is read then)."""
+        some = self.code.new("icmp sgt i64 %length, 0")
+        return self.code.new(f"select i1 {some}, ptr {pointer}, ptr %pointers")
+
+    def walk(
+        self,
+        reductions: Sequence[Reduction],
+        limit: str,
+        step: int,
+        lanes: int,
+        vectors: int,
+        position: str,
+        fold: bool,
+        body: Callable[[str, list[list[State]]], list[list[State]]],
+    ) -> list[list[State]]:
+        """Run `body` for 0, step, 2 step ... below `limit` (which is more than 0), in blocks where a sum is among them.
+
+        The states are one for each reduction and each of the vectors; with `fold` the vectors become one.
+        """
+        code = self.code
+        blocked = any(r.blocked for r in reductions)
+        identity = [[r.identity(lanes, position)] * vectors for r in reductions]
+        kinds = [r.types(lanes, position) for r in reductions]
+
+        def folded(r: Reduction, states: list[State]) -> list[State]:
+            while fold and len(states) > 1:
+                states = [r.merge(code, *states[i : i + 2], position, lanes) for i in range(0, len(states), 2)]
+            return states
+
+        def carry(values: list[list[State]], block: str) -> tuple[list[list[State]], list[int]]:
+            names, tickets = [], []
+            for types, row in zip(kinds, values):
+                names.append([])
+                for state in row:
+                    pairs = [code.phi(type_, register, block) for type_, register in zip(types, state)]
+                    names[-1].append([name for name, _ in pairs])
+                    tickets += [ticket for _, ticket in pairs]
+            return names, tickets
+
+        def close(tickets: list[int], values: list[list[State]]) -> None:
+            flat = [register for row in values for state in row for register in state]
+            for ticket, register in zip(tickets, flat):
+                code.close_phi(ticket, register)
+
+        main, before = code.name("main"), code.block
+        if not blocked:
+            code.jump(main)
+            code.open(main)
+            at, ticket = code.phi("i64", "0", before)
+            states, tickets = carry(identity, before)
+            states = body(at, states)
+            after = code.integer("add", at, step)
+            code.close_phi(ticket, after)
+            close(tickets, states)
+            done = code.name("done")
+            code.branch(code.new(f"icmp slt i64 {after}, {limit}"), main, done)
+            code.open(done)
+            return [folded(r, row) for r, row in zip(reductions, states)]
+
+        code.declarations["llvm.smin.i64"] = "declare i64 @llvm.smin.i64(i64, i64)"
+        outer, middle, block_end, done = (code.name(n) for n in ("outer", "middle", "flush", "done"))
+        collected = 1 if fold else vectors
+        # Totals of blocked reductions; the others' own accumulators simply pass through.
+        start = [row[:collected] if r.blocked else row for r, row in zip(reductions, identity)]
+
+        def level(values: list[list[State]], fresh: list[list[State]]) -> list[list[State]]:
+            return [f if r.blocked else v for r, v, f in zip(reductions, values, fresh)]
+
+        def add(totals: list[list[State]], parts: list[list[State]]) -> list[list[State]]:
+            result = []
+            for r, total, part in zip(reductions, totals, parts):
+                if r.blocked:
+                    part = folded(r, part) if len(part) > len(total) else part
+                    part = [r.merge(code, t, p, position, lanes) for t, p in zip(total, part)]
+                result.append(part)
+            return result
+
+        code.jump(outer)
+        code.open(outer)
+        at2, ticket2 = code.phi("i64", "0", before)
+        totals2, tickets2 = carry(start, before)
+        end2 = code.integer("add", at2, step * BLOCK * BLOCK)
+        end2 = code.new(f"call i64 @llvm.smin.i64(i64 {end2}, i64 {limit})")
+        code.jump(middle)
+        code.open(middle)
+        at1, ticket1 = code.phi("i64", at2, outer)
+        totals1, tickets1 = carry(level(totals2, start), outer)
+        end1 = code.integer("add", at1, step * BLOCK)
+        end1 = code.new(f"call i64 @llvm.smin.i64(i64 {end1}, i64 {end2})")
+        code.jump(main)
+        code.open(main)
+        at, ticket = code.phi("i64", at1, middle)
+        states, tickets = carry(level(totals1, identity), middle)
+        states = body(at, states)
+        after = code.integer("add", at, step)
+        code.close_phi(ticket, after)
+        close(tickets, states)
+        code.branch(code.new(f"icmp slt i64 {after}, {end1}"), main, block_end)
+        code.open(block_end)
+        sums1 = add(totals1, states)
+        code.close_phi(ticket1, end1)
+        close(tickets1, sums1)
+        next_block = code.name("flush")
+        code.branch(code.new(f"icmp slt i64 {end1}, {end2}"), middle, next_block)
+        code.open(next_block)
+        sums2 = add(totals2, sums1)
+        code.close_phi(ticket2, end2)
+        close(tickets2, sums2)
+        code.branch(code.new(f"icmp slt i64 {end2}, {limit}"), outer, done)
+        code.open(done)
+        return [folded(r, row) for r, row in zip(reductions, sums2)]
+
+    def either(
+        self,
+        reductions: Sequence[Reduction],
+        lanes: int,
+        position: str,
+        a: list[list[State]],
+        block_a: str,
+        b: list[list[State]],
+        block_b: str,
+    ) -> list[list[State]]:
+        """States that come from one of two blocks."""
+        return [
+            [
+                [
+                    self.code.new(f"phi {type_} [ {x}, %{block_a} ], [ {y}, %{block_b} ]")
+                    for type_, x, y in zip(r.types(lanes, position), state_a, state_b)
+                ]
+                for state_a, state_b in zip(row_a, row_b)
+            ]
+            for r, row_a, row_b in zip(reductions, a, b)
+        ]
+
+
+class _Inner(_Row):
+    """Lanes along the row."""
+
+    def find_fixed(self) -> set[int]:
+        fixed: set[int] = set()
+        for value in self.order:
+            if value.op == "input":
+                same = value.level is not ELEMENT or self.classes[self.count + value.attr] == "z"
+            else:
+                same = value.op != "index" and (
+                    value.op in REDUCTIONS or all(id(a) in fixed for a in value.args)
+                )
+            if same:
+                fixed.add(id(value))
+        return fixed
+
+    def emit(self) -> str:
+        code = self.code
+        self.unroll = 1 if self.strided or self.work > 30 else 2 if self.work > 10 else 4
+        bases = [self.operand("%pointers", k, "ptr") for k in range(len(self.classes))]
+        self.strides = [
+            self.operand("%length_strides", k) if self.classes[k] == "s" and level is ELEMENT else "0"
+            for k, level in enumerate(self.levels)
+        ]
+        self.areas = {}
+        for key, before in self.kept.items():
+            self.areas[key] = code.at("%scratch", code.integer("mul", "%length", before)) if before else "%scratch"
+        code.branch(code.new("icmp sgt i64 %rows, 0"), "row", "exit")
+        code.open("row")
+        row, row_ticket = code.phi("i64", "0", "entry")
+        pairs = [code.phi("ptr", base, "entry") for base in bases]
+        self.pointers = [name for name, _ in pairs]
+        self.one: dict[int, str] = {}
+        for number, each in enumerate(self.passes):
+            self.settle(number)
+            self.run(each)
+        self.settle(len(self.passes))
+        for k, value in enumerate(self.program.outputs):
+            if self.levels[k] is not ELEMENT:
+                code.store(self.pointers[k], self.one[id(value)], value.dtype, 1)
+        after = code.integer("add", row, 1)
+        code.branch(code.new(f"icmp eq i64 {after}, %rows"), "exit", "again")
+        code.open("again")
+        code.close_phi(row_ticket, after)
+        for k, (name, ticket) in enumerate(pairs):
+            code.close_phi(ticket, code.at(name, self.operand("%row_strides", k)))
+        code.jump("row")
+        code.open("exit")
+        code.do("ret void")
+        return code.finish(SIGNATURE)
+
+    def settle(self, stage: int) -> None:
+        """Compute the row's own values that are known once `stage` passes have run."""
+        code = self.code
+        for value in self.order:
+            if id(value) not in self.fixed or id(value) in self.one or self.stage[id(value)] > stage:
+                continue
+            if value.op == "const":
+                register = constant(value, 1)
+            elif value.op == "length":
+                register = "%length"
+            elif value.op == "input":
+                k = self.count + value.attr
+                pointer = self.pointers[k]
+                register = code.load(self.safe(pointer) if self.levels[k] is ELEMENT else pointer, value.dtype, 1)
+            else:
+                register = code.compute(value, [self.one[id(a)] for a in value.args], 1)
+            self.one[id(value)] = register
+
+    def run(self, each: _Pass) -> None:
+        code, lanes, vectors = self.code, self.lanes, self.unroll
+        wanted = {id(a) for v in each.values if id(v) not in each.kept for a in v.args}
+        wanted |= {id(r.value.args[0]) for r in each.reductions} | {id(self.program.outputs[k]) for k in each.outputs}
+        wanted &= self.fixed
+        narrow = {key: self.one[key] for key in wanted}
+        wide = {
+            id(v): constant(v, lanes) if v.op == "const" else code.splat(self.one[id(v)], REGISTER[v.dtype], lanes)
+            for v in self.order
+            if id(v) in wanted
+        }
+        reductions = each.reductions
+        chunk = lanes * vectors
+        empty = [[r.identity(lanes, "i32")] for r in reductions]
+        before, rest, enter = code.block, code.name("rest"), code.name("enter")
+        whole = code.integer("and", "%length", -chunk)
+        code.branch(code.new(f"icmp sgt i64 {whole}, 0"), enter, rest)
+        code.open(enter)
+        states = self.walk(
+            reductions, whole, chunk, lanes, vectors, "i32", True,
+            lambda at, s: self.body(each, at, lanes, vectors, wide, s, "i32"),
+        )  # fmt: skip
+        block = code.block
+        code.jump(rest)
+        code.open(rest)
+        states = self.either(reductions, lanes, "i32", empty, before, states, block)
+        position, width = "i32", lanes
+        if not self.masked:
+            states = [[self.across(r, row[0])] for r, row in zip(reductions, states)]
+            position, width = "i64", 1
+        start = code.block
+        tail, done = code.name("tail"), code.name("done")
+        code.branch(code.new(f"icmp slt i64 {whole}, %length"), tail, done)
+        code.open(tail)
+        at, ticket = code.phi("i64", whole, start)
+        carried, tickets = [], []
+        for r, row in zip(reductions, states):
+            pairs = [code.phi(t, x, start) for t, x in zip(r.types(width, position), row[0])]
+            carried.append([[name for name, _ in pairs]])
+            tickets.append([t for _, t in pairs])
+        left = code.integer("sub", "%length", at) if self.masked else ""
+        after_states = self.body(each, at, width, 1, wide if self.masked else narrow, carried, position, left)
+        after = code.integer("add", at, width)
+        code.close_phi(ticket, after)
+        for row, names in zip(after_states, tickets):
+            for name, register in zip(names, row[0]):
+                code.close_phi(name, register)
+        block = code.block
+        code.branch(code.new(f"icmp slt i64 {after}, %length"), tail, done)
+        code.open(done)
+        states = self.either(reductions, width, position, states, start, after_states, block)
+        for r, row in zip(reductions, states):
+            result = self.across(r, row[0]) if self.masked else row[0]
+            self.one[id(r.value)] = result[1] if r.positional else result[0]
+
+    def across(self, r: Reduction, state: State) -> State:
+        """One accumulator's lanes as one value, by halves."""
+        code, lanes = self.code, self.lanes
+        types = [r.type]
+        if r.positional:
+            # Positions were counted in vectors.
+            many = vector("i64", lanes)
+            place = code.new(f"zext {vector('i32', lanes)} {state[1]} to {many}")
+            place = code.new(f"mul {many} {place}, {literal('i64', lanes, lanes)}")
+            place = code.new(f"add {many} {place}, {code.steps('i64', lanes)}")
+            state, types = [state[0], place], [r.type, "i64"]
+        while lanes > 1:
+            half = lanes // 2
+            parts = []
+            for first in (0, half):
+                order = ", ".join(f"i32 {i}" for i in range(first, first + half))
+                parts.append([])
+                for type_, register in zip(types, state):
+                    full = vector(type_, lanes)
+                    if half == 1:
+                        parts[-1].append(code.new(f"extractelement {full} {register}, i64 {first}"))
+                    else:
+                        text = f"shufflevector {full} {register}, {full} poison, <{half} x i32> <{order}>"
+                        parts[-1].append(code.new(text))
+            state = r.merge(code, parts[0], parts[1], "i64", half)
+            lanes = half
+        return state
+
+    def body(
+        self,
+        each: _Pass,
+        at: str,
+        lanes: int,
+        vectors: int,
+        fixed: dict[int, str],
+        states: list[list[State]],
+        position: str,
+        left: str = "",
+    ) -> list[list[State]]:
+        """One step of a pass; `left` elements remain if that may be fewer than the lanes."""
+        code = self.code
+        mask = code.tail_mask(left, lanes) if left else ""
+        places = code.tail_places(left, lanes) if left and self.strided else None
+        results = [dict(fixed) for _ in range(vectors)]
+        for u, registers in enumerate(results):
+            for value in each.values:
+                key = id(value)
+                if key in each.kept:
+                    registers[key] = code.load(self.area(value, at, u * lanes), value.dtype, lanes, mask)
+                elif value.op == "input":
+                    k = self.count + value.attr
+                    if self.classes[k] == "s":
+                        place = code.at(self.pointers[k], code.integer("mul", at, self.strides[k]))
+                        registers[key] = code.load_strided(place, self.strides[k], value.dtype, lanes, places)
+                    else:
+                        registers[key] = code.load(self.place(k, value.dtype, at, u * lanes), value.dtype, lanes, mask)
+                elif value.op == "index":
+                    first = code.splat(code.integer("add", at, u * lanes) if u else at, "i64", lanes)
+                    steps = code.steps("i64", lanes)
+                    registers[key] = code.new(f"add {vector('i64', lanes)} {first}, {steps}") if lanes > 1 else first
+        for registers in results:
+            for value in each.values:
+                if id(value) not in registers:
+                    registers[id(value)] = code.compute(value, [registers[id(a)] for a in value.args], lanes)
+        after: list[list[State]] = [[] for _ in each.reductions]
+        for u, registers in enumerate(results):
+            for value in each.keep:
+                code.store(self.area(value, at, u * lanes), registers[id(value)], value.dtype, lanes, mask)
+            for k in each.outputs:
+                value = self.program.outputs[k]
+                if self.classes[k] == "s":
+                    place = code.at(self.pointers[k], code.integer("mul", at, self.strides[k]))
+                    code.store_strided(place, self.strides[k], registers[id(value)], value.dtype, lanes, places)
+                else:
+                    place = self.place(k, value.dtype, at, u * lanes)
+                    code.store(place, registers[id(value)], value.dtype, lanes, mask)
+            number = ""
+            for r, state, new in zip(each.reductions, states, after):
+                if r.positional and not number:
+                    number = at
+                    if position == "i32":
+                        number = code.new(f"udiv exact i64 {at}, {self.lanes}")
+                        number = code.integer("add", number, u) if u else number
+                        number = code.splat(code.new(f"trunc i64 {number} to i32"), "i32", lanes)
+                item = registers[id(r.value.args[0])]
+                new.append(r.step(code, state[u], item, number, position, lanes, mask))
+        return after
+
+    def place(self, k: int, dtype: str, at: str, more: int) -> str:
+        type_ = memory_type(dtype)
+        return self.code.at(self.code.at(self.pointers[k], at, type_), more, type_)
+
+    def area(self, value: Value, at: str, more: int) -> str:
+        type_ = memory_type(value.dtype)
+        return self.code.at(self.code.at(self.areas[id(value)], at, type_), more, type_)
+
+
+class _Outer(_Row):
+    """Lanes over neighbouring rows."""
+
+    def find_fixed(self) -> set[int]:
+        return {id(v) for v in self.order if v.level is not ELEMENT or v.op in ("const", "length")}
+
+    def emit(self) -> str:
+        code = self.code
+        states = sum(1 + r.positional for p in self.passes for r in p.reductions)
+        self.unroll = 1 if self.strided or self.work > 30 or states > 3 else 2 if self.work > 10 else 4
+        # Reading a few columns of a wide matrix, what counts is how many neighbouring bytes each step takes.
+        if self.unroll == 4 and states == 1 and self.work <= 4 and ELEMENT not in self.levels[: self.count]:
+            self.unroll = 8
+        count = len(self.classes)
+        self.bases = [self.operand("%pointers", k, "ptr") for k in range(count)]
+        self.row_strides = [self.operand("%row_strides", k) for k in range(count)]
+        self.strides = [
+            self.operand("%length_strides", k) if level is ELEMENT else "0" for k, level in enumerate(self.levels)
+        ]
+        last = self.lanes if self.masked else 1
+        stages = [(self.lanes, v) for v in (self.unroll, self.unroll // 4) if v > 1] or [(self.lanes, 1)]
+        begin = "0"
+        for number, (width, vectors) in enumerate([*stages, (last, 1)]):
+            partial = number == len(stages)
+            came, label, after = code.block, f"rows{number}", f"rest{number}"
+            end = "%rows" if partial else code.integer("and", "%rows", -width * vectors)
+            code.branch(code.new(f"icmp slt i64 {begin}, {end}"), label, after)
+            code.open(label)
+            row, ticket = code.phi("i64", begin, came)
+            left = code.integer("sub", "%rows", row) if partial and self.masked else ""
+            self.rows(row, width, vectors, left)
+            following = code.integer("add", row, width * vectors)
+            code.close_phi(ticket, following)
+            code.branch(code.new(f"icmp slt i64 {following}, {end}"), label, after)
+            code.open(after)
+            begin = end
+        code.do("ret void")
+        return code.finish(SIGNATURE)
+
+    def rows(self, row: str, lanes: int, vectors: int, left: str) -> None:
+        """All passes over `vectors` times `lanes` rows."""
+        code = self.code
+        self.pointers = [
+            code.at(base, code.integer("mul", row, stride)) for base, stride in zip(self.bases, self.row_strides)
+        ]
+        mask = code.tail_mask(left, lanes) if left else ""
+        places = code.tail_places(left, lanes) if left and "s" in self.classes else None
+        self.areas = {}
+        for key, before in self.kept.items():
+            bytes_before = code.integer("mul", "%length", before * lanes * vectors) if before else 0
+            self.areas[key] = code.at("%scratch", bytes_before)
+        known: list[dict[int, str]] = [{} for _ in range(vectors)]
+        for number, each in enumerate(self.passes):
+            self.settle(number, known, lanes, mask, places)
+            self.run(each, known, lanes, mask, places)
+        self.settle(len(self.passes), known, lanes, mask, places)
+        for u, registers in enumerate(known):
+            for k, value in enumerate(self.program.outputs):
+                if self.levels[k] is not ELEMENT:
+                    self.write(k, registers[id(value)], value.dtype, "", lanes, u, mask, places)
+
+    def settle(
+        self, stage: int, known: list[dict[int, str]], lanes: int, mask: str, places: list[str] | None
+    ) -> None:
+        """Compute the rows' own values that are known once `stage` passes have run."""
+        code = self.code
+        for u, registers in enumerate(known):
+            for value in self.order:
+                key = id(value)
+                if key not in self.fixed or key in registers or self.stage[key] > stage:
+                    continue
+                if value.op == "const":
+                    registers[key] = constant(value, lanes)
+                elif value.op == "length":
+                    registers[key] = known[0][key] if u else code.splat("%length", "i64", lanes)
+                elif value.op == "input":
+                    registers[key] = self.read(self.count + value.attr, value.dtype, "", lanes, u, mask, places)
+                else:
+                    registers[key] = code.compute(value, [registers[id(a)] for a in value.args], lanes)
+
+    def run(
+        self, each: _Pass, known: list[dict[int, str]], lanes: int, mask: str, places: list[str] | None
+    ) -> None:
+        code, vectors, reductions = self.code, len(known), each.reductions
+        empty = [[r.identity(lanes, "i64")] * vectors for r in reductions]
+        before, enter, after = code.block, code.name("enter"), code.name("after")
+        code.branch(code.new("icmp sgt i64 %length, 0"), enter, after)
+        code.open(enter)
+        states = self.walk(
+            reductions, "%length", 1, lanes, vectors, "i64", False,
+            lambda at, s: self.body(each, at, known, s, lanes, mask, places),
+        )  # fmt: skip
+        block = code.block
+        code.jump(after)
+        code.open(after)
+        states = self.either(reductions, lanes, "i64", empty, before, states, block)
+        for r, row in zip(reductions, states):
+            for registers, state in zip(known, row):
+                registers[id(r.value)] = state[1] if r.positional else state[0]
+
+    def body(
+        self,
+        each: _Pass,
+        at: str,
+        known: list[dict[int, str]],
+        states: list[list[State]],
+        lanes: int,
+        mask: str,
+        places: list[str] | None,
+    ) -> list[list[State]]:
+        """One element of every row."""
+        code = self.code
+        results = [dict(registers) for registers in known]
+        index = code.splat(at, "i64", lanes)
+        for u, registers in enumerate(results):
+            for value in each.values:
+                key = id(value)
+                if key in each.kept:
+                    registers[key] = code.load(self.area(value, at, lanes, u, len(known)), value.dtype, lanes)
+                elif value.op == "input":
+                    registers[key] = self.read(self.count + value.attr, value.dtype, at, lanes, u, mask, places)
+                elif value.op == "index":
+                    registers[key] = index
+        for registers in results:
+            for value in each.values:
+                if id(value) not in registers:
+                    registers[id(value)] = code.compute(value, [registers[id(a)] for a in value.args], lanes)
+        after: list[list[State]] = [[] for _ in each.reductions]
+        for u, registers in enumerate(results):
+            for value in each.keep:
+                code.store(self.area(value, at, lanes, u, len(known)), registers[id(value)], value.dtype, lanes)
+            for k in each.outputs:
+                value = self.program.outputs[k]
+                self.write(k, registers[id(value)], value.dtype, at, lanes, u, mask, places)
+            for r, state, new in zip(each.reductions, states, after):
+                new.append(r.step(code, state[u], registers[id(r.value.args[0])], index, "i64", lanes, ""))
+        return after
+
+    def address(self, k: int, dtype: str, at: str, lanes: int, u: int) -> str:
+        code, place = self.code, self.pointers[k]
+        if at:
+            place = code.at(place, code.integer("mul", at, self.strides[k]))
+        if self.classes[k] == "c":
+            return code.at(place, u * lanes, memory_type(dtype))
+        return code.at(place, code.integer("mul", self.row_strides[k], u * lanes) if u else 0)
+
+    def read(
+        self, k: int, dtype: str, at: str, lanes: int, u: int, mask: str, places: list[str] | None
+    ) -> str:
+        code, kind = self.code, self.classes[k]
+        place = self.address(k, dtype, at, lanes, u)
+        if kind == "c":
+            return code.load(place, dtype, lanes, mask)
+        if kind == "s":
+            return code.load_strided(place, self.row_strides[k], dtype, lanes, places)
+        return code.splat(code.load(place, dtype, 1), REGISTER[dtype], lanes)
+
+    def write(
+        self, k: int, register: str, dtype: str, at: str, lanes: int, u: int, mask: str, places: list[str] | None
+    ) -> None:
+        place = self.address(k, dtype, at, lanes, u)
+        if self.classes[k] == "s":
+            self.code.store_strided(place, self.row_strides[k], register, dtype, lanes, places)
+        else:
+            self.code.store(place, register, dtype, lanes, mask)
+
+    def area(self, value: Value, at: str, lanes: int, u: int, vectors: int) -> str:
+        code, type_ = self.code, memory_type(value.dtype)
+        place = code.at(self.areas[id(value)], code.integer("mul", at, lanes * vectors), type_)
+        return code.at(place, u * lanes, type_)
+
+
+def emit_row(program: Program, schedule: str, classes: str, target: Target) -> tuple[str, int]:
+    """LLVM IR of a row kernel, and the scratch bytes it needs for each element of a row's length.
+
+    `program` holds primitives only. `classes` has a letter for each output and each input: its length stride for the
+    schedule "inner" ('-' for operands of the level ROW), its row stride for "outer"; 'c', 'z' or 's' as for maps.
+    """
+    kind = _Inner if schedule == "inner" else _Outer
+    kernel = kind(program, classes, target)
+    text = kernel.emit()
+    if schedule == "inner":
+        return text, kernel.scratch
+    return text, kernel.scratch * kernel.lanes * kernel.unroll

@@ -1,0 +1,554 @@
+"""The instructions every emitter shares: scalars and vectors as LLVM IR text.
+
+`Code` writes the instructions of one function: each method appends instructions and returns the name of their result.
+Every value is written for a number of lanes; one lane is a plain scalar, so the vector body and the scalar tail are the
+same text at two widths and give the same bits. There are no fast-math flags, nothing is contracted, nothing is called.
+
+Nothing here is undefined, whatever the data: integer division by zero gives 0 and does not trap (the caller raises),
+shifts by the width or more give 0 or the sign, a float outside an integer's range converts as x86 does.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+from flambeau.compiler.program import Value
+from flambeau.compiler.target import Target
+
+#: dtype -> LLVM type in registers. Both half types are 16-bit integers: they are only loaded, stored and converted.
+REGISTER = {
+    "bool": "i1", "uint8": "i8", "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64", "uint32": "i32",
+    "uint64": "i64", "float16": "i16", "bfloat16": "i16", "float32": "float", "float64": "double",
+}  # fmt: skip
+BITS = {
+    "bool": 1, "uint8": 8, "int8": 8, "int16": 16, "int32": 32, "int64": 64, "uint32": 32,
+    "uint64": 64, "float16": 16, "bfloat16": 16, "float32": 32, "float64": 64,
+}  # fmt: skip
+UNSIGNED = ("bool", "uint8", "uint32", "uint64")
+_SUFFIX = {"float": "f32", "double": "f64", "half": "f16"}
+_SIMPLE = {
+    "add": ("fadd", "add", "or"), "sub": ("fsub", "sub", "xor"), "mul": ("fmul", "mul", "and"), "div": ("fdiv", "", ""),
+    "and": ("", "and", "and"), "or": ("", "or", "or"), "xor": ("", "xor", "xor"),
+}  # fmt: skip
+_ROUNDING = {"floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "roundeven"}
+#: Rough cost of an operation in units of one cheap vector instruction; decides unrolling and spilling only.
+COSTS = {
+    "input": 0, "const": 0, "div": 5, "sqrt": 6, "rsqrt": 9, "idiv": 20, "irem": 24, "fmod": 30, "bitcast": 0,
+    "maximum": 2, "minimum": 2, "sign": 3, "copysign": 2,
+}  # fmt: skip
+
+
+def is_float(dtype: str) -> bool:
+    """Whether arithmetic on `dtype` is floating point (the half types are never computed with)."""
+    return dtype in ("float32", "float64")
+
+
+def memory_type(dtype: str) -> str:
+    """The LLVM type of one value in memory: a bool is a byte."""
+    return "i8" if dtype == "bool" else REGISTER[dtype]
+
+
+def item_bytes(dtype: str) -> int:
+    """Bytes of one value in memory."""
+    return max(1, BITS[dtype] // 8)
+
+
+def vector(type_: str, lanes: int) -> str:
+    """`type_` itself at one lane, else the vector of `lanes` of it."""
+    return type_ if lanes == 1 else f"<{lanes} x {type_}>"
+
+
+def literal(type_: str, number: float | int | bool, lanes: int = 1) -> str:
+    """A constant of LLVM type `type_` on all lanes."""
+    if type_ in ("float", "double"):
+        number = float(number)
+        if type_ == "float":
+            try:
+                number = struct.unpack("f", struct.pack("f", number))[0]
+            except OverflowError:
+                number = float("inf") if number > 0 else float("-inf")
+        bits = 0x7FF8000000000000 if number != number else struct.unpack("<Q", struct.pack("<d", number))[0]
+        text = f"0x{bits:016X}"
+    elif type_ == "i1":
+        text = "true" if number else "false"
+    else:
+        width = int(type_[1:])
+        value = int(number) & ((1 << width) - 1)
+        text = str(value - (1 << width) if value >> (width - 1) else value)
+    return text if lanes == 1 else f"splat ({type_} {text})"
+
+
+def constant(value: Value, lanes: int) -> str:
+    """The text of a `const` value."""
+    number = value.attr
+    if value.dtype == "float16":
+        try:
+            number = struct.unpack("<H", struct.pack("<e", number))[0]
+        except OverflowError:
+            number = 0x7C00 if number > 0 else 0xFC00
+    elif value.dtype == "bfloat16":
+        bits = struct.unpack("<I", struct.pack("<f", number))[0]
+        number = 0x7FC0 if number != number else (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
+    return literal(REGISTER[value.dtype], number, lanes)
+
+
+def cost(value: Value) -> int:
+    """What computing `value` from its arguments costs."""
+    scale = 2 if BITS[value.dtype] == 64 else 1
+    return COSTS.get(value.op, 1) * scale
+
+
+def choose_lanes(target: Target, values: Sequence[Value]) -> int:
+    """The lane count for computing `values`: a register of the widest dtype; of 4 bytes if those meet 8-byte ones."""
+    widths = {item_bytes(v.dtype) for v in values if v.op not in ("const", "length")}
+    widest = max(widths, default=4)
+    if widest == 8 and any(v.dtype in ("float32", "int32", "uint32") and v.op != "const" for v in values):
+        widest = 4
+    if widest < 4 and any(v.op in ("idiv", "irem") for v in values):
+        widest = 4
+    return target.lanes(widest)
+
+
+class Code:
+    """The text of one LLVM function under construction."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.lines: list[str] = []
+        self.allocations: list[str] = []
+        self.declarations: dict[str, str] = {}
+        self.count = 0
+        self.block = "entry"
+
+    # --- text ---
+
+    def new(self, text: str) -> str:
+        """Append an instruction; the name of its result."""
+        self.count += 1
+        name = f"%v{self.count}"
+        self.lines.append(f"  {name} = {text}")
+        return name
+
+    def do(self, text: str) -> None:
+        """Append an instruction without a result."""
+        self.lines.append("  " + text)
+
+    def name(self, prefix: str) -> str:
+        """A fresh label or register name."""
+        self.count += 1
+        return f"{prefix}{self.count}"
+
+    def open(self, label: str) -> None:
+        """Begin a basic block."""
+        self.lines.append(f"{label}:")
+        self.block = label
+
+    def jump(self, label: str) -> None:
+        """End the block."""
+        self.do(f"br label %{label}")
+
+    def branch(self, condition: str, yes: str, no: str) -> None:
+        """End the block on a condition."""
+        self.do(f"br i1 {condition}, label %{yes}, label %{no}")
+
+    def phi(self, type_: str, first: str, first_block: str) -> tuple[str, int]:
+        """A loop variable: its name, and a ticket for `close_phi` to fill in the value carried round the loop."""
+        name = self.name("%p")
+        self.lines.append(f"  {name} = phi {type_} [ {first}, %{first_block} ]")
+        return name, len(self.lines) - 1
+
+    def close_phi(self, ticket: int, value: str, block: str | None = None) -> None:
+        """The value a loop variable takes when control comes from `block` (the present one by default)."""
+        self.lines[ticket] += f", [ {value}, %{block or self.block} ]"
+
+    def call(self, name: str, result: str, arguments: Sequence[tuple[str, str]]) -> str:
+        """Call an intrinsic."""
+        types = ", ".join(type_ for type_, _ in arguments)
+        self.declarations[name] = f"declare {result} @{name}({types})"
+        text = f"call {result} @{name}({', '.join(f'{type_} {value}' for type_, value in arguments)})"
+        if result == "void":
+            self.do(text)
+            return ""
+        return self.new(text)
+
+    def intrinsic(self, name: str, type_: str, lanes: int, *arguments: str) -> str:
+        """Call `llvm.name` on vectors of one type."""
+        suffix = _SUFFIX.get(type_, type_)
+        if lanes > 1:
+            suffix = f"v{lanes}{suffix}"
+        full = vector(type_, lanes)
+        return self.call(f"llvm.{name}.{suffix}", full, [(full, a) for a in arguments])
+
+    def finish(self, signature: str) -> str:
+        """The module's text: the one function `kernel`."""
+        body = "\n".join(["entry:", *self.allocations, *self.lines])
+        declarations = "\n".join(self.declarations.values())
+        return f"define void @kernel({signature}) #0 {{\n{body}\n}}\n{declarations}\n" + (
+            f"attributes #0 = {{ {self.target.attributes()} }}\n!0 = !{{i32 1}}\n"
+        )
+
+    # --- small helpers ---
+
+    def integer(self, operation: str, a: str, b: str | int) -> str:
+        """64-bit integer arithmetic on scalars."""
+        return self.new(f"{operation} i64 {a}, {b}")
+
+    def at(self, pointer: str, offset: str | int, type_: str = "i8") -> str:
+        """The address `offset` items of `type_` past `pointer`."""
+        return pointer if offset == 0 else self.new(f"getelementptr {type_}, ptr {pointer}, i64 {offset}")
+
+    def splat(self, value: str, type_: str, lanes: int) -> str:
+        """A scalar on every lane."""
+        if lanes == 1:
+            return value
+        full = vector(type_, lanes)
+        first = self.new(f"insertelement {full} poison, {type_} {value}, i64 0")
+        return self.new(f"shufflevector {full} {first}, {full} poison, <{lanes} x i32> zeroinitializer")
+
+    def steps(self, type_: str, lanes: int) -> str:
+        """0, 1, 2, ... over the lanes."""
+        return literal(type_, 0) if lanes == 1 else "<" + ", ".join(f"{type_} {i}" for i in range(lanes)) + ">"
+
+    def select(self, condition: str, a: str, b: str, type_: str, lanes: int) -> str:
+        """`a` where the condition holds, else `b`."""
+        full = vector(type_, lanes)
+        return self.new(f"select {vector('i1', lanes)} {condition}, {full} {a}, {full} {b}")
+
+    # --- memory ---
+
+    def from_memory(self, value: str, dtype: str, lanes: int) -> str:
+        """What was loaded, as it is kept in registers."""
+        return self.new(f"icmp ne {vector('i8', lanes)} {value}, zeroinitializer") if dtype == "bool" else value
+
+    def to_memory(self, value: str, dtype: str, lanes: int) -> str:
+        """A register's value as it is kept in memory."""
+        if dtype != "bool":
+            return value
+        return self.new(f"zext {vector('i1', lanes)} {value} to {vector('i8', lanes)}")
+
+    def load(self, pointer: str, dtype: str, lanes: int, mask: str = "") -> str:
+        """Consecutive values; lanes outside the mask are zero."""
+        type_, align = memory_type(dtype), item_bytes(dtype)
+        full = vector(type_, lanes)
+        if mask:
+            suffix = f"v{lanes}{_SUFFIX.get(type_, type_)}"
+            name = f"llvm.masked.load.{suffix}.p0"
+            zeros = "zeroinitializer"
+            pairs = [("ptr", pointer), ("i32", str(align)), (f"<{lanes} x i1>", mask), (full, zeros)]
+            return self.from_memory(self.call(name, full, pairs), dtype, lanes)
+        return self.from_memory(self.new(f"load {full}, ptr {pointer}, align {align}"), dtype, lanes)
+
+    def store(self, pointer: str, value: str, dtype: str, lanes: int, mask: str = "", past: bool = False) -> None:
+        """Consecutive values, those in the mask only; with `past` around the caches, to a place aligned for it."""
+        type_, align = memory_type(dtype), item_bytes(dtype)
+        full, value = vector(type_, lanes), self.to_memory(value, dtype, lanes)
+        if mask:
+            suffix = f"v{lanes}{_SUFFIX.get(type_, type_)}"
+            pairs = [(full, value), ("ptr", pointer), ("i32", str(align)), (f"<{lanes} x i1>", mask)]
+            self.call(f"llvm.masked.store.{suffix}.p0", "void", pairs)
+        else:
+            place = f"align {min(64, align * lanes)}, !nontemporal !0" if past else f"align {align}"
+            self.do(f"store {full} {value}, ptr {pointer}, {place}")
+
+    def lane_places(self, pointer: str, stride: str, lanes: int, places: list[str] | None) -> list[str]:
+        """The address of every lane, `stride` bytes apart, or at `places` strides if given."""
+        if places:
+            return [self.at(pointer, self.integer("mul", stride, places[lane]) if lane else 0) for lane in range(lanes)]
+        result: list[str] = []
+        base = pointer
+        for lane in range(lanes):
+            if lane % 4:
+                result.append(self.at(base, self.integer("mul", stride, lane % 4)))
+                continue
+            # Four lanes share a base. The freeze hides it from loop-strength reduction, which would spend most of the
+            # compile time on giving every lane an induction variable and then run out of registers.
+            base = self.new(f"freeze ptr {self.at(base, self.integer('mul', stride, 4)) if lane else base}")
+            result.append(base)
+        return result
+
+    def load_strided(self, pointer: str, stride: str, dtype: str, lanes: int, places: list[str] | None = None) -> str:
+        """Values `stride` bytes apart, one load a lane; `places` are the lanes' positions if they are not 0, 1, 2..."""
+        type_ = memory_type(dtype)
+        align = item_bytes(dtype)
+        if lanes == 1:
+            return self.from_memory(self.new(f"load {type_}, ptr {pointer}, align {align}"), dtype, 1)
+        full, result = vector(type_, lanes), "poison"
+        for lane, place in enumerate(self.lane_places(pointer, stride, lanes, places)):
+            item = self.new(f"load {type_}, ptr {place}, align {align}")
+            result = self.new(f"insertelement {full} {result}, {type_} {item}, i64 {lane}")
+        return self.from_memory(result, dtype, lanes)
+
+    def store_strided(
+        self, pointer: str, stride: str, value: str, dtype: str, lanes: int, places: list[str] | None = None
+    ) -> None:
+        """The store of `load_strided`, from the last lane to the first: where positions repeat, the first wins."""
+        type_, value = memory_type(dtype), self.to_memory(value, dtype, lanes)
+        align = item_bytes(dtype)
+        if lanes == 1:
+            self.do(f"store {type_} {value}, ptr {pointer}, align {align}")
+            return
+        addresses = self.lane_places(pointer, stride, lanes, places)
+        for lane in reversed(range(lanes)):
+            item = self.new(f"extractelement {vector(type_, lanes)} {value}, i64 {lane}")
+            self.do(f"store {type_} {item}, ptr {addresses[lane]}, align {align}")
+
+    def tail_mask(self, left: str, lanes: int) -> str:
+        """The first `left` lanes; all of them if `left` is more; `left` is at least 1."""
+        width = f"i{lanes}"
+        few = self.new(f"call i64 @llvm.umin.i64(i64 {left}, i64 {lanes})")
+        self.declarations["llvm.umin.i64"] = "declare i64 @llvm.umin.i64(i64, i64)"
+        missing = self.integer("sub", str(lanes), few)
+        if lanes != 64:
+            missing = self.new(f"trunc i64 {missing} to {width}")
+        bits = self.new(f"lshr {width} -1, {missing}")
+        return self.new(f"bitcast {width} {bits} to <{lanes} x i1>")
+
+    def tail_places(self, left: str, lanes: int) -> list[str]:
+        """Positions of the lanes when only `left` elements exist: the rest read and write the last one again."""
+        self.declarations["llvm.umin.i64"] = "declare i64 @llvm.umin.i64(i64, i64)"
+        last = self.integer("sub", left, 1)
+        return [self.new(f"call i64 @llvm.umin.i64(i64 {last}, i64 {lane})") for lane in range(lanes)]
+
+    # --- arithmetic ---
+
+    def compare(self, operation: str, a: str, b: str, dtype: str, lanes: int) -> str:
+        """A comparison with a bool result; comparisons with NaN are false, `ne` is true."""
+        full = vector(REGISTER[dtype], lanes)
+        if is_float(dtype):
+            return self.new(f"fcmp {'une' if operation == 'ne' else 'o' + operation} {full} {a}, {b}")
+        sign = "" if operation in ("eq", "ne") else "u" if dtype in UNSIGNED else "s"
+        return self.new(f"icmp {sign}{operation} {full} {a}, {b}")
+
+    def extreme(self, largest: bool, a: str, b: str, dtype: str, lanes: int) -> str:
+        """maximum or minimum; a NaN on either side gives NaN. Of two zeros the sign is that of `b`."""
+        type_ = REGISTER[dtype]
+        full = vector(type_, lanes)
+        if is_float(dtype):
+            wins = self.new(f"fcmp {'ogt' if largest else 'olt'} {full} {a}, {b}")
+            best = self.select(wins, a, b, type_, lanes)
+            nan = self.new(f"fcmp uno {full} {a}, {literal(type_, 0, lanes)}")
+            return self.select(nan, a, best, type_, lanes)
+        if dtype == "bool":
+            return self.new(f"{'or' if largest else 'and'} {full} {a}, {b}")
+        name = ("u" if dtype in UNSIGNED else "s") + ("max" if largest else "min")
+        return self.intrinsic(name, type_, lanes, a, b)
+
+    def shift(self, left: bool, a: str, b: str, dtype: str, lanes: int) -> str:
+        """A shift; a negative count counts as too large, which gives 0, or the sign for a signed shift right."""
+        type_ = REGISTER[dtype]
+        full, width = vector(type_, lanes), BITS[dtype]
+        fits = self.new(f"icmp ult {full} {b}, {literal(type_, width, lanes)}")
+        count = self.select(fits, b, literal(type_, width - 1, lanes), type_, lanes)
+        if not left and dtype not in UNSIGNED:
+            return self.new(f"ashr {full} {a}, {count}")
+        result = self.new(f"{'shl' if left else 'lshr'} {full} {a}, {count}")
+        return self.select(fits, result, literal(type_, 0, lanes), type_, lanes)
+
+    def divide(self, operation: str, a: str, b: str, dtype: str, lanes: int) -> str:
+        """idiv truncates towards zero, irem has the sign of `a`; by zero both are 0, INT_MIN / -1 wraps."""
+        type_ = REGISTER[dtype]
+        full, zero, one = vector(type_, lanes), literal(type_, 0, lanes), literal(type_, 1, lanes)
+        signed = dtype not in UNSIGNED
+        none = self.new(f"icmp eq {full} {b}, {zero}")
+        if BITS[dtype] <= 32:
+            # float64 holds every 32-bit quotient well enough that truncating it is exact; there is no vector division.
+            wide = vector("double", lanes)
+            convert, back = ("sitofp", "fptosi") if signed else ("uitofp", "fptoui")
+            divisor = self.select(none, one, b, type_, lanes)
+            x, y = (self.new(f"{convert} {full} {v} to {wide}") for v in (a, divisor))
+            ratio = self.new(f"fdiv {wide} {x}, {y}")
+            longer = vector("i64" if BITS[dtype] == 32 else "i32", lanes)
+            quotient = self.new(f"{back} {wide} {ratio} to {longer}")  # 64 bits: INT_MIN / -1 does not fit 32
+            quotient = self.new(f"trunc {longer} {quotient} to {full}")
+        else:
+            bad = none
+            if signed:
+                minus = self.new(f"icmp eq {full} {b}, {literal(type_, -1, lanes)}")
+                bad = self.new(f"or {vector('i1', lanes)} {none}, {minus}")
+            divisor = self.select(bad, one, b, type_, lanes)
+            quotient = self.new(f"{'s' if signed else 'u'}div {full} {a}, {divisor}")
+            if signed:
+                quotient = self.select(minus, self.new(f"sub {full} {zero}, {a}"), quotient, type_, lanes)
+        if operation == "irem":
+            product = self.new(f"mul {full} {quotient}, {b}")
+            quotient = self.new(f"sub {full} {a}, {product}")
+        return self.select(none, zero, quotient, type_, lanes)
+
+    # --- conversions ---
+
+    def cast(self, a: str, source: str, to: str, lanes: int) -> str:
+        """Convert as PyTorch does on x86; to bool is `!= 0`, the half types go through float32."""
+        if source == to:
+            return a
+        if source == "float16":
+            return self.cast(self._from_half(a, lanes), "float32", to, lanes)
+        if source == "bfloat16":
+            wide = self.new(f"zext {vector('i16', lanes)} {a} to {vector('i32', lanes)}")
+            wide = self.new(f"shl {vector('i32', lanes)} {wide}, {literal('i32', 16, lanes)}")
+            wide = self.new(f"bitcast {vector('i32', lanes)} {wide} to {vector('float', lanes)}")
+            return self.cast(wide, "float32", to, lanes)
+        if to in ("float16", "bfloat16"):
+            a = self.cast(a, source, "float32", lanes)
+            return self._to_half(a, lanes) if to == "float16" else self._to_bfloat(a, lanes)
+        from_, into = vector(REGISTER[source], lanes), vector(REGISTER[to], lanes)
+        if to == "bool":
+            return self.compare("ne", a, literal(REGISTER[source], 0, lanes), source, lanes)
+        if is_float(source) and is_float(to):
+            return self.new(f"{'fpext' if to == 'float64' else 'fptrunc'} {from_} {a} to {into}")
+        if is_float(to):
+            return self.new(f"{'uitofp' if source in UNSIGNED else 'sitofp'} {from_} {a} to {into}")
+        if is_float(source):
+            # C's conversion on x86: out of range and NaN give the smallest integer; narrow integers keep the low bits.
+            wide = "i64" if to in ("int64", "uint64", "uint32", "uint8") else "i32"
+            limit = literal(REGISTER[source], 2.0 ** (int(wide[1:]) - 1), lanes)
+            size = self.intrinsic("fabs", REGISTER[source], lanes, a)
+            fits = self.new(f"fcmp olt {from_} {size}, {limit}")
+            # Poison where it does not fit, which the select does not choose.
+            whole = self.new(f"fptosi {from_} {a} to {vector(wide, lanes)}")
+            whole = self.select(fits, whole, literal(wide, 1 << (int(wide[1:]) - 1), lanes), wide, lanes)
+            if wide == REGISTER[to]:
+                return whole
+            return self.new(f"trunc {vector(wide, lanes)} {whole} to {into}")
+        if BITS[source] == BITS[to]:
+            return a
+        if BITS[source] > BITS[to]:
+            return self.new(f"trunc {from_} {a} to {into}")
+        return self.new(f"{'zext' if source in UNSIGNED else 'sext'} {from_} {a} to {into}")
+
+    def _from_half(self, a: str, lanes: int) -> str:
+        short, full = vector("i16", lanes), vector("float", lanes)
+        if self.target.half:
+            half = self.new(f"bitcast {short} {a} to {vector('half', lanes)}")
+            return self.new(f"fpext {vector('half', lanes)} {half} to {full}")
+        # Without the instruction: shift the bits into place and scale by 2**112; infinity and NaN need their exponent.
+        word = vector("i32", lanes)
+        bits = self.new(f"zext {short} {a} to {word}")
+        shifted = self.new(f"shl {word} {bits}, {literal('i32', 13, lanes)}")
+        size = self.new(f"and {word} {shifted}, {literal('i32', 0x0FFFE000, lanes)}")
+        scaled = self.new(f"bitcast {word} {size} to {full}")
+        scaled = self.new(f"fmul {full} {scaled}, {literal('float', 2.0**112, lanes)}")
+        scaled = self.new(f"bitcast {full} {scaled} to {word}")
+        special = self.new(f"icmp uge {word} {size}, {literal('i32', 0x0F800000, lanes)}")
+        infinite = self.new(f"or {word} {size}, {literal('i32', 0x7F800000, lanes)}")
+        scaled = self.select(special, infinite, scaled, "i32", lanes)
+        sign = self.new(f"and {word} {bits}, {literal('i32', 0x8000, lanes)}")
+        sign = self.new(f"shl {word} {sign}, {literal('i32', 16, lanes)}")
+        return self.new(f"bitcast {word} {self.new(f'or {word} {scaled}, {sign}')} to {full}")
+
+    def _to_half(self, a: str, lanes: int) -> str:
+        short, full, word = vector("i16", lanes), vector("float", lanes), vector("i32", lanes)
+        if self.target.half:
+            half = self.new(f"fptrunc {full} {a} to {vector('half', lanes)}")
+            return self.new(f"bitcast {vector('half', lanes)} {half} to {short}")
+        # Without the instruction: normal results by rounding the bits, small ones by letting an addition round them.
+        bits = self.new(f"bitcast {full} {a} to {word}")
+        size = self.new(f"and {word} {bits}, {literal('i32', 0x7FFFFFFF, lanes)}")
+        odd = self.new(f"lshr {word} {size}, {literal('i32', 13, lanes)}")
+        odd = self.new(f"and {word} {odd}, {literal('i32', 1, lanes)}")
+        near = self.new(f"add {word} {size}, {literal('i32', 0xFFF - (112 << 23), lanes)}")
+        near = self.new(f"add {word} {near}, {odd}")
+        near = self.new(f"lshr {word} {near}, {literal('i32', 13, lanes)}")
+        small = self.new(f"bitcast {word} {size} to {full}")
+        small = self.new(f"fadd {full} {small}, {literal('float', 0.5, lanes)}")
+        small = self.new(f"bitcast {full} {small} to {word}")
+        small = self.new(f"sub {word} {small}, {literal('i32', 0x3F000000, lanes)}")
+        is_small = self.new(f"icmp ult {word} {size}, {literal('i32', 0x38800000, lanes)}")
+        result = self.select(is_small, small, near, "i32", lanes)
+        large = self.new(f"icmp uge {word} {size}, {literal('i32', 0x477FF000, lanes)}")
+        result = self.select(large, literal("i32", 0x7C00, lanes), result, "i32", lanes)
+        nan = self.new(f"icmp ugt {word} {size}, {literal('i32', 0x7F800000, lanes)}")
+        result = self.select(nan, literal("i32", 0x7E00, lanes), result, "i32", lanes)
+        sign = self.new(f"lshr {word} {bits}, {literal('i32', 16, lanes)}")
+        sign = self.new(f"and {word} {sign}, {literal('i32', 0x8000, lanes)}")
+        return self.new(f"trunc {word} {self.new(f'or {word} {result}, {sign}')} to {short}")
+
+    def _to_bfloat(self, a: str, lanes: int) -> str:
+        # Round to nearest even by integers: the CPU's own instruction flushes subnormals.
+        full, word = vector("float", lanes), vector("i32", lanes)
+        bits = self.new(f"bitcast {full} {a} to {word}")
+        odd = self.new(f"lshr {word} {bits}, {literal('i32', 16, lanes)}")
+        odd = self.new(f"and {word} {odd}, {literal('i32', 1, lanes)}")
+        near = self.new(f"add {word} {bits}, {literal('i32', 0x7FFF, lanes)}")
+        near = self.new(f"add {word} {near}, {odd}")
+        near = self.new(f"lshr {word} {near}, {literal('i32', 16, lanes)}")
+        nan = self.new(f"fcmp uno {full} {a}, {literal('float', 0, lanes)}")
+        near = self.select(nan, literal("i32", 0x7FC0, lanes), near, "i32", lanes)
+        return self.new(f"trunc {word} {near} to {vector('i16', lanes)}")
+
+    def compute(self, value: Value, arguments: Sequence[str], lanes: int) -> str:
+        """The instructions of one value of a program, its arguments being in registers."""
+        operation, to = value.op, value.dtype
+        dtype = value.args[0].dtype if value.args else to
+        type_ = REGISTER[dtype]
+        full = vector(type_, lanes)
+        a, b = arguments[0], arguments[1] if len(arguments) > 1 else ""
+        if operation in ("where", "copysign", "fma"):
+            if operation == "where":
+                a = self.cast(a, dtype, "bool", lanes)
+                return self.select(a, b, arguments[2], REGISTER[to], lanes)
+            if operation == "copysign":
+                return self.intrinsic("copysign", type_, lanes, a, b)
+            if not is_float(dtype) or not self.target.fma:
+                product = self.new(f"{'fmul' if is_float(dtype) else 'mul'} {full} {a}, {b}")
+                return self.new(f"{'fadd' if is_float(dtype) else 'add'} {full} {product}, {arguments[2]}")
+            return self.intrinsic("fma", type_, lanes, *arguments)
+        if operation in _SIMPLE:
+            floating, integral, boolean = _SIMPLE[operation]
+            instruction = floating if is_float(dtype) else boolean if dtype == "bool" else integral
+            if instruction:
+                return self.new(f"{instruction} {full} {a}, {b}")
+        if operation == "cast":
+            return self.cast(a, dtype, to, lanes)
+        if operation == "bitcast":
+            return a if type_ == REGISTER[to] else self.new(f"bitcast {full} {a} to {vector(REGISTER[to], lanes)}")
+        if operation in ("lt", "le", "eq", "ne"):
+            return self.compare(operation, a, b, dtype, lanes)
+        if operation in ("maximum", "minimum"):
+            return self.extreme(operation == "maximum", a, b, dtype, lanes)
+        if operation in ("shl", "shr"):
+            return self.shift(operation == "shl", a, b, dtype, lanes)
+        if operation in ("idiv", "irem") and not is_float(dtype):
+            return self.divide(operation, a, b, dtype, lanes)
+        if operation == "not":
+            return self.new(f"xor {full} {a}, {literal(type_, -1 if dtype != 'bool' else 1, lanes)}")
+        if operation == "isnan":
+            return self.new(f"fcmp uno {full} {a}, {a}") if is_float(dtype) else literal("i1", 0, lanes)
+        if is_float(dtype):
+            return self._float_unary(operation, a, dtype, lanes)
+        zero = literal(type_, 0, lanes)
+        if operation in _ROUNDING or (operation == "abs" and dtype in UNSIGNED):
+            return a
+        if operation == "neg":
+            return self.new(f"sub {full} {zero}, {a}")
+        if operation == "abs":
+            negative = self.new(f"icmp slt {full} {a}, {zero}")
+            return self.select(negative, self.new(f"sub {full} {zero}, {a}"), a, type_, lanes)
+        if operation == "sign":
+            positive = self.compare("ne", a, zero, dtype, lanes)
+            one, minus = literal(type_, 1, lanes), literal(type_, -1, lanes)
+            if dtype in UNSIGNED:
+                return self.select(positive, one, zero, type_, lanes)
+            negative = self.new(f"icmp slt {full} {a}, {zero}")
+            return self.select(negative, minus, self.select(positive, one, zero, type_, lanes), type_, lanes)
+        raise NotImplementedError(f"emit: {operation} on {dtype} is not a primitive; lower the program first")
+
+    def _float_unary(self, operation: str, a: str, dtype: str, lanes: int) -> str:
+        type_ = REGISTER[dtype]
+        full = vector(type_, lanes)
+        if operation == "neg":
+            return self.new(f"fneg {full} {a}")
+        if operation == "abs":
+            return self.intrinsic("fabs", type_, lanes, a)
+        if operation == "sqrt":
+            return self.intrinsic("sqrt", type_, lanes, a)
+        if operation == "rsqrt":
+            root = self.intrinsic("sqrt", type_, lanes, a)
+            return self.new(f"fdiv {full} {literal(type_, 1, lanes)}, {root}")
+        if operation in _ROUNDING:
+            return self.intrinsic(_ROUNDING[operation], type_, lanes, a)
+        if operation == "sign":
+            zero, one, minus = (literal(type_, n, lanes) for n in (0, 1, -1))
+            positive = self.select(self.new(f"fcmp ogt {full} {a}, {zero}"), one, zero, type_, lanes)
+            return self.select(self.new(f"fcmp olt {full} {a}, {zero}"), minus, positive, type_, lanes)
+        raise NotImplementedError(f"emit: {operation} on {dtype} is not a primitive; lower the program first")

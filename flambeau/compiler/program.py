@@ -1,0 +1,108 @@
+"""The program: a small graph of scalar operations that says what one kernel computes.
+
+A program is what a declaration in `flambeau.ops` becomes when it is traced for given dtypes. It knows nothing of
+tensors, shapes or machine code. The same program is differentiated (`differentiate`), written as LLVM IR (`emit`)
+and run in plain NumPy (`interpret`, the oracle of the tests).
+
+Two kinds exist. A *map* has one level, "element". A *row* has two: an "element" value exists for every element along
+the reduced dimensions, a "row" value (a reduction, or arithmetic on reductions) exists once for each row.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+ELEMENT, ROW = "element", "row"
+
+#: dtype names in the order of the core's dtype codes; the index is the code.
+DTYPES = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64")
+CODES = {name: code for code, name in enumerate(DTYPES)}
+ITEM_SIZES = {
+    "bool": 1, "uint8": 1, "int8": 1, "int16": 2, "int32": 4, "int64": 8,
+    "float16": 2, "bfloat16": 2, "float32": 4, "float64": 8, "uint32": 4, "uint64": 8,
+}  # fmt: skip
+FLOATS = ("float16", "bfloat16", "float32", "float64")
+#: uint32 and uint64 exist inside programs only (random bits, reading the bits of a float).
+INTEGERS = ("uint8", "int8", "int16", "int32", "int64", "uint32", "uint64")
+
+LEAVES = ("input", "const", "index", "length")
+UNARY = (
+    "neg", "abs", "sign", "sqrt", "rsqrt", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p",
+    "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh",
+    "erf", "erfc", "erfinv", "lgamma", "digamma", "floor", "ceil", "round", "trunc", "isnan", "not",
+)  # fmt: skip
+BINARY = (
+    "add", "sub", "mul", "div", "idiv", "irem", "fmod", "pow", "atan2", "copysign", "maximum", "minimum",
+    "lt", "le", "eq", "ne", "and", "or", "xor", "shl", "shr",
+)  # fmt: skip
+TERNARY = ("where", "fma")
+CONVERSIONS = ("cast", "bitcast")
+REDUCTIONS = ("reduce_sum", "reduce_prod", "reduce_max", "reduce_min", "reduce_argmax", "reduce_argmin")
+COMPARISONS = ("lt", "le", "eq", "ne", "isnan")
+
+
+class Value:
+    """One scalar value of a program.
+
+    `op` is a name from the tuples above; `args` are the values it is computed from; `dtype` is the dtype of the result
+    (never float16 or bfloat16 except as an `input` or the argument-free target of a final `cast`: arithmetic on them is
+    done in float32); `attr` is the input's number, or the constant's value; `level` is ELEMENT or ROW.
+    A constant and the length are ROW level in a row program, so that arithmetic on reductions stays ROW level; a `cast`
+    to the value's own dtype at level ELEMENT spreads a ROW value over the elements. `index` is the position of the element
+    in the loop (map) or along the reduced dimensions (row). `rule`, if any, is a stated gradient that `differentiate`
+    prefers to walking the arguments; it has no meaning for kernels. Operators are attached by `flambeau.compiler.scalar`.
+    """
+
+    __slots__ = ("op", "args", "dtype", "attr", "level", "rule")
+
+    def __init__(self, op: str, args: tuple[Value, ...], dtype: str, attr: Any = None, level: str = ELEMENT) -> None:
+        self.op, self.args, self.dtype, self.attr, self.level = op, args, dtype, attr, level
+        self.rule: Any = None
+
+
+class Input(NamedTuple):
+    """An input of a program: its dtype in memory and its level."""
+
+    dtype: str
+    level: str = ELEMENT
+
+
+class Program(NamedTuple):
+    """What one kernel computes: `outputs[i]` from `inputs`, at two levels if `kind` is "row".
+
+    The dtype in memory of output i is `outputs[i].dtype`. Output levels are the levels of their values.
+    """
+
+    name: str
+    kind: str  # "map" or "row"
+    inputs: tuple[Input, ...]
+    outputs: tuple[Value, ...]
+
+    def topological(self) -> list[Value]:
+        """All values the outputs need, each after its arguments (iterative: programs may be deep)."""
+        order: list[Value] = []
+        done: set[int] = set()
+        stack: list[tuple[Value, bool]] = [(value, False) for value in reversed(self.outputs)]
+        while stack:
+            value, expanded = stack.pop()
+            if id(value) in done:
+                continue
+            if expanded:
+                done.add(id(value))
+                order.append(value)
+                continue
+            stack.append((value, True))
+            stack.extend((argument, False) for argument in reversed(value.args) if id(argument) not in done)
+        return order
+
+    def text(self) -> str:
+        """The program as text, one value a line: what the cache's key is made from and what users are shown."""
+        order = self.topological()
+        number = {id(value): i for i, value in enumerate(order)}
+        lines = [f"{self.kind} {self.name}({', '.join(f'{i.dtype}:{i.level}' for i in self.inputs)})"]
+        for i, value in enumerate(order):
+            arguments = " ".join(f"%{number[id(a)]}" for a in value.args)
+            attribute = "" if value.attr is None else f" [{value.attr!r}]"
+            lines.append(f"  %{i}: {value.dtype}/{value.level} = {value.op}{attribute} {arguments}".rstrip())
+        lines.append("  return " + " ".join(f"%{number[id(v)]}" for v in self.outputs))
+        return "\n".join(lines)

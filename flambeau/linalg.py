@@ -1,0 +1,26 @@
+"""`flambeau.linalg`: linear algebra under the names of `torch.linalg`. The functions live in `flambeau.ops`."""
+
+from __future__ import annotations
+
+from flambeau.ops.create import vander
+from flambeau.ops.linalg import (
+    LinAlgError, cholesky, cholesky_ex, det, eig, eigh, eigvals, eigvalsh, inv, inv_ex, lstsq, matrix_exp,
+    matrix_power, matrix_rank, pinv, qr, slogdet, solve, solve_ex, solve_triangular, svd, svdvals,
+)  # fmt: skip
+from flambeau.ops.norms import cond, matrix_norm, vector_norm
+from flambeau.ops.norms import linalg_norm as norm
+from flambeau.ops.products import linalg_cross as cross
+from flambeau.ops.products import matmul, multi_dot, tensorinv, tensorsolve, vecdot
+from flambeau.ops.shape import diagonal as _diagonal
+
+__all__ = [
+    "LinAlgError", "cholesky", "cholesky_ex", "cond", "cross", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh",
+    "inv", "inv_ex", "lstsq", "matmul", "matrix_exp", "matrix_norm", "matrix_power", "matrix_rank", "multi_dot",
+    "norm", "pinv", "qr", "slogdet", "solve", "solve_ex", "solve_triangular", "svd", "svdvals", "tensorinv",
+    "tensorsolve", "vander", "vecdot", "vector_norm",
+]  # fmt: skip
+
+
+def diagonal(A, *, offset=0, dim1=-2, dim2=-1):
+    """A view of the diagonal of each matrix."""
+    return _diagonal(A, offset, dim1, dim2)

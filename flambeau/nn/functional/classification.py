@@ -1,0 +1,270 @@
+"""Losses over classes as functions: `cross_entropy`, `nll_loss` and the margin losses of several classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flambeau
+from flambeau.errors import DTypeError, ShapeError
+from flambeau.nn.functional.activation import log_softmax
+from flambeau.nn.functional.loss import _check_reduction, _legacy, _reduce, _shapes_differ
+from flambeau.ops import loss as _loss
+
+__all__ = [
+    "cross_entropy",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
+    "nll_loss",
+]
+
+
+def _check_classes(name: str, input: Any, target: Any, weight: Any) -> int:
+    """The class dimension, after the shapes of input, target (class numbers) and weight were found to fit."""
+    shape, found = tuple(input.shape), tuple(target.shape)
+    if not shape:
+        raise ShapeError(f"{name}: input must be (C,), (N, C) or (N, C, d1, ...), but it has no dimensions")
+    dim = 0 if len(shape) == 1 else 1
+    wanted = shape[:dim] + shape[dim + 1 :]
+    if found != wanted:
+        fix = "use target.squeeze()" if len(found) == len(wanted) + 1 and 1 in found else f"give one class for each of {wanted}"
+        raise ShapeError(
+            f"{name}: input is {shape}, so target must be {wanted} class indices (dimension {dim} of input is classes), "
+            f"but target is {found}; {fix}"
+        )
+    if target.dtype.is_floating_point or target.dtype == flambeau.bool:
+        raise DTypeError(f"{name}: expected class indices of dtype int64, but target is {target.dtype}; use target.long()")
+    if weight is not None and tuple(weight.shape) != (shape[dim],):
+        raise ShapeError(
+            f"{name}: weight must have one value for each of the {shape[dim]} classes, but its shape is {tuple(weight.shape)}"
+        )
+    return dim
+
+
+def _check_targets(name: str, target: Any, classes: int, ignore_index: int) -> None:
+    """IndexError for a class that is not there; a kernel would read beyond the input."""
+    if target.numel() == 0:
+        return
+    low, high = (int(value) for value in flambeau.aminmax(target))
+    if (low < 0 and low != ignore_index) or (high >= classes and high != ignore_index):
+        bad = low if low < 0 and low != ignore_index else high
+        raise IndexError(
+            f"{name}: Target {bad} is out of bounds: there are {classes} classes, numbered from 0 to {classes - 1}"
+        )
+    if low == ignore_index or high == ignore_index:
+        # The ignored number hides the extreme of the others; look at those alone.
+        inside = (target == ignore_index) | ((target >= 0) & (target < classes))
+        if not bool(inside.all()):
+            raise IndexError(
+                f"{name}: a target is out of bounds: there are {classes} classes, numbered from 0 to {classes - 1}"
+            )
+
+
+def _picked(log_probabilities: Any, target: Any, dim: int) -> Any:
+    """The entry of each sample's class."""
+    return log_probabilities.gather(dim, target.unsqueeze(dim)).squeeze(dim)
+
+
+def nll_loss(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Any:
+    """-input[class of the sample], `input` holding logarithms of probabilities; averaged, added or kept.
+
+    Arguments: `input` (C,), (N, C) or (N, C, d1, ...); `target`, class numbers without the C; `weight` (C,), factors of the
+    classes, by whose sum the mean divides; `ignore_index`, a target that does not count.
+    """
+    if size_average is not None or reduce is not None:
+        reduction = _legacy(size_average, reduce)
+    _check_reduction("nll_loss", reduction)
+    dim = _check_classes("nll_loss", input, target, weight)
+    target = target.long()
+    _check_targets("nll_loss", target, input.shape[dim], ignore_index)
+    counted = target != ignore_index
+    safe = flambeau.where(counted, target, flambeau.zeros_like(target))
+    factor = counted.to(input.dtype) if weight is None else weight[safe] * counted
+    # where, not a product: the input may be -inf where a target is ignored.
+    values = flambeau.where(counted, -_picked(input, safe, dim), flambeau.zeros_like(factor)) * factor
+    if reduction == "mean":
+        return values.sum() / factor.sum()
+    return values.sum() if reduction == "sum" else values
+
+
+def cross_entropy(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Any:
+    """-log(softmax(input))[class of the sample]; averaged, added or kept.
+
+    Arguments: `input` (C,), (N, C) or (N, C, d1, ...), any real numbers; `target`, class numbers without the C, or
+    probabilities of the input's shape; `weight` (C,), factors of the classes, by whose sum the mean divides;
+    `ignore_index`, a class number that does not count; `label_smoothing`, the share of the target spread evenly over
+    all classes. Errors: ShapeError when the shapes do not fit, IndexError for a class that is not there.
+
+    Example:
+        >>> F.cross_entropy(fl.zeros(2, 4), fl.tensor([0, 3]))
+        tensor(1.3863)
+    """
+    if size_average is not None or reduce is not None:
+        reduction = _legacy(size_average, reduce)
+    _check_reduction("cross_entropy", reduction)
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise ValueError(f"cross_entropy: label_smoothing must be between 0.0 and 1.0, but got {label_smoothing}")
+    if input.shape == target.shape and target.dtype.is_floating_point:
+        return _cross_entropy_of_probabilities(input, target, weight, reduction, label_smoothing)
+    dim = _check_classes("cross_entropy", input, target, weight)
+    classes = input.shape[dim]
+    if weight is None and label_smoothing == 0.0:
+        return _plain_cross_entropy(input, target, dim, ignore_index, reduction)
+    logs = log_softmax(input, dim)
+    hard = nll_loss(logs, target, weight, None, ignore_index, None, reduction)
+    if label_smoothing == 0.0:
+        return hard
+    counted = target != ignore_index
+    spread = -(logs.sum(dim) if weight is None else (logs * _along(weight, dim, input.ndim)).sum(dim))
+    spread = flambeau.where(counted, spread, flambeau.zeros_like(spread))
+    if reduction == "mean":
+        factor = counted.to(input.dtype)
+        if weight is not None:
+            factor = weight[flambeau.where(counted, target, flambeau.zeros_like(target)).long()] * factor
+        spread = spread.sum() / factor.sum()
+    elif reduction == "sum":
+        spread = spread.sum()
+    return (1.0 - label_smoothing) * hard + label_smoothing / classes * spread
+
+
+def _plain_cross_entropy(input: Any, target: Any, dim: int, ignore_index: int, reduction: str) -> Any:
+    target = target.long()
+    _check_targets("cross_entropy", target, input.shape[dim], ignore_index)
+    values = _loss.cross_entropy(input, target, ignore_index, dim=dim)
+    if reduction == "mean":
+        if ignore_index < 0 and _all_counted(target, ignore_index):
+            return values.mean()
+        return values.sum() / (target != ignore_index).sum()
+    return values.sum() if reduction == "sum" else values
+
+
+def _all_counted(target: Any, ignore_index: int) -> bool:
+    return target.numel() > 0 and int(target.min()) > ignore_index
+
+
+def _along(weight: Any, dim: int, ndim: int) -> Any:
+    """A weight per class, shaped to be multiplied along the class dimension."""
+    return weight.reshape((-1,) + (1,) * (ndim - dim - 1))
+
+
+def _cross_entropy_of_probabilities(
+    input: Any, target: Any, weight: Any, reduction: str, label_smoothing: float
+) -> Any:
+    dim = 0 if input.ndim == 1 else 1
+    classes = input.shape[dim]
+    if weight is not None and tuple(weight.shape) != (classes,):
+        raise ShapeError(
+            f"cross_entropy: weight must have one value for each of the {classes} classes, but its shape is "
+            f"{tuple(weight.shape)}"
+        )
+    if label_smoothing > 0.0:
+        target = target * (1.0 - label_smoothing) + label_smoothing / classes
+    products = log_softmax(input, dim) * target
+    if weight is not None:
+        products = products * _along(weight, dim, input.ndim)
+    if reduction == "none":
+        return -products.sum(dim)
+    total = -products.sum()
+    # The mean divides by the number of samples, also where weights are given: the target's own sizes are probabilities.
+    return total / max(input.numel() // classes, 1) if reduction == "mean" else total
+
+
+def multi_margin_loss(
+    input: Any,
+    target: Any,
+    p: int = 1,
+    margin: float = 1.0,
+    weight: Any = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Any:
+    """Σ over wrong classes of max(0, margin - x[right] + x[wrong])^p, divided by the number of classes.
+
+    Arguments: `input` (N, C) or (C,); `target` class numbers; `p` 1 or 2; `weight` (C,), factors of the right classes.
+    """
+    if size_average is not None or reduce is not None:
+        reduction = _legacy(size_average, reduce)
+    _check_reduction("multi_margin_loss", reduction)
+    if p not in (1, 2):
+        raise ValueError("multi_margin_loss: only p == 1 and p == 2 supported")
+    dim = _check_classes("multi_margin_loss", input, target, weight)
+    target = target.long()
+    classes = input.shape[dim]
+    _check_targets("multi_margin_loss", target, classes, 0)
+    index = target.unsqueeze(dim)
+    right = input.gather(dim, index)
+    values = (margin - right + input).clamp_min(0)
+    if p == 2:
+        values = values * values
+    if weight is not None:
+        values = values * weight[target].unsqueeze(dim)
+    wrong = flambeau.ones_like(input, requires_grad=False).scatter(dim, index, 0.0)
+    return _reduce((values * wrong).sum(dim) / classes, reduction)
+
+
+def multilabel_soft_margin_loss(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Any:
+    """The mean over classes of `binary_cross_entropy_with_logits`, a number for each sample; averaged, added or kept."""
+    from flambeau.nn.functional.activation import logsigmoid
+
+    if input.shape != target.shape:
+        raise _shapes_differ("multilabel_soft_margin_loss", input, target)
+    if size_average is not None or reduce is not None:
+        reduction = _legacy(size_average, reduce)
+    _check_reduction("multilabel_soft_margin_loss", reduction)
+    values = -(target * logsigmoid(input) + (1 - target) * logsigmoid(-input))
+    if weight is not None:
+        values = values * weight
+    return _reduce(values.mean(-1), reduction)
+
+
+def multilabel_margin_loss(
+    input: Any,
+    target: Any,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Any:
+    """Σ over right and wrong classes of max(0, 1 - x[right] + x[wrong]), divided by the number of classes.
+
+    Arguments: `input` (N, C) or (C,); `target` of that shape, the numbers of the right classes, ended by a -1.
+    """
+    if input.shape != target.shape:
+        raise _shapes_differ("multilabel_margin_loss", input, target)
+    if size_average is not None or reduce is not None:
+        reduction = _legacy(size_average, reduce)
+    _check_reduction("multilabel_margin_loss", reduction)
+    classes = input.shape[-1]
+    # A class counts until the first -1 of its row.
+    listed = (target < 0).long().cumsum(-1) == 0
+    safe = flambeau.where(listed, target, flambeau.zeros_like(target)).long()
+    hits = flambeau.zeros_like(input, requires_grad=False).scatter_add(-1, safe, listed.to(input.dtype))
+    wrong = (hits == 0).to(input.dtype)
+    right = input.gather(-1, safe)
+    pairs = (1 - right.unsqueeze(-1) + input.unsqueeze(-2)).clamp_min(0)
+    pairs = pairs * listed.unsqueeze(-1).to(input.dtype) * wrong.unsqueeze(-2)
+    return _reduce(pairs.sum((-2, -1)) / classes, reduction)

@@ -1,0 +1,24 @@
+"""Distances and similarities as functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flambeau.ops import reduce as _reduce
+
+__all__ = ["cosine_similarity", "pairwise_distance"]
+
+
+def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
+    """x1·x2 / (max(‖x1‖, eps)·max(‖x2‖, eps)) along `dim`, of broadcast inputs.
+
+    Example:
+        >>> F.cosine_similarity(fl.tensor([[1.0, 0.0]]), fl.tensor([[2.0, 0.0]]))
+        tensor([1.])
+    """
+    return _reduce.cosine_similarity(x1, x2, eps, dim=dim)
+
+
+def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Any:
+    """‖x1 - x2 + eps‖_p along the last dimension."""
+    return (x1 - x2 + eps).norm(p, -1, keepdim=keepdim)

@@ -1,0 +1,355 @@
+"""Losses as functions. A loss whose input and target only fit by broadcasting is an error that names both shapes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flambeau
+from flambeau.errors import ShapeError
+from flambeau.ops import loss as _loss
+
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "gaussian_nll_loss",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
+    "mse_loss",
+    "poisson_nll_loss",
+    "smooth_l1_loss",
+    "soft_margin_loss",
+]
+
+
+def _legacy(size_average: bool | None, reduce: bool | None) -> str:
+    """The `reduction` that the two older arguments stand for."""
+    import warnings
+
+    size_average = True if size_average is None else size_average
+    reduce = True if reduce is None else reduce
+    reduction = ("mean" if size_average else "sum") if reduce else "none"
+    warnings.warn(
+        f"size_average and reduce args will be deprecated, please use reduction='{reduction}' instead.", stacklevel=3
+    )
+    return reduction
+
+
+def _check_reduction(name: str, reduction: str) -> None:
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"{name}: {reduction} is not a valid value for reduction; use 'mean', 'sum' or 'none'")
+
+
+def _shapes_differ(name: str, input: Any, target: Any) -> ShapeError:
+    a, b = tuple(input.shape), tuple(target.shape)
+    fix = "make both the same shape"
+    if len(a) == len(b) + 1 and a[-1] == 1 and a[:-1] == b:
+        fix = "use target.unsqueeze(-1), or input.squeeze(-1)"
+    elif len(b) == len(a) + 1 and b[-1] == 1 and b[:-1] == a:
+        fix = "use input.unsqueeze(-1), or target.squeeze(-1)"
+    elif _numel(a) == _numel(b):
+        fix = f"use target.reshape({a})"
+    return ShapeError(
+        f"{name}: input and target must have the same shape, but input is {a} and target is {b}, "
+        f"which would be compared element against wrong element by broadcasting; {fix}"
+    )
+
+
+def _numel(shape: tuple) -> int:
+    result = 1
+    for size in shape:
+        result *= size
+    return result
+
+
+def _call(name: str, reduction: str, *operands: Any) -> Any:
+    """One of the three forms of a declared loss: a number for each element, their sum, or their mean, in one kernel."""
+    try:
+        return _FORMS[name, reduction](*operands)
+    except KeyError:
+        _check_reduction(name, reduction)
+        raise
+
+
+def _forms(*names: str) -> dict[tuple[str, str], Any]:
+    forms = {}
+    for name in names:
+        forms[name, "none"] = getattr(_loss, name)
+        forms[name, "sum"] = getattr(_loss, f"{name}_sum")
+        forms[name, "mean"] = getattr(_loss, f"{name}_mean")
+    return forms
+
+
+_FORMS = _forms(
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
+    "mse_loss",
+    "smooth_l1_loss",
+    "soft_margin_loss",
+)
+_mse_mean = _FORMS["mse_loss", "mean"]
+
+
+def _reduce(values: Any, reduction: str) -> Any:
+    if reduction == "mean":
+        return values.mean()
+    return values.sum() if reduction == "sum" else values
+
+
+def _weighted(values: Any, weight: Any, reduction: str) -> Any:
+    """Losses times weights; their mean divides by the sum of the weights."""
+    values = values * weight
+    if reduction == "mean":
+        return values.sum() / weight.expand_as(values).sum()
+    return values.sum() if reduction == "sum" else values
+
+
+def mse_loss(
+    input: Any,
+    target: Any,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Any = None,
+) -> Any:
+    """(input - target)², averaged ("mean"), added ("sum") or kept ("none").
+
+    Arguments: `input` and `target` of the same shape; `weight` per element. Errors: ShapeError when the shapes differ.
+
+    Example:
+        >>> F.mse_loss(fl.tensor([1.0, 2.0]), fl.tensor([1.0, 4.0]))
+        tensor(2.)
+    """
+    if input.shape != target.shape:
+        raise _shapes_differ("mse_loss", input, target)
+    if reduction == "mean" and weight is None and size_average is None and reduce is None:
+        return _mse_mean(input, target)
+    return _elementwise("mse_loss", input, target, size_average, reduce, reduction, weight)
+
+
+def _elementwise(
+    name: str, input: Any, target: Any, size_average: Any, reduce: Any, reduction: str, weight: Any, *parameters: Any
+) -> Any:
+    """What the losses between two tensors of one shape have in common."""
+    if input.shape != target.shape:
+        raise _shapes_differ(name, input, target)
+    if size_average is not None or reduce is not None:
+        reduction = _legacy(size_average, reduce)
+    _check_reduction(name, reduction)
+    if weight is None:
+        return _call(name, reduction, input, target, *parameters)
+    if weight.shape != input.shape:
+        raise ShapeError(
+            f"{name}: weight must have the input's shape {tuple(input.shape)}, but it is {tuple(weight.shape)}"
+        )
+    return _weighted(_call(name, "none", input, target, *parameters), weight, reduction)
+
+
+def l1_loss(
+    input: Any,
+    target: Any,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Any = None,
+) -> Any:
+    """|input - target|, averaged, added or kept."""
+    return _elementwise("l1_loss", input, target, size_average, reduce, reduction, weight)
+
+
+def smooth_l1_loss(
+    input: Any,
+    target: Any,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    beta: float = 1.0,
+) -> Any:
+    """d²/(2·beta) where |d| < beta, else |d| - beta/2, with d = input - target; averaged, added or kept."""
+    if beta < 0:
+        raise RuntimeError(f"smooth_l1_loss does not support negative values for beta, but it is {beta}")
+    if beta == 0:
+        return l1_loss(input, target, size_average, reduce, reduction)
+    return _elementwise("smooth_l1_loss", input, target, size_average, reduce, reduction, None, beta)
+
+
+def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Any:
+    """d²/2 where |d| < delta, else delta·(|d| - delta/2), with d = input - target; averaged, added or kept."""
+    if delta <= 0:
+        raise RuntimeError(f"huber_loss does not support non-positive values for delta, but it is {delta}")
+    return _elementwise("huber_loss", input, target, None, None, reduction, weight, delta)
+
+
+def binary_cross_entropy(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Any:
+    """-(target·log(input) + (1 - target)·log(1 - input)), the logarithms not below -100; averaged, added or kept.
+
+    Arguments: `input`, probabilities in [0, 1]; `target` of the same shape; `weight`, broadcast to it, factors of the
+    elements (the mean still divides by their number). Errors: ShapeError when the shapes differ.
+    """
+    if input.shape != target.shape:
+        raise _shapes_differ("binary_cross_entropy", input, target)
+    if size_average is not None or reduce is not None:
+        reduction = _legacy(size_average, reduce)
+    _check_reduction("binary_cross_entropy", reduction)
+    if weight is None:
+        return _call("binary_cross_entropy", reduction, input, target)
+    return _reduce(_call("binary_cross_entropy", "none", input, target) * weight, reduction)
+
+
+def binary_cross_entropy_with_logits(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    pos_weight: Any = None,
+) -> Any:
+    """`binary_cross_entropy` of sigmoid(input), computed so that no input is too large.
+
+    Arguments: `input`, any real numbers; `target` of the same shape; `weight`, broadcast to it, factors of the elements;
+    `pos_weight`, broadcast to it, factors of the target's part. Errors: ShapeError when the shapes differ.
+
+    Example:
+        >>> F.binary_cross_entropy_with_logits(fl.zeros(3), fl.ones(3))
+        tensor(0.6931)
+    """
+    if input.shape != target.shape:
+        raise _shapes_differ("binary_cross_entropy_with_logits", input, target)
+    if size_average is not None or reduce is not None:
+        reduction = _legacy(size_average, reduce)
+    _check_reduction("binary_cross_entropy_with_logits", reduction)
+    if weight is None and pos_weight is None:
+        return _call("binary_cross_entropy_with_logits", reduction, input, target)
+    if pos_weight is None:
+        values = _call("binary_cross_entropy_with_logits", "none", input, target)
+    else:
+        positive = target * pos_weight
+        values = (1 - target + positive) * _softplus(-input) + (1 - target) * input
+    return _reduce(values if weight is None else values * weight, reduction)
+
+
+def _softplus(x: Any) -> Any:
+    from flambeau.nn.functional.activation import softplus
+
+    return softplus(x, 1.0, float("inf"))
+
+
+def kl_div(
+    input: Any,
+    target: Any,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    log_target: bool = False,
+) -> Any:
+    """target·(log(target) - input), `input` holding logarithms; summed over everything and divided as `reduction` says.
+
+    Arguments: `reduction`, also "batchmean", the sum divided by the first size; `log_target`, whether target holds
+    logarithms too. Errors: ShapeError when the shapes differ.
+    """
+    if input.shape != target.shape:
+        raise _shapes_differ("kl_div", input, target)
+    if size_average is not None or reduce is not None:
+        reduction = _legacy(size_average, reduce)
+    if reduction not in ("mean", "sum", "none", "batchmean"):
+        raise ValueError(f"kl_div: {reduction} is not a valid value for reduction; use 'mean', 'batchmean', 'sum' or 'none'")
+    if reduction == "mean":
+        import warnings
+
+        warnings.warn(
+            "kl_div: reduction: 'mean' divides the total loss by both the batch size and the support size. 'batchmean' "
+            "divides only by the batch size, and aligns with the KL math definition.",
+            stacklevel=2,
+        )
+    form = "sum" if reduction == "batchmean" else reduction
+    if log_target:
+        result = _reduce(flambeau.exp(target) * (target - input), form)
+    else:
+        result = _call("kl_div", form, input, target)
+    return result / input.shape[0] if reduction == "batchmean" and input.ndim else result
+
+
+def soft_margin_loss(
+    input: Any,
+    target: Any,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Any:
+    """log(1 + exp(-target·input)), target -1 or 1; averaged, added or kept."""
+    return _elementwise("soft_margin_loss", input, target, size_average, reduce, reduction, None)
+
+
+def poisson_nll_loss(
+    input: Any,
+    target: Any,
+    log_input: bool = True,
+    full: bool = False,
+    size_average: bool | None = None,
+    eps: float = 1e-8,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Any:
+    """exp(input) - target·input, or with log_input=False input - target·log(input + eps); averaged, added or kept.
+
+    `full` adds Stirling's approximation of log(target!) where target > 1.
+    """
+    if input.shape != target.shape:
+        raise _shapes_differ("poisson_nll_loss", input, target)
+    if size_average is not None or reduce is not None:
+        reduction = _legacy(size_average, reduce)
+    _check_reduction("poisson_nll_loss", reduction)
+    values = flambeau.exp(input) - target * input if log_input else input - target * flambeau.log(input + eps)
+    if full:
+        import math
+
+        held = flambeau.where(target > 1, target, flambeau.ones_like(target))
+        stirling = held * flambeau.log(held) - held + 0.5 * flambeau.log(2 * math.pi * held)
+        values = values + flambeau.where(target > 1, stirling, flambeau.zeros_like(stirling))
+    return _reduce(values, reduction)
+
+
+def gaussian_nll_loss(
+    input: Any, target: Any, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
+) -> Any:
+    """(log(var) + (input - target)² / var) / 2, the variance not below eps; averaged, added or kept.
+
+    Arguments: `var`, a number, or of the input's shape, or with the last size 1 or missing. `full` adds log(2π)/2.
+    """
+    if input.shape != target.shape:
+        raise _shapes_differ("gaussian_nll_loss", input, target)
+    if isinstance(var, float):
+        if var < 0:
+            raise ValueError("gaussian_nll_loss: var has negative entry/entries")
+        var = flambeau.full_like(input, var)
+    elif var.shape != input.shape:
+        shape, own = tuple(input.shape), tuple(var.shape)
+        if shape[:-1] == own:
+            var = var.unsqueeze(-1)
+        elif not (shape[:-1] == own[:-1] and own[-1:] == (1,)):
+            raise ShapeError(
+                f"gaussian_nll_loss: var is of incorrect size: it is {own}, the input is {shape}; give one variance for "
+                f"each element, or {(*shape[:-1], 1)}"
+            )
+    _check_reduction("gaussian_nll_loss", reduction)
+    if (var < 0).any():
+        raise ValueError("gaussian_nll_loss: var has negative entry/entries")
+    # The floor changes the value but not the gradient, so that a variance below it can grow again.
+    var = var + (var.clamp(min=eps) - var).detach()
+    values = 0.5 * (flambeau.log(var) + (input - target) ** 2 / var)
+    if full:
+        import math
+
+        values = values + 0.5 * math.log(2 * math.pi)
+    return _reduce(values, reduction)

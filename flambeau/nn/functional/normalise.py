@@ -1,0 +1,93 @@
+"""Normalisations as functions: over the last dimensions, over groups of channels, over a batch, to unit length."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flambeau
+from flambeau.errors import ShapeError
+from flambeau.ops import normalise as _normalise
+
+__all__ = ["group_norm", "layer_norm", "normalize", "rms_norm"]
+
+
+def _check_last(name: str, input: Any, normalized_shape: Any, weight: Any, bias: Any) -> int:
+    """How many last dimensions are normalised; ShapeError when the sizes do not fit."""
+    if isinstance(normalized_shape, int):
+        normalized_shape = (normalized_shape,)
+    shape, sizes = tuple(input.shape), tuple(normalized_shape)
+    count = len(sizes)
+    if count == 0:
+        raise RuntimeError(f"{name}: Expected normalized_shape to be at least 1-dimensional, but it is ()")
+    if shape[-count:] != sizes:
+        raise ShapeError(
+            f"{name}: the last sizes of the input must be normalized_shape {sizes}, but the input is {shape}; "
+            f"make the layer with normalized_shape={shape[-count:]}, or reshape the input"
+        )
+    for which, tensor in (("weight", weight), ("bias", bias)):
+        if tensor is not None and tuple(tensor.shape) != sizes:
+            raise ShapeError(f"{name}: {which} must have shape normalized_shape {sizes}, but it is {tuple(tensor.shape)}")
+    return count
+
+
+def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+    """(x - mean) / √(var + eps) · weight + bias over the last dimensions.
+
+    Arguments: `normalized_shape`, the last sizes of the input; `weight` and `bias` of that shape. Errors: ShapeError when
+    the sizes do not fit.
+
+    Example:
+        >>> F.layer_norm(fl.tensor([[1.0, 3.0]]), (2,))
+        tensor([[-1.0000,  1.0000]])
+    """
+    count = _check_last("layer_norm", input, normalized_shape, weight, bias)
+    dim = -1 if count == 1 else tuple(range(-count, 0))
+    if weight is None:
+        result = _normalise.layer_norm(input, eps, dim=dim)
+        return result if bias is None else result + bias
+    if bias is None:
+        return _normalise.layer_norm_weight(input, weight, eps, dim=dim)
+    return _normalise.layer_norm_affine(input, weight, bias, eps, dim=dim)
+
+
+def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Any:
+    """x / √(mean(x²) + eps) · weight over the last dimensions; eps is the dtype's rounding unit when None."""
+    count = _check_last("rms_norm", input, normalized_shape, weight, None)
+    dim = -1 if count == 1 else tuple(range(-count, 0))
+    if eps is None:
+        eps = flambeau.finfo(input.dtype).eps
+    if weight is None:
+        return _normalise.rms_norm(input, eps, dim=dim)
+    return _normalise.rms_norm_weight(input, weight, eps, dim=dim)
+
+
+def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+    """(x - mean) / √(var + eps) over each group of channels (dimension 1) of each sample, times weight plus bias."""
+    if input.ndim < 2:
+        raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {input.ndim}")
+    shape = tuple(input.shape)
+    channels = shape[1]
+    if num_groups <= 0 or channels % num_groups:
+        raise RuntimeError(
+            f"group_norm: Expected number of channels in input to be divisible by num_groups, but input is {shape} and "
+            f"num_groups={num_groups}"
+        )
+    for which, tensor in (("weight", weight), ("bias", bias)):
+        if tensor is not None and tuple(tensor.shape) != (channels,):
+            raise ShapeError(f"group_norm: {which} must have one value for each of {channels} channels, but it is {tuple(tensor.shape)}")
+    result = _normalise.layer_norm(input.reshape((shape[0], num_groups, -1)), eps, dim=-1).reshape(shape)
+    per_channel = (channels,) + (1,) * (len(shape) - 2)
+    if weight is not None:
+        result = result * weight.reshape(per_channel)
+    return result if bias is None else result + bias.reshape(per_channel)
+
+
+def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: Any = None) -> Any:
+    """x / max(‖x‖_p, eps) along `dim`.
+
+    Example:
+        >>> F.normalize(fl.tensor([[3.0, 4.0]]))
+        tensor([[0.6000, 0.8000]])
+    """
+    result = _normalise.normalize(input, eps, dim=dim) if p == 2.0 else _normalise.normalize_p(input, p, eps, dim=dim)
+    return result if out is None else out.copy_(result)

@@ -1,0 +1,141 @@
+"""What the functions of this folder share: checks of dimensions, in-place twins, NumPy in and out, gradients of host code.
+
+No operation lives here, and nothing here is exported to users.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from flambeau import _core
+from flambeau.dtypes import dtype as DType
+from flambeau.dtypes import float32
+from flambeau.errors import DTypeError, ShapeError
+
+Tensor = _core.Tensor
+
+
+def wrap_dim(name: str, dim: Any, ndim: int) -> int:
+    """The dimension counted from the front; IndexError when it is out of range. A 0-dim tensor takes 0 and -1."""
+    dim = dim.__index__()
+    bound = ndim or 1
+    if not -bound <= dim < bound:
+        raise IndexError(
+            f"{name}: Dimension out of range (expected to be in range of [{-bound}, {bound - 1}], but got {dim})"
+        )
+    return dim + bound if dim < 0 else dim
+
+
+def wrap_dims(name: str, dim: Any, ndim: int) -> tuple[int, ...]:
+    """`dim` (None for all, an int, a sequence) as distinct dimensions counted from the front."""
+    if dim is None:
+        return tuple(range(ndim))
+    if not isinstance(dim, (tuple, list)):
+        return (wrap_dim(name, dim, ndim),)
+    dims = tuple([wrap_dim(name, d, ndim) for d in dim])
+    if len(set(dims)) != len(dims):
+        twice = next(d for d in dims if dims.count(d) > 1)
+        raise RuntimeError(f"{name}: dim {twice} appears multiple times in the list of dims {tuple(dim)}; give it once")
+    return dims
+
+
+def as_shape(sizes: Sequence[Any]) -> Sequence[Any]:
+    """The sizes in `f(2, 3)`, `f((2, 3))` or `f([2, 3])`, given the `*sizes` of f."""
+    if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
+        return sizes[0]
+    return sizes
+
+
+def check_tensor(name: str, value: Any, argument: str = "input") -> Any:
+    """`value` if it is a tensor, else TypeError."""
+    if not isinstance(value, Tensor):
+        raise TypeError(
+            f"{name}: {argument} must be a Tensor, got {type(value).__name__}; make one with flambeau.tensor(...)"
+        )
+    return value
+
+
+def check_index(name: str, value: Any, argument: str = "index") -> Any:
+    """`value` if it is a tensor of int64 or int32, else DTypeError."""
+    check_tensor(name, value, argument)
+    if value.dtype.name not in ("int64", "int32"):
+        raise DTypeError(f"{name}: {argument} must have dtype int64 or int32, got {value.dtype}; use {argument}.long()")
+    return value
+
+
+def check_floating(name: str, value: Any, argument: str = "input") -> Any:
+    """`value` if its dtype is a floating one, else DTypeError."""
+    if not value.dtype.is_floating_point:
+        raise DTypeError(
+            f"{name}: {argument} must have a floating dtype, got {value.dtype}; convert it with {argument}.float()"
+        )
+    return value
+
+
+def shape_error(name: str, rule: str, **shapes: Any) -> ShapeError:
+    """A ShapeError in the usual words: operation, rule broken, the shapes by name."""
+    found = ", ".join(f"{key} is {tuple(t.shape) if isinstance(t, Tensor) else t}" for key, t in shapes.items())
+    return ShapeError(f"{name}: {rule}: {found}")
+
+
+def deliver(result: Any, out: Any) -> Any:
+    """`result`, written into `out` where one was given (resized to fit when the core can, else shapes must agree)."""
+    if out is None:
+        return result
+    if tuple(out.shape) != tuple(result.shape):
+        out.resize_(tuple(result.shape))
+    out.copy_(result.detach())
+    return out
+
+
+def twin(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The in-place method of a function of a tensor: the result is written back into the first argument."""
+
+    def in_place(self: Any, *arguments: Any, **keywords: Any) -> Any:
+        source = self.clone() if self.requires_grad else self
+        return self.copy_(function(source, *arguments, **keywords))
+
+    in_place.__name__ = in_place.__qualname__ = function.__name__ + "_"
+    in_place.__doc__ = f"`{function.__name__}` written back into this tensor; returns this tensor."
+    return in_place
+
+
+def to_numpy(tensor: Any) -> Any:
+    """The values as a NumPy array: shared memory where NumPy has the dtype, a float32 copy for bfloat16."""
+    tensor = tensor.detach()
+    if tensor.dtype.numpy_name is None:
+        tensor = tensor.to(float32)
+    return tensor.numpy()
+
+
+def to_tensor(array: Any, dtype: DType | None = None) -> Any:
+    """A tensor over a NumPy result, made contiguous, in `dtype` when given."""
+    import numpy
+
+    result = _core.from_numpy(numpy.require(array, requirements=("C", "W")))
+    return result if dtype is None or result.dtype is dtype else result.to(dtype)
+
+
+def with_gradient(outputs: Any, inputs: Sequence[Any], vjp: Callable[..., Any], name: str) -> Any:
+    """`outputs` (a tensor or a tuple, computed outside the tape) joined to the tape when an input requires a gradient.
+
+    `vjp` is called with one gradient for each output and returns one for each input. When a gradient of the gradient
+    is wanted it runs with the tape on, so a vjp made of flambeau's operations on `inputs` differentiates again.
+    """
+    if _core.is_grad_enabled() and any(t.requires_grad for t in inputs):
+        if isinstance(outputs, tuple):
+            _core.attach(outputs, tuple(inputs), vjp, name)
+        else:
+            _core.attach((outputs,), tuple(inputs), vjp, name)
+    return outputs
+
+
+def named_result(name: str, *fields: str) -> type:
+    """A named tuple class such as PyTorch's `return_types.sort`."""
+    from collections import namedtuple
+
+    made = namedtuple(name, fields)  # noqa: PYI024
+    made.__module__ = "flambeau.return_types"
+    made.__doc__ = f"What `flambeau.{name}` returns: {', '.join(fields)}."
+    return made

@@ -1,0 +1,390 @@
+"""Elementwise functions as PyTorch spells them: optional arguments, older names and in-place twins over `elementwise`.
+
+Functions without optional arguments are the declared operations themselves, so calling them costs no Python.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flambeau import _core, dtypes
+from flambeau.errors import DTypeError
+from flambeau.ops import elementwise as e
+from flambeau.ops import promotion
+from flambeau.ops.arguments import Tensor, check_tensor, deliver, to_numpy, to_tensor, twin
+
+_DIRECT = (
+    "abs", "acos", "acosh", "addcdiv", "addcmul", "asin", "asinh", "atan", "atan2", "atanh", "bitwise_and",
+    "bitwise_not", "bitwise_or", "bitwise_xor", "ceil", "copysign", "cos", "cosh", "deg2rad", "digamma", "eq", "erf",
+    "erfc", "erfinv", "exp", "exp2", "expm1", "float_power", "floor", "floor_divide", "fmax", "fmin", "fmod", "frac",
+    "ge", "gt", "heaviside", "hypot", "isclose", "isfinite", "isinf", "isnan", "isneginf", "isposinf", "ldexp", "le",
+    "lerp", "lgamma", "log", "log10", "log1p", "log2", "logaddexp", "logaddexp2", "logical_and", "logical_not",
+    "logical_or", "logical_xor", "lt", "maximum", "minimum", "mul", "ne", "neg", "rad2deg", "reciprocal", "relu",
+    "remainder", "rsqrt", "selu", "sgn", "sigmoid", "sign", "signbit", "sin", "sinc", "sinh", "sqrt", "square", "tan",
+    "tanh", "trunc", "xlogy", "celu", "hardshrink", "prelu", "rsub",
+)  # fmt: skip
+_ALIASES = {
+    "absolute": "abs", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh", "arctan": "atan",
+    "arctan2": "atan2", "arctanh": "atanh", "fix": "trunc", "greater": "gt", "greater_equal": "ge", "less": "lt",
+    "less_equal": "le", "multiply": "mul", "negative": "neg", "not_equal": "ne", "bitwise_left_shift": "left_shift",
+    "bitwise_right_shift": "right_shift",
+}  # fmt: skip
+#: Functions whose first operand cannot take the result.
+_NOT_IN_PLACE = frozenset(
+    ("isclose", "isfinite", "isinf", "isnan", "isneginf", "isposinf", "signbit", "rsub", "prelu", "minimum", "maximum",
+     "fmin", "fmax", "logaddexp", "logaddexp2")
+)  # fmt: skip
+
+METHODS: dict[str, Any] = {}
+for _name in (*_DIRECT, *_ALIASES):
+    _operation = getattr(e, _ALIASES.get(_name, _name))
+    globals()[_name] = METHODS[_name] = _operation
+    if _ALIASES.get(_name, _name) not in _NOT_IN_PLACE:
+        METHODS[_name + "_"] = _operation.inplace
+del _name, _operation
+
+# --------------------------------------------------------------------------------------------------------- four sums
+
+
+def add(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Any:
+    """input + alpha * other, elementwise; the two broadcast.
+
+    >>> fl.add(fl.tensor([1, 2]), 10)
+    tensor([11, 12])
+    """
+    if alpha == 1:
+        return e.add(input, other) if out is None else e.add(input, other, out=out)
+    _check_alpha("add", input, other, alpha)
+    return e.add_scaled(input, other, alpha) if out is None else e.add_scaled(input, other, alpha, out=out)
+
+
+def sub(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Any:
+    """input - alpha * other, elementwise; not for bool."""
+    if alpha == 1:
+        return e.sub(input, other) if out is None else e.sub(input, other, out=out)
+    _check_alpha("sub", input, other, alpha)
+    return e.sub_scaled(input, other, alpha) if out is None else e.sub_scaled(input, other, alpha, out=out)
+
+
+def _check_alpha(name: str, input: Any, other: Any, alpha: Any) -> None:
+    if isinstance(alpha, float):
+        for operand in (input, other):
+            if isinstance(operand, float) or (isinstance(operand, Tensor) and operand.dtype.is_floating_point):
+                return
+        raise DTypeError(f"{name}: For integral input tensors, argument alpha must not be a floating point number")
+
+
+def _add_(self: Any, other: Any, *, alpha: Any = 1) -> Any:
+    """This tensor plus alpha * other, in place."""
+    return e.add.inplace(self, other) if alpha == 1 else e.add_scaled.inplace(self, other, alpha)
+
+
+def _sub_(self: Any, other: Any, *, alpha: Any = 1) -> Any:
+    """This tensor minus alpha * other, in place."""
+    return e.sub.inplace(self, other) if alpha == 1 else e.sub_scaled.inplace(self, other, alpha)
+
+
+def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Any = None) -> Any:
+    """input / other, elementwise; `rounding_mode` "floor" or "trunc" rounds the quotient. Integers give floats without.
+
+    >>> fl.div(fl.tensor([7, -7]), 2, rounding_mode="floor")
+    tensor([ 3, -4])
+    """
+    operation = _division(rounding_mode)
+    return operation(input, other) if out is None else operation(input, other, out=out)
+
+
+def _division(rounding_mode: str | None) -> Any:
+    if rounding_mode is None:
+        return e.div
+    if rounding_mode == "floor":
+        return e.floor_divide
+    if rounding_mode == "trunc":
+        return e.trunc_divide
+    raise RuntimeError(f"div: expected rounding_mode to be one of None, 'trunc', or 'floor' but found {rounding_mode!r}")
+
+
+def _div_(self: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
+    """This tensor divided by other, in place."""
+    return _division(rounding_mode).inplace(self, other)
+
+
+subtract, divide, true_divide = sub, div, div
+
+
+def pow(input: Any, exponent: Any, *, out: Any = None) -> Any:
+    """input ** exponent, elementwise; either may be a number. Integers take no negative exponents."""
+    if type(exponent) is int and exponent < 0 and isinstance(input, Tensor) and input.dtype.kind == 1:
+        raise RuntimeError("pow: Integers to negative integer powers are not allowed; use input.float()")
+    if isinstance(input, Tensor) and not input.dtype.kind and not isinstance(exponent, float):
+        if not isinstance(exponent, Tensor) or not exponent.dtype.kind:  # bool ** bool, bool ** int
+            result = e.pow(input.to(dtypes.uint8), exponent)
+            result = result.to(dtypes.bool if isinstance(exponent, (bool, Tensor)) else dtypes.int64)
+            return deliver(result, out)
+    return e.pow(input, exponent) if out is None else e.pow(input, exponent, out=out)
+
+
+# ------------------------------------------------------------------------------------------------- bounds, rounding
+
+
+def clamp(input: Any, min: Any = None, max: Any = None, *, out: Any = None) -> Any:
+    """`input` held between `min` and `max`, numbers or tensors, either of which may be left out.
+
+    >>> fl.clamp(fl.tensor([-1.0, 0.5, 2.0]), 0, 1)
+    tensor([0.0000, 0.5000, 1.0000])
+    """
+    if min is None:
+        if max is None:
+            raise RuntimeError("clamp: At least one of 'min' or 'max' must not be None")
+        return e.clamp_max(input, max) if out is None else e.clamp_max(input, max, out=out)
+    if max is None:
+        return e.clamp_min(input, min) if out is None else e.clamp_min(input, min, out=out)
+    return e.clamp(input, min, max) if out is None else e.clamp(input, min, max, out=out)
+
+
+def _clamp_(self: Any, min: Any = None, max: Any = None) -> Any:
+    """This tensor held between `min` and `max`, in place."""
+    if min is None:
+        if max is None:
+            raise RuntimeError("clamp_: At least one of 'min' or 'max' must not be None")
+        return e.clamp_max.inplace(self, max)
+    return e.clamp_min.inplace(self, min) if max is None else e.clamp.inplace(self, min, max)
+
+
+clip = clamp
+clamp_min, clamp_max = e.clamp_min, e.clamp_max
+
+
+def round(input: Any, *, decimals: int = 0, out: Any = None) -> Any:
+    """`input` rounded to `decimals` digits behind the point, halves to the even neighbour.
+
+    >>> fl.round(fl.tensor([0.5, 1.5, -2.4]))
+    tensor([ 0.,  2., -2.])
+    """
+    if decimals == 0:
+        return e.round(input) if out is None else e.round(input, out=out)
+    operation = e.round_decimals if decimals > 0 else e.round_tens
+    return deliver(operation(input, 10.0 ** (decimals if decimals > 0 else -decimals)), out)
+
+
+def logit(input: Any, eps: float | None = None, *, out: Any = None) -> Any:
+    """log(x / (1 - x)), with x first held in [eps, 1 - eps] where `eps` is given."""
+    return deliver(e.logit(input) if eps is None else e.logit_clamped(input, eps), out)
+
+
+def nan_to_num(
+    input: Any, nan: float | None = 0.0, posinf: float | None = None, neginf: float | None = None, *, out: Any = None
+) -> Any:
+    """NaN and the infinities replaced; without `posinf` and `neginf` by the largest and smallest finite numbers."""
+    check_tensor("nan_to_num", input)
+    if not input.dtype.is_floating_point:
+        return deliver(input.clone(), out)
+    limits = dtypes.finfo(input.dtype)
+    return deliver(
+        e.nan_to_num(
+            input, 0.0 if nan is None else float(nan), limits.max if posinf is None else float(posinf),
+            limits.min if neginf is None else float(neginf),
+        ),
+        out,
+    )  # fmt: skip
+
+
+# -------------------------------------------------------------------------------------------------------- comparing
+
+
+def allclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
+    """Whether |input - other| <= atol + rtol * |other| holds everywhere.
+
+    >>> fl.allclose(fl.tensor([1.0]), fl.tensor([1.0 + 1e-7]))
+    True
+    """
+    if input.dtype is not other.dtype:
+        raise DTypeError(f"allclose: {input.dtype} did not match {other.dtype}; convert one with .to(...)")
+    return bool(e.isclose(input, other, rtol, atol, equal_nan).all())
+
+
+def equal(input: Any, other: Any) -> bool:
+    """Whether both have the same shape and the same elements.
+
+    >>> fl.equal(fl.tensor([1, 2]), fl.tensor([1, 2]))
+    True
+    """
+    check_tensor("equal", input)
+    check_tensor("equal", other, "other")
+    return input.shape == other.shape and bool(e.eq(input, other).all())
+
+
+def result_type(tensor1: Any, tensor2: Any) -> Any:
+    """The dtype that arithmetic between the two, tensors or numbers, gives.
+
+    >>> fl.result_type(fl.tensor([1, 2]), 1.0)
+    flambeau.float32
+    """
+
+    def described(x: Any) -> tuple[int, int]:
+        if isinstance(x, Tensor):
+            return x.dtype.code, 0 if x.ndim else 1
+        return (0 if isinstance(x, bool) else 5 if isinstance(x, int) else 9), 2
+
+    return dtypes.ALL[promotion.result_type((described(tensor1), described(tensor2)))]
+
+
+def isreal(input: Any) -> Any:
+    """True everywhere: every dtype of flambeau is real."""
+    return _core.full(input.shape, True, dtypes.bool)
+
+
+# ----------------------------------------------------------------------------------------------------------- others
+
+
+def positive(input: Any) -> Any:
+    """`input` itself."""
+    if input.dtype is dtypes.bool:
+        raise DTypeError("positive: the + operator is not defined for bool tensors")
+    return input
+
+
+def real(input: Any) -> Any:
+    """`input` itself: every dtype of flambeau is real."""
+    return input
+
+
+conj = conj_physical = resolve_conj = resolve_neg = real
+
+
+def angle(input: Any, *, out: Any = None) -> Any:
+    """pi for negative numbers and 0 for others, as for complex numbers on the real line."""
+    value = input if input.dtype.is_floating_point else input.to(dtypes.get_default_dtype())
+    return deliver(e.where(value < 0, 3.141592653589793, e.where(e.isnan(value), value, 0.0)), out)
+
+
+def mvlgamma(input: Any, p: int, *, out: Any = None) -> Any:
+    """The logarithm of the multivariate gamma function of dimension `p`; all elements must be above (p - 1) / 2."""
+    import math
+
+    if p < 1:
+        raise RuntimeError(f"mvlgamma: p has to be greater than or equal to 1, got {p}")
+    result = None
+    for j in range(p):
+        term = e.lgamma(input - j / 2)
+        result = term if result is None else result + term
+    return deliver(result + p * (p - 1) / 4 * math.log(math.pi), out)
+
+
+def polygamma(n: int, input: Any, *, out: Any = None) -> Any:
+    """The n-th derivative of the digamma function; n is 0 or 1."""
+    if n < 0:
+        raise RuntimeError(f"polygamma: does not support negative n, got {n}")
+    if n > 1:
+        raise NotImplementedError(f"polygamma: orders 0 and 1 are supported, got {n}")
+    return deliver(e.trigamma(input) if n else e.digamma(input), out)
+
+
+def _integers(name: str, input: Any, other: Any) -> tuple[Any, Any, Any]:
+    joint = result_type(input, other)
+    if joint.kind != 1:
+        raise DTypeError(f"{name}: needs integers, got {joint}")
+    arrays = (to_numpy(x.to(joint)) if isinstance(x, Tensor) else x for x in (input, other))
+    return (*arrays, joint)
+
+
+def gcd(input: Any, other: Any, *, out: Any = None) -> Any:
+    """The greatest common divisor of integers, elementwise."""
+    import numpy
+
+    a, b, joint = _integers("gcd", input, other)
+    return deliver(to_tensor(numpy.asarray(numpy.gcd(a, b)), joint), out)
+
+
+def lcm(input: Any, other: Any, *, out: Any = None) -> Any:
+    """The least common multiple of integers, elementwise."""
+    import numpy
+
+    a, b, joint = _integers("lcm", input, other)
+    return deliver(to_tensor(numpy.asarray(numpy.lcm(a, b)), joint), out)
+
+
+def nextafter(input: Any, other: Any, *, out: Any = None) -> Any:
+    """The next floating number after `input` in the direction of `other`, elementwise."""
+    import numpy
+
+    return deliver(to_tensor(numpy.asarray(numpy.nextafter(to_numpy(input), to_numpy(other))), input.dtype), out)
+
+
+class _Frexp(tuple):
+    __slots__ = ()
+    mantissa = property(lambda self: self[0])
+    exponent = property(lambda self: self[1])
+
+
+def frexp(input: Any, *, out: Any = None) -> Any:
+    """(mantissa, exponent) with input = mantissa * 2**exponent and the mantissa in [0.5, 1)."""
+    import numpy
+
+    if not input.dtype.is_floating_point:
+        raise DTypeError(f"frexp: only supports floating-point dtypes, got {input.dtype}")
+    _, exponent = numpy.frexp(to_numpy(input))
+    power = to_tensor(numpy.asarray(exponent, "int32"))
+    mantissa = to_tensor(numpy.asarray(numpy.frexp(to_numpy(input))[0]), input.dtype)
+    if input.requires_grad:
+        mantissa = e.ldexp(input, -power)
+    return _Frexp((mantissa, power))
+
+
+METHODS.update(
+    {
+        "add": add,
+        "add_": _add_,
+        "allclose": allclose,
+        "angle": angle,
+        "clamp": clamp,
+        "clamp_": _clamp_,
+        "clamp_max": e.clamp_max,
+        "clamp_max_": e.clamp_max.inplace,
+        "clamp_min": e.clamp_min,
+        "clamp_min_": e.clamp_min.inplace,
+        "clip": clamp,
+        "clip_": _clamp_,
+        "conj": conj,
+        "conj_physical": conj,
+        "div": div,
+        "div_": _div_,
+        "divide": div,
+        "divide_": _div_,
+        "equal": equal,
+        "frexp": frexp,
+        "gcd": gcd,
+        "gcd_": twin(gcd),
+        "isreal": isreal,
+        "lcm": lcm,
+        "lcm_": twin(lcm),
+        "logit": logit,
+        "logit_": twin(logit),
+        "mvlgamma": mvlgamma,
+        "nan_to_num": nan_to_num,
+        "nan_to_num_": twin(nan_to_num),
+        "nextafter": nextafter,
+        "nextafter_": twin(nextafter),
+        "polygamma": lambda self, n: polygamma(n, self),
+        "positive": positive,
+        "pow": pow,
+        "pow_": e.pow.inplace,
+        "resolve_conj": conj,
+        "resolve_neg": conj,
+        "round": round,
+        "round_": twin(round),
+        "sub": sub,
+        "sub_": _sub_,
+        "subtract": sub,
+        "subtract_": _sub_,
+        "true_divide": div,
+        "true_divide_": _div_,
+    }
+)
+
+__all__ = [
+    *_DIRECT, *_ALIASES, "add", "allclose", "angle", "clamp", "clamp_max", "clamp_min", "clip", "conj",
+    "conj_physical", "div", "divide", "equal", "frexp", "gcd", "isreal", "lcm", "logit", "mvlgamma", "nan_to_num",
+    "nextafter", "polygamma", "positive", "pow", "real", "resolve_conj", "resolve_neg", "result_type", "round", "sub",
+    "subtract", "true_divide",
+]  # fmt: skip

@@ -1,0 +1,160 @@
+"""The older ways to make a tensor: `FloatTensor(...)`, `Tensor(...)`, `new_zeros` and its family; and small predicates.
+
+New programs use `flambeau.tensor` and `flambeau.zeros`; these are here because many programs were written with them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flambeau import dtypes
+from flambeau.devices import check_device
+from flambeau.dtypes import dtype as DType
+from flambeau.ops.arguments import Tensor
+from flambeau.ops.create import empty, full, ones, tensor, zeros
+
+__all__ = [
+    "BFloat16Tensor", "BoolTensor", "ByteTensor", "CharTensor", "DoubleTensor", "FloatTensor", "HalfTensor",
+    "IntTensor", "LongTensor", "ShortTensor", "broadcast_shapes", "is_complex", "is_floating_point", "is_nonzero",
+    "is_tensor", "legacy_tensor", "numel",
+]  # fmt: skip
+
+
+def legacy_tensor(*args: Any, dtype: DType | None = None, device: Any = None) -> Any:
+    """What `Tensor(...)` makes: uninitialised memory for sizes, a copy for data, in the default dtype or `dtype`.
+
+    `Tensor(2, 3)` and `Tensor(Size([2, 3]))` are of that shape; `Tensor([2, 3])` holds the values 2 and 3.
+    """
+    if device is not None:
+        check_device(device)
+    dtype = dtype or dtypes._default
+    if not args:
+        return empty(0, dtype=dtype)
+    first = args[0]
+    if len(args) == 1:
+        if isinstance(first, dtypes.Size):
+            return empty(first, dtype=dtype)
+        if isinstance(first, Tensor):
+            return first.detach().to(dtype)
+        if not isinstance(first, int):
+            if not hasattr(first, "__len__"):
+                raise TypeError(f"Tensor: needs sizes or data, got {type(first).__name__}; use flambeau.tensor({first})")
+            return tensor(first, dtype=dtype)
+    return empty(args, dtype=dtype)
+
+
+class _Typed(type):
+    """Classes such as `FloatTensor`: calling one makes a tensor of its dtype, isinstance compares the dtype."""
+
+    made: DType
+
+    def __call__(cls, *args: Any, **keywords: Any) -> Any:
+        return legacy_tensor(*args, dtype=cls.made, **keywords)
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, Tensor) and instance.dtype is cls.made
+
+
+def _typed(name: str, dtype: DType) -> Any:
+    made = _Typed(name, (), {"made": dtype, "__doc__": f"A tensor of {dtype}, made like `Tensor(...)`."})
+    made.__module__ = "flambeau"
+    return made
+
+
+FloatTensor = _typed("FloatTensor", dtypes.float32)
+DoubleTensor = _typed("DoubleTensor", dtypes.float64)
+HalfTensor = _typed("HalfTensor", dtypes.float16)
+BFloat16Tensor = _typed("BFloat16Tensor", dtypes.bfloat16)
+LongTensor = _typed("LongTensor", dtypes.int64)
+IntTensor = _typed("IntTensor", dtypes.int32)
+ShortTensor = _typed("ShortTensor", dtypes.int16)
+CharTensor = _typed("CharTensor", dtypes.int8)
+ByteTensor = _typed("ByteTensor", dtypes.uint8)
+BoolTensor = _typed("BoolTensor", dtypes.bool)
+
+
+def broadcast_shapes(*shapes: Any) -> Any:
+    """The shape that tensors of the given shapes broadcast to; RuntimeError when they do not fit."""
+    sizes = [(shape,) if isinstance(shape, int) else tuple(shape) for shape in shapes]
+    ndim = max(map(len, sizes), default=0)
+    result = [1] * ndim
+    for shape in sizes:
+        for i, size in enumerate(shape, ndim - len(shape)):
+            if size < 0:
+                raise RuntimeError(f"broadcast_shapes: sizes must be non-negative, got {shape}")
+            if size != 1 and result[i] not in (1, size):
+                raise RuntimeError(f"broadcast_shapes: the shapes do not broadcast: {', '.join(map(str, sizes))}")
+            if size != 1:
+                result[i] = size
+    return dtypes.Size(result)
+
+
+def is_tensor(obj: Any) -> bool:
+    """Whether `obj` is a tensor."""
+    return isinstance(obj, Tensor)
+
+
+def numel(input: Any) -> int:
+    """The number of elements of `input`."""
+    return input.numel()
+
+
+def is_floating_point(input: Any) -> bool:
+    """Whether the dtype of `input` is a floating one."""
+    return input.dtype.is_floating_point
+
+
+def is_complex(input: Any) -> bool:
+    """Whether the dtype of `input` is complex: never, in flambeau."""
+    return False
+
+
+def is_nonzero(input: Any) -> bool:
+    """Whether the one element of `input` is not zero; RuntimeError when it has not exactly one."""
+    return bool(input)
+
+
+def new_zeros(self: Any, *size: Any, dtype: DType | None = None, **options: Any) -> Any:
+    """Zeros of the given shape with the dtype of this tensor."""
+    return zeros(*size, dtype=dtype or self.dtype, **options)
+
+
+def new_ones(self: Any, *size: Any, dtype: DType | None = None, **options: Any) -> Any:
+    """Ones of the given shape with the dtype of this tensor."""
+    return ones(*size, dtype=dtype or self.dtype, **options)
+
+
+def new_empty(self: Any, *size: Any, dtype: DType | None = None, **options: Any) -> Any:
+    """Uninitialised memory of the given shape with the dtype of this tensor."""
+    return empty(*size, dtype=dtype or self.dtype, **options)
+
+
+def new_full(self: Any, size: Any, fill_value: Any, dtype: DType | None = None, **options: Any) -> Any:
+    """A tensor of the given shape and this tensor's dtype where every element is `fill_value`."""
+    return full(size, fill_value, dtype=dtype or self.dtype, **options)
+
+
+def new_tensor(self: Any, data: Any, dtype: DType | None = None, **options: Any) -> Any:
+    """A copy of `data` as a tensor with the dtype of this tensor."""
+    if isinstance(data, Tensor):
+        result = data.detach().clone().to(dtype or self.dtype)
+        return result.requires_grad_(True) if options.get("requires_grad") else result
+    return tensor(data, dtype=dtype or self.dtype, **options)
+
+
+def new(self: Any, *args: Any) -> Any:
+    """`Tensor(...)` with the dtype of this tensor."""
+    return legacy_tensor(*args, dtype=self.dtype)
+
+
+METHODS = {
+    "new": new,
+    "new_zeros": new_zeros,
+    "new_ones": new_ones,
+    "new_empty": new_empty,
+    "new_full": new_full,
+    "new_tensor": new_tensor,
+    "is_floating_point": is_floating_point,
+    "is_complex": is_complex,
+    "is_nonzero": is_nonzero,
+}

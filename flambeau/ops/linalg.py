@@ -1,0 +1,605 @@
+"""Linear algebra on (batches of) matrices: inverses, solves, determinants, decompositions, through NumPy's LAPACK.
+
+Each has its gradient in terms of flambeau's own operations, so it can be differentiated again. Norms are in `norms`,
+products in `products`. `NAMESPACE` is what `flambeau.linalg` exports; `__all__` is what `flambeau` exports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from flambeau import _core, dtypes
+from flambeau.errors import DTypeError, ShapeError
+from flambeau.ops.arguments import (
+    Tensor,
+    check_tensor,
+    deliver,
+    named_result,
+    shape_error,
+    to_numpy,
+    to_tensor,
+    with_gradient,
+)  # fmt: skip
+from flambeau.ops.create import eye, tril, triu
+from flambeau.ops.elementwise import where
+from flambeau.ops.shape import diag_embed
+
+__all__ = [
+    "cholesky_inverse", "cholesky_solve", "det", "inverse", "logdet", "matrix_exp", "matrix_power", "slogdet",
+]  # fmt: skip
+
+
+class LinAlgError(RuntimeError):
+    """A matrix does not allow the computation: singular, not positive definite, or an iteration did not converge."""
+
+
+SlogDet = named_result("slogdet", "sign", "logabsdet")
+QR = named_result("qr", "Q", "R")
+SVD = named_result("svd", "U", "S", "Vh")
+Eigh = named_result("eigh", "eigenvalues", "eigenvectors")
+InvEx = named_result("inv_ex", "inverse", "info")
+CholeskyEx = named_result("cholesky_ex", "L", "info")
+SolveEx = named_result("solve_ex", "result", "info")
+LstSq = named_result("lstsq", "solution", "residuals", "rank", "singular_values")
+
+
+def _matrix(name: str, A: Any, square: bool = True) -> Any:
+    """`A` after the checks every function here makes."""
+    name = "linalg." + name
+    check_tensor(name, A, "A")
+    if A.ndim < 2:
+        raise shape_error(name, "The input tensor A must have at least 2 dimensions", A=A)
+    if square and A.shape[-1] != A.shape[-2]:
+        raise shape_error(name, "A must be batches of square matrices", A=A)
+    if A.dtype not in (dtypes.float32, dtypes.float64):
+        fix = "low precision dtypes are not supported" if A.dtype.is_floating_point else "needs a floating dtype"
+        raise DTypeError(f"{name}: {fix}, got {A.dtype}; convert with A.float()")
+    return A
+
+
+def _mT(A: Any) -> Any:
+    return A.transpose(-2, -1)
+
+
+def _run(name: str, function: Callable[..., Any], *arrays: Any, reason: str = "a matrix is singular") -> Any:
+    import numpy
+
+    try:
+        return function(*arrays)
+    except numpy.linalg.LinAlgError as error:
+        raise LinAlgError(f"linalg.{name}: {reason} ({error}); shapes {[a.shape for a in arrays]}") from None
+
+
+def _again() -> bool:
+    """Whether a backward pass that is itself recorded is running: then results are recomputed with history."""
+    return _core.is_grad_enabled()
+
+
+# -------------------------------------------------------------------------------------------- inverses and determinants
+
+
+def inv(A: Any, *, out: Any = None) -> Any:
+    """The inverse of each square matrix (*, n, n). LinAlgError when one is singular.
+
+    >>> fl.linalg.inv(fl.tensor([[2.0, 0.0], [0.0, 4.0]]))
+    tensor([[0.5000, 0.0000],
+            [0.0000, 0.2500]])
+    """
+    import numpy
+
+    _matrix("inv", A)
+    result = to_tensor(_run("inv", numpy.linalg.inv, to_numpy(A)), A.dtype)
+    fixed = result.detach()
+
+    def vjp(gradient: Any) -> tuple[Any]:
+        inverted = _mT(inv(A) if _again() else fixed)
+        return (-(inverted @ gradient @ inverted),)
+
+    return deliver(with_gradient(result, (A,), vjp, "linalg_inv"), out)
+
+
+def _info(batch: Sequence[int]) -> Any:
+    return _core.full(tuple(batch), 0, dtypes.int32)
+
+
+def inv_ex(A: Any, *, check_errors: bool = False, out: Any = None) -> Any:
+    """(inverse, info): `inv` that reports singular matrices in `info` instead of raising, unless `check_errors`."""
+    try:
+        return InvEx(inv(A), _info(A.shape[:-2]))
+    except LinAlgError:
+        if check_errors:
+            raise
+        return InvEx(A.detach() * float("nan"), _info(A.shape[:-2]) + 1)
+
+
+def det(A: Any, *, out: Any = None) -> Any:
+    """The determinant of each square matrix.
+
+    >>> fl.linalg.det(fl.tensor([[2.0, 0.0], [0.0, 4.0]]))
+    tensor(8.)
+    """
+    import numpy
+
+    _matrix("det", A)
+    values = numpy.asarray(numpy.linalg.det(to_numpy(A)))
+    result = to_tensor(values, A.dtype)
+    fixed = result.detach()
+
+    def vjp(gradient: Any) -> tuple[Any]:
+        if (values == 0).any() or not numpy.isfinite(values).all():
+            return (gradient.unsqueeze(-1).unsqueeze(-1) * to_tensor(_cofactors(to_numpy(A)), A.dtype),)
+        whole = det(A) if _again() else fixed
+        return ((gradient * whole).unsqueeze(-1).unsqueeze(-1) * _mT(inv(A)),)
+
+    return deliver(with_gradient(result, (A,), vjp, "linalg_det"), out)
+
+
+def _cofactors(a: Any) -> Any:
+    """The gradient of the determinant, also of singular matrices, from the singular value decomposition."""
+    import numpy
+
+    u, s, vh = numpy.linalg.svd(a)
+    n = a.shape[-1]
+    others = numpy.stack([numpy.delete(s, i, -1).prod(-1) for i in range(n)], -1) if n else s
+    signs = numpy.linalg.det(u) * numpy.linalg.det(vh)
+    return signs[..., None, None] * (u * others[..., None, :]) @ vh
+
+
+def slogdet(A: Any, *, out: Any = None) -> Any:
+    """(sign, logabsdet) of the determinant of each square matrix, without overflow."""
+    import numpy
+
+    _matrix("slogdet", A)
+    sign, size = numpy.linalg.slogdet(to_numpy(A))
+    sign, result = to_tensor(numpy.asarray(sign), A.dtype), to_tensor(numpy.asarray(size), A.dtype)
+
+    def vjp(gradient: Any) -> tuple[Any]:
+        return (gradient.unsqueeze(-1).unsqueeze(-1) * _mT(inv(A)),)
+
+    return SlogDet(sign, with_gradient(result, (A,), vjp, "linalg_slogdet"))
+
+
+def logdet(input: Any) -> Any:
+    """The logarithm of the determinant of each square matrix: NaN where it is negative, -inf where it is zero."""
+    sign, size = slogdet(input)
+    return where(sign < 0, float("nan"), size)
+
+
+# ---------------------------------------------------------------------------------------------------------- solving
+
+
+def _is_vector(A: Any, B: Any) -> bool:
+    return B.ndim == 1 or (A.ndim - 1 == B.ndim and B.shape == A.shape[:-1])
+
+
+def solve(A: Any, B: Any, *, left: bool = True, out: Any = None) -> Any:
+    """X with A X = B (X A = B for `left=False`), for matrices A (*, n, n) and B (*, n, k) or vectors (*, n).
+
+    >>> fl.linalg.solve(fl.tensor([[2.0, 0.0], [0.0, 4.0]]), fl.tensor([2.0, 2.0]))
+    tensor([1.0000, 0.5000])
+    """
+    _matrix("solve", A)
+    check_tensor("linalg.solve", B, "B")
+    if B.dtype is not A.dtype:
+        raise DTypeError(f"linalg.solve: A and B must have one dtype, got {A.dtype} and {B.dtype}")
+    if not left:
+        return deliver(_mT(solve(_mT(A), _mT(B))), out)
+    if _is_vector(A, B):
+        return deliver(_solve(A, B.unsqueeze(-1)).squeeze(-1), out)
+    return deliver(_solve(A, B), out)
+
+
+def _solve(A: Any, B: Any) -> Any:
+    """X with A X = B for matrices whose batches broadcast."""
+    import numpy
+    from flambeau.ops.constructors import broadcast_shapes
+
+    if B.ndim < 2 or B.shape[-2] != A.shape[-1]:
+        raise ShapeError(
+            f"linalg.solve: Incompatible shapes of A and B: A is {tuple(A.shape)}, B is {tuple(B.shape)}; B needs "
+            f"{A.shape[-1]} rows"
+        )
+    batch = broadcast_shapes(A.shape[:-2], B.shape[:-2])
+    A, B = A.expand((*batch, *A.shape[-2:])), B.expand((*batch, *B.shape[-2:]))
+    result = to_tensor(_run("solve", numpy.linalg.solve, to_numpy(A), to_numpy(B)), A.dtype)
+    fixed = result.detach()
+
+    def vjp(gradient: Any) -> tuple[Any, Any]:
+        found = _solve(A, B) if _again() else fixed
+        gradient = _solve(_mT(A), gradient)
+        return -(gradient @ _mT(found)), gradient
+
+    return with_gradient(result, (A, B), vjp, "linalg_solve")
+
+
+def solve_ex(A: Any, B: Any, *, left: bool = True, check_errors: bool = False, out: Any = None) -> Any:
+    """(result, info): `solve` with an all-zero `info` that says no matrix was singular."""
+    return SolveEx(solve(A, B, left=left), _info(A.shape[:-2]))
+
+
+def solve_triangular(
+    A: Any, B: Any, *, upper: bool, left: bool = True, unitriangular: bool = False, out: Any = None
+) -> Any:
+    """X with A X = B (X A = B for `left=False`) where only one triangle of A is read.
+
+    `unitriangular` takes the diagonal of A as ones.
+    """
+    _matrix("solve_triangular", A)
+    if not left:
+        swapped = solve_triangular(_mT(A), _mT(B), upper=not upper, unitriangular=unitriangular)
+        return deliver(_mT(swapped), out)
+    triangle = (triu if upper else tril)(A, (1 if upper else -1) if unitriangular else 0)
+    if unitriangular:
+        triangle = triangle + eye(A.shape[-1], dtype=A.dtype)
+    if B.ndim < 2:
+        raise shape_error("linalg.solve_triangular", "B must have at least 2 dimensions", A=A, B=B)
+    return deliver(_solve(triangle, B), out)
+
+
+def lstsq(A: Any, B: Any, rcond: float | None = None, *, driver: str | None = None) -> Any:
+    """(solution, residuals, rank, singular_values) of the least squares problem: X that minimises |A X - B|."""
+    import numpy
+
+    _matrix("lstsq", A, square=False)
+    vector = _is_vector(A, B)
+    right = B.unsqueeze(-1) if vector else B
+    m, n = A.shape[-2:]
+    if right.shape[-2] != m:
+        raise shape_error("linalg.lstsq", "A and B need equally many rows", A=A, B=B)
+    solution = pinv(A, rtol=rcond) @ right
+    values = to_numpy(A)
+    singular = numpy.linalg.svd(values, compute_uv=False)
+    limit = rcond if rcond is not None else numpy.finfo(values.dtype).eps * max(m, n)
+    top = singular.max(-1, keepdims=True) if singular.shape[-1] else singular
+    rank = (singular > limit * top).sum(-1)
+    full = m > n and bool((rank == n).all())
+    residuals = ((A @ solution - right) ** 2).sum(-2) if full else _core.empty((0,), A.dtype)
+    small = driver in ("gelss", "gelsd")
+    return LstSq(
+        solution.squeeze(-1) if vector else solution,
+        residuals,
+        to_tensor(numpy.asarray(rank, "int64")) if driver != "gels" else _core.empty((0,), dtypes.int64),
+        to_tensor(singular, A.dtype) if small else _core.empty((0,), A.dtype),
+    )
+
+
+def cholesky_solve(B: Any, L: Any, upper: bool = False, *, out: Any = None) -> Any:
+    """X with A X = B, given the Cholesky factor of A."""
+    L = _mT(L) if upper else L
+    return deliver(solve_triangular(_mT(L), solve_triangular(L, B, upper=False), upper=True), out)
+
+
+def cholesky_inverse(L: Any, upper: bool = False, *, out: Any = None) -> Any:
+    """The inverse of A, given its Cholesky factor."""
+    L = triu(L) if upper else tril(L)
+    return deliver(inv(_mT(L) @ L if upper else L @ _mT(L)), out)
+
+
+def pinv(
+    A: Any, rcond: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None, out: Any = None
+) -> Any:
+    """The pseudo-inverse of each matrix (*, m, n): (*, n, m).
+
+    Singular values up to max(atol, rtol * largest) count as 0.
+    """
+    import numpy
+
+    _matrix("pinv", A, square=hermitian)
+    m, n = A.shape[-2:]
+    values = to_numpy(A)
+    if hermitian:
+        values = numpy.tril(values) + numpy.swapaxes(numpy.tril(values, -1), -1, -2)
+    u, s, vh = _run("pinv", lambda a: numpy.linalg.svd(a, full_matrices=False), values, reason="the SVD failed")
+    relative, absolute = _tolerances(A, rtol if rtol is not None else rcond, atol)
+    top = s[..., :1] if s.shape[-1] else s
+    limit = numpy.maximum(absolute, relative * top)
+    with numpy.errstate(divide="ignore"):
+        inverted = numpy.where(s > limit, 1 / s, 0).astype(values.dtype)
+    result = to_tensor((numpy.swapaxes(vh, -1, -2) * inverted[..., None, :]) @ numpy.swapaxes(u, -1, -2), A.dtype)
+    fixed = result.detach()
+
+    def vjp(gradient: Any) -> tuple[Any]:
+        P = pinv(A, rcond, hermitian, atol=atol, rtol=rtol) if _again() else fixed
+        gT, PT = _mT(gradient), _mT(P)
+        if m <= n:
+            K = gT @ P
+            KPT = K @ PT
+            return (-_mT(P @ K) + KPT - (A @ P) @ KPT + (PT @ P) @ (gT - K @ A),)
+        K = P @ gT
+        PTK = PT @ K
+        return (-_mT(K @ P) + (gT - A @ K) @ P @ PT + PTK - (PTK @ P) @ A,)
+
+    return deliver(with_gradient(result, (A,), vjp, "linalg_pinv"), out)
+
+
+def _tolerances(A: Any, rtol: Any, atol: Any) -> tuple[Any, Any]:
+    """The relative and absolute tolerance as arrays that broadcast against the singular values."""
+
+    def array(x: Any) -> Any:
+        return to_numpy(x)[..., None] if isinstance(x, Tensor) else x
+
+    if rtol is None:
+        standard = dtypes.finfo(A.dtype).eps * max(A.shape[-2:])
+        rtol = standard if atol is None or isinstance(atol, (int, float)) and atol <= 0 else 0.0
+    return array(rtol), array(0.0 if atol is None else atol)
+
+
+def matrix_rank(
+    A: Any, tol: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None, out: Any = None
+) -> Any:
+    """How many singular values of each matrix are larger than max(atol, rtol * largest)."""
+    import numpy
+
+    _matrix("matrix_rank", A, square=hermitian)
+    s = numpy.linalg.svd(to_numpy(A), compute_uv=False)
+    relative, absolute = _tolerances(A, rtol, tol if tol is not None else atol)
+    top = s[..., :1] if s.shape[-1] else s
+    return deliver(to_tensor(numpy.asarray((s > numpy.maximum(absolute, relative * top)).sum(-1), "int64")), out)
+
+
+# --------------------------------------------------------------------------------------------------- decompositions
+
+
+def cholesky(A: Any, *, upper: bool = False, out: Any = None) -> Any:
+    """The lower triangular L with A = L L^T for each symmetric positive definite matrix; L^T with `upper`.
+
+    >>> fl.linalg.cholesky(fl.tensor([[4.0, 0.0], [0.0, 9.0]]))
+    tensor([[2., 0.],
+            [0., 3.]])
+    """
+    import numpy
+
+    _matrix("cholesky", A)
+    source = _mT(A) if upper else A
+    values = _run(
+        "cholesky", numpy.linalg.cholesky, to_numpy(source), reason="the input is not positive-definite"
+    )
+    result = to_tensor(values, A.dtype)
+    fixed = result.detach()
+
+    def vjp(gradient: Any) -> tuple[Any]:
+        L = cholesky(source) if _again() else fixed
+        middle = tril(_mT(L) @ gradient)
+        middle = middle - diag_embed(middle.diagonal(0, -2, -1)) * 0.5
+        middle = (middle + _mT(middle)) * 0.5
+        inner = solve_triangular(_mT(L), middle, upper=True)
+        return (solve_triangular(L, inner, upper=False, left=False),)
+
+    result = with_gradient(result, (source,), vjp, "linalg_cholesky")
+    return deliver(_mT(result) if upper else result, out)
+
+
+def cholesky_ex(A: Any, *, upper: bool = False, check_errors: bool = False, out: Any = None) -> Any:
+    """(L, info): `cholesky` that reports failure in `info` instead of raising, unless `check_errors`."""
+    try:
+        return CholeskyEx(cholesky(A, upper=upper), _info(A.shape[:-2]))
+    except LinAlgError:
+        if check_errors:
+            raise
+        return CholeskyEx(A.detach() * float("nan"), _info(A.shape[:-2]) + 1)
+
+
+def qr(A: Any, mode: str = "reduced", *, out: Any = None) -> Any:
+    """(Q, R) with A = Q R: orthonormal columns and an upper triangle. `mode` is "reduced", "complete" or "r"."""
+    import numpy
+
+    _matrix("qr", A, square=False)
+    if mode not in ("reduced", "complete", "r"):
+        raise RuntimeError(f"linalg.qr: mode must be one of 'reduced', 'complete', 'r', got {mode!r}")
+    if mode == "r":
+        R = to_tensor(numpy.linalg.qr(to_numpy(A), "r"), A.dtype)
+        return QR(_core.empty((0,), A.dtype), with_gradient(R, (A,), _no_gradient("qr with mode='r'"), "linalg_qr"))
+    q, r = numpy.linalg.qr(to_numpy(A), mode)
+    pair = (to_tensor(q, A.dtype), to_tensor(r, A.dtype))
+    m, n = A.shape[-2:]
+    if mode == "complete" and m > n:
+        return QR(*with_gradient(pair, (A,), _no_gradient("qr with mode='complete' of a tall matrix"), "linalg_qr"))
+    fixed = (pair[0].detach(), pair[1].detach())
+
+    def vjp(gQ: Any, gR: Any) -> tuple[Any]:
+        Q, R = qr(A, mode) if _again() else fixed
+        gQ = _core.full(Q.shape, 0, Q.dtype) if gQ is None else gQ
+        gR = _core.full(R.shape, 0, R.dtype) if gR is None else gR
+        if m >= n:
+            middle = R @ _mT(gR) - _mT(gQ) @ Q
+            lower = tril(middle, -1)
+            middle = lower + _mT(lower) + diag_embed(middle.diagonal(0, -2, -1))
+            return (_mT(solve_triangular(R, _mT(gQ + Q @ middle), upper=True)),)
+        # A wide matrix: the first m columns decompose as above, the rest is Q^T times the rest of A.
+        square = R.narrow(-1, 0, m)
+        middle = gR @ _mT(R) - _mT(Q) @ gQ
+        skew = middle - _mT(middle)
+        lower = tril(skew, -1)
+        left = solve_triangular(_mT(square), lower, upper=False, left=False)
+        zeros = _core.full((*A.shape[:-2], m, n - m), 0, A.dtype)
+        return (Q @ (gR + _core.cat([left, zeros], A.ndim - 1)),)
+
+    return QR(*with_gradient(pair, (A,), vjp, "linalg_qr"))
+
+
+def _no_gradient(what: str) -> Callable[..., Any]:
+    def vjp(*gradients: Any) -> Any:
+        from flambeau.errors import AutogradError
+
+        raise AutogradError(f"linalg: {what} has no gradient; use mode='reduced' or call .detach() on the input")
+
+    return vjp
+
+
+def _svd(name: str, A: Any) -> Any:
+    """The thin SVD with gradients of all three factors."""
+    import numpy
+
+    parts = _run(
+        name, lambda a: numpy.linalg.svd(a, full_matrices=False), to_numpy(A), reason="the iteration did not converge"
+    )
+    three = tuple([to_tensor(part, A.dtype) for part in parts])
+    fixed = tuple([part.detach() for part in three])
+    m, n = A.shape[-2:]
+
+    def vjp(gU: Any, gS: Any, gVh: Any) -> tuple[Any]:
+        U, S, Vh = _svd(name, A) if _again() else fixed
+        inner = None
+        if gU is not None or gVh is not None:
+            squares = S * S
+            gap = squares.unsqueeze(-2) - squares.unsqueeze(-1) + eye(S.shape[-1], dtype=S.dtype)
+            if gU is not None:
+                X = _mT(U) @ gU
+                inner = (X - _mT(X)) / gap * S.unsqueeze(-2)
+            if gVh is not None:
+                X = gVh @ _mT(Vh)
+                X = S.unsqueeze(-1) * ((_mT(X) - X) / gap)
+                inner = X if inner is None else inner + X
+        if gS is not None:
+            spread = diag_embed(gS)
+            inner = spread if inner is None else inner + spread
+        if inner is None:
+            return (None,)
+        result = U @ inner @ Vh
+        if gU is not None and m > S.shape[-1]:
+            X = gU / S.unsqueeze(-2)
+            result = result + (X - U @ (_mT(U) @ X)) @ Vh
+        if gVh is not None and n > S.shape[-1]:
+            X = gVh / S.unsqueeze(-1)
+            result = result + U @ (X - (X @ _mT(Vh)) @ Vh)
+        return (result,)
+
+    return with_gradient(three, (A,), vjp, "linalg_svd")
+
+
+def svd(A: Any, full_matrices: bool = True, *, driver: str | None = None, out: Any = None) -> Any:
+    """(U, S, Vh) with A = U diag(S) Vh: orthonormal columns, decreasing singular values, orthonormal rows.
+
+    Gradients need the thin form or square matrices.
+    """
+    import numpy
+
+    _matrix("svd", A, square=False)
+    if not full_matrices or A.shape[-1] == A.shape[-2]:
+        return SVD(*_svd("svd", A))
+    parts = _run("svd", numpy.linalg.svd, to_numpy(A), reason="the iteration did not converge")
+    full = tuple([to_tensor(part, A.dtype) for part in parts])
+    if A.requires_grad:  # S has a gradient, and the full bases where only their thin part is used
+        k = min(A.shape[-2:])
+        U, S, Vh = _svd("svd", A)
+        return SVD(
+            _core.cat([U, full[0].narrow(-1, k, A.shape[-2] - k)], A.ndim - 1), S,
+            _core.cat([Vh, full[2].narrow(-2, k, A.shape[-1] - k)], A.ndim - 2),
+        )  # fmt: skip
+    return SVD(*full)
+
+
+def svdvals(A: Any, *, driver: str | None = None, out: Any = None) -> Any:
+    """The singular values of each matrix in decreasing order."""
+    return deliver(_svd("svdvals", _matrix("svdvals", A, square=False))[1], out)
+
+
+def eigh(A: Any, UPLO: str = "L", *, out: Any = None) -> Any:
+    """(eigenvalues, eigenvectors) of each symmetric matrix, in increasing order; only the triangle `UPLO` is read."""
+    import numpy
+
+    _matrix("eigh", A)
+    if UPLO.upper() not in ("L", "U"):
+        raise RuntimeError(f"linalg.eigh: UPLO must be 'L' or 'U', got {UPLO!r}")
+    values, vectors = _run(
+        "eigh", lambda a: numpy.linalg.eigh(a, UPLO.upper()), to_numpy(A), reason="the iteration did not converge"
+    )
+    pair = (to_tensor(values, A.dtype), to_tensor(vectors, A.dtype))
+    fixed = (pair[0].detach(), pair[1].detach())
+
+    def vjp(gL: Any, gV: Any) -> tuple[Any]:
+        L, V = eigh(A, UPLO) if _again() else fixed
+        if gV is None:
+            return (None,) if gL is None else (V * gL.unsqueeze(-2) @ _mT(V),)
+        unit = eye(L.shape[-1], dtype=L.dtype)
+        gap = L.unsqueeze(-2) - L.unsqueeze(-1) + unit
+        middle = (_mT(V) @ gV) / gap * (1 - unit)
+        if gL is not None:
+            middle = middle + diag_embed(gL)
+        return (V @ middle @ _mT(V),)
+
+    return Eigh(*with_gradient(pair, (A,), vjp, "linalg_eigh"))
+
+
+def eigvalsh(A: Any, UPLO: str = "L", *, out: Any = None) -> Any:
+    """The eigenvalues of each symmetric matrix in increasing order."""
+    return deliver(eigh(A, UPLO).eigenvalues, out)
+
+
+def _complex(name: str) -> Callable[..., Any]:
+    def refused(A: Any, *, out: Any = None) -> Any:
+        raise DTypeError(
+            f"linalg.{name}: its results are complex, which is not supported; for symmetric matrices use eigh"
+        )
+
+    refused.__name__ = name
+    refused.__doc__ = f"`{name}` of a general matrix is complex, which is not supported: always raises DTypeError."
+    return refused
+
+
+eig, eigvals = _complex("eig"), _complex("eigvals")
+
+
+# ------------------------------------------------------------------------------------------------------------ powers
+
+
+def matrix_power(A: Any, n: int, *, out: Any = None) -> Any:
+    """Each square matrix multiplied by itself `n` times; the inverse for negative `n`."""
+    if A.ndim < 2 or A.shape[-1] != A.shape[-2]:
+        raise shape_error("linalg.matrix_power", "A must be batches of square matrices", A=A)
+    if n < 0:
+        return deliver(matrix_power(inv(A), -n), out)
+    if n == 0:
+        return deliver(eye(A.shape[-1], dtype=A.dtype).expand(A.shape).clone(), out)
+    result, square = None, A
+    while n:
+        if n & 1:
+            result = square if result is None else result @ square
+        n >>= 1
+        if n:
+            square = square @ square
+    return deliver(result.clone() if result is A else result, out)
+
+
+def matrix_exp(A: Any) -> Any:
+    """The exponential of each square matrix, by scaling, a Taylor polynomial and squaring."""
+    import numpy
+
+    _matrix("matrix_exp", A)
+    if A.numel() == 0:
+        return A.clone()
+    size = float(numpy.abs(to_numpy(A)).sum(-2).max())
+    squarings = max(0, int(numpy.ceil(numpy.log2(size / 0.5)))) if numpy.isfinite(size) and size > 0.5 else 0
+    scaled = A / float(2**squarings)
+    unit = eye(A.shape[-1], dtype=A.dtype).expand(A.shape)
+    result = unit
+    for k in range(18 if A.dtype is dtypes.float64 else 10, 0, -1):  # Horner's rule
+        result = unit + scaled @ result / float(k)
+    for _ in range(squarings):
+        result = result @ result
+    return result
+
+
+inverse = inv
+
+
+#: What `flambeau.linalg` exports from here (the products and norms come from `arithmetic` and `norms`).
+NAMESPACE = {
+    function.__name__: function
+    for function in (
+        cholesky, cholesky_ex, det, eig, eigh, eigvals, eigvalsh, inv, inv_ex, lstsq, matrix_exp, matrix_power,
+        matrix_rank, pinv, qr, slogdet, solve, solve_ex, solve_triangular, svd, svdvals, LinAlgError,
+    )
+}  # fmt: skip
+
+METHODS = {
+    "cholesky_inverse": cholesky_inverse,
+    "cholesky_solve": cholesky_solve,
+    "det": det,
+    "inverse": inv,
+    "logdet": logdet,
+    "matrix_exp": matrix_exp,
+    "matrix_power": matrix_power,
+    "slogdet": slogdet,
+}

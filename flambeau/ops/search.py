@@ -1,0 +1,220 @@
+"""Lookups and counts by value: searchsorted, bucketize, bincount, histc, unique, isin. None of them has a gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from flambeau import _core, dtypes
+from flambeau.errors import DTypeError
+from flambeau.ops.arguments import Tensor, check_tensor, deliver, shape_error, to_numpy, to_tensor, wrap_dim
+
+__all__ = [
+    "bincount", "bucketize", "histc", "histogram", "isin", "searchsorted", "unique", "unique_consecutive",
+]  # fmt: skip
+
+
+def searchsorted(
+    sorted_sequence: Any, input: Any, *, out_int32: bool = False, right: bool = False, side: str | None = None,
+    sorter: Any = None, out: Any = None,
+) -> Any:  # fmt: skip
+    """Where each value of `input` would be inserted into the last dimension of `sorted_sequence` to keep it sorted.
+
+    The sequence is 1-D, or has the leading shape of `input`. `right=True` goes behind equal values.
+
+    >>> fl.searchsorted(fl.tensor([1, 3, 5]), fl.tensor([3, 6]))
+    tensor([1, 3])
+    """
+    import numpy
+
+    if side is not None:
+        if side not in ("left", "right"):
+            raise RuntimeError(f"searchsorted: side can only be 'left' or 'right' but got {side!r}")
+        if side == "left" and right:
+            raise RuntimeError("searchsorted: side and right can't be set to opposites: side='left', right=True")
+        right = side == "right"
+    if not isinstance(input, Tensor):
+        input = _core.full((), input, sorted_sequence.dtype)
+    if sorted_sequence.dtype is not input.dtype and sorted_sequence.dtype.kind != input.dtype.kind:
+        joint = dtypes.promote_types(sorted_sequence.dtype, input.dtype)
+        sorted_sequence, input = sorted_sequence.to(joint), input.to(joint)
+    sequence, values = to_numpy(sorted_sequence), to_numpy(input)
+    if sorter is not None:
+        if sorter.shape != sorted_sequence.shape:
+            raise shape_error("searchsorted", "sorter must have the shape of the sequence", sorter=sorter)
+        sequence = numpy.take_along_axis(sequence, to_numpy(sorter), -1)
+    where = "right" if right else "left"
+    if sequence.ndim == 1:
+        found = numpy.searchsorted(sequence, values, where)
+    else:
+        if sequence.shape[:-1] != values.shape[:-1]:
+            raise shape_error(
+                "searchsorted", "the sequence must be 1-D or have the leading shape of input",
+                sorted_sequence=sorted_sequence, input=input,
+            )  # fmt: skip
+        found = numpy.empty(values.shape, "int64")
+        for place in numpy.ndindex(*values.shape[:-1]):
+            found[place] = numpy.searchsorted(sequence[place], values[place], where)
+    result = to_tensor(numpy.asarray(found, "int32" if out_int32 else "int64"))
+    return deliver(result, out)
+
+
+def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bool = False, out: Any = None) -> Any:
+    """The number of the bucket of each value, given the sorted 1-D `boundaries`."""
+    if boundaries.ndim != 1:
+        raise shape_error("bucketize", "boundaries tensor must be 1 dimension", boundaries=boundaries)
+    return searchsorted(boundaries, input, out_int32=out_int32, right=right, out=out)
+
+
+def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
+    """How often each non-negative integer occurs in a vector, or the sum of the weights of its occurrences.
+
+    >>> fl.bincount(fl.tensor([0, 2, 2]))
+    tensor([1, 0, 2])
+    """
+    import numpy
+
+    if input.dtype.kind != 1:
+        raise DTypeError(f"bincount: input must have an integer dtype, got {input.dtype}")
+    if input.ndim != 1:
+        raise shape_error("bincount", "only supports 1-d non-negative integral inputs", input=input)
+    if minlength < 0:
+        raise RuntimeError(f"bincount: minlength should be >= 0, got {minlength}")
+    values = to_numpy(input)
+    if values.size and values.min() < 0:
+        raise RuntimeError(f"bincount: only supports 1-d non-negative integral inputs, got {values.min()}")
+    if weights is None:
+        return to_tensor(numpy.bincount(values, minlength=minlength).astype("int64"))
+    if weights.shape != input.shape:
+        raise shape_error("bincount", "weights should have the shape of input", input=input, weights=weights)
+    counts = numpy.bincount(values, to_numpy(weights), minlength)
+    return to_tensor(counts, dtypes.float32 if weights.dtype is dtypes.float32 else dtypes.float64)
+
+
+def histc(input: Any, bins: int = 100, min: Any = 0, max: Any = 0, *, out: Any = None) -> Any:
+    """How many elements fall into each of `bins` equal ranges from `min` to `max` (both 0: those of the data)."""
+    import numpy
+
+    values = to_numpy(input).reshape(-1)
+    low, high = float(min), float(max)
+    if bins <= 0:
+        raise RuntimeError(f"histc: bins must be > 0, but got {bins}")
+    if low == high and values.size:
+        low, high = float(values.min()), float(values.max())
+    if low == high:
+        low, high = low - 1, high + 1
+    if not (numpy.isfinite(low) and numpy.isfinite(high)):
+        raise RuntimeError(f"histc: range of [{low}, {high}] is not finite")
+    if low > high:
+        raise RuntimeError(f"histc: max must be larger than min, got min {low} and max {high}")
+    inside = values[(values >= low) & (values <= high)].astype("float64")
+    place = numpy.minimum(((inside - low) / (high - low) * bins).astype("int64"), bins - 1)
+    return deliver(to_tensor(numpy.bincount(place, minlength=bins), input.dtype), out)
+
+
+class _Histogram(tuple):
+    __slots__ = ()
+    hist = property(lambda self: self[0])
+    bin_edges = property(lambda self: self[1])
+
+
+def histogram(
+    input: Any, bins: Any, *, range: Sequence[float] | None = None, weight: Any = None, density: bool = False
+) -> Any:
+    """Counts (or weights, or densities) of the elements in ranges, and the edges of the ranges: (hist, bin_edges)."""
+    import numpy
+
+    edges = to_numpy(bins) if isinstance(bins, Tensor) else bins
+    heights = None if weight is None else to_numpy(weight).reshape(-1)
+    values = to_numpy(input).reshape(-1)
+    if range is None and not isinstance(bins, Tensor) and values.size:
+        range = (float(values.min()), float(values.max()))
+        if range[0] == range[1]:
+            range = (range[0] - 0.5, range[1] + 0.5)
+    counts, edges = numpy.histogram(values, edges, None if range is None else tuple(range), density, heights)
+    return _Histogram((to_tensor(counts, input.dtype), to_tensor(numpy.asarray(edges), input.dtype)))
+
+
+def unique(
+    input: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> Any:
+    """The distinct values in increasing order, or the distinct slices along `dim`.
+
+    With `return_inverse` also where each element went, with `return_counts` also how often each occurs.
+
+    >>> fl.unique(fl.tensor([3, 1, 3]))
+    tensor([1, 3])
+    """
+    import numpy
+
+    check_tensor("unique", input)
+    if dim is not None:
+        dim = wrap_dim("unique", dim, input.ndim)
+        if input.ndim == 0:
+            dim = None
+    values = to_numpy(input)
+    found, inverse, counts = numpy.unique(
+        values, return_inverse=True, return_counts=True, axis=dim, equal_nan=False if dim is None else True
+    )
+    shape = tuple(input.shape) if dim is None else (input.shape[dim],)
+    return _with_extras(
+        to_tensor(found, input.dtype), inverse.reshape(shape), counts, return_inverse, return_counts
+    )
+
+
+def _with_extras(values: Any, inverse: Any, counts: Any, return_inverse: bool, return_counts: bool) -> Any:
+    if not (return_inverse or return_counts):
+        return values
+    extras = [values]
+    if return_inverse:
+        extras.append(to_tensor(inverse.astype("int64")))
+    if return_counts:
+        extras.append(to_tensor(counts.astype("int64")))
+    return tuple(extras)
+
+
+def unique_consecutive(
+    input: Any, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> Any:
+    """`input` flattened, or its slices along `dim`, with only the first of each run of equal ones."""
+    import numpy
+
+    values = to_numpy(input)
+    shape = values.shape
+    if dim is None:
+        values = values.reshape(-1)
+        rows = values
+        axis = 0
+    else:
+        axis = wrap_dim("unique_consecutive", dim, input.ndim)
+        shape = (values.shape[axis],)
+        rows = numpy.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)
+    length = rows.shape[0]
+    starts = numpy.ones(length, bool)
+    if length:
+        different = rows[1:] != rows[:-1]
+        starts[1:] = different if rows.ndim == 1 else different.any(1)
+    first = numpy.flatnonzero(starts)
+    inverse = (numpy.cumsum(starts) - 1).reshape(shape)
+    counts = numpy.diff(numpy.append(first, length))
+    return _with_extras(
+        to_tensor(numpy.take(values, first, axis), input.dtype), inverse, counts, return_inverse, return_counts
+    )
+
+
+def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Any:
+    """Whether each element is among `test_elements`."""
+    import numpy
+
+    tensors = (elements, test_elements)
+    left, right = (to_numpy(x) if isinstance(x, Tensor) else numpy.asarray(x) for x in tensors)
+    return to_tensor(numpy.asarray(numpy.isin(left, right, assume_unique=assume_unique, invert=invert)))
+
+
+METHODS = {
+    "bincount": bincount,
+    "histc": histc,
+    "histogram": histogram,
+    "unique": unique,
+    "unique_consecutive": unique_consecutive,
+}

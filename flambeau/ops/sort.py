@@ -1,0 +1,474 @@
+"""Orders and running values: sort, topk, median, quantile, mode, cumulative sums and extremes, differences.
+
+The order is found by NumPy; the values are then gathered, so gradients of every order are those of `gather`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flambeau import _core, dtypes
+from flambeau.errors import DTypeError
+from flambeau.ops import elementwise
+from flambeau.ops.arguments import (
+    Tensor,
+    check_floating,
+    check_tensor,
+    deliver,
+    named_result,
+    to_numpy,
+    to_tensor,
+    twin,
+    with_gradient,
+    wrap_dim,
+)
+
+__all__ = [
+    "argsort", "cummax", "cummin", "cumprod", "cumsum", "cumulative_trapezoid", "diff", "kthvalue", "logcumsumexp",
+    "median", "mode", "msort", "nanmedian", "nanquantile", "quantile", "sort", "topk", "trapezoid", "trapz",
+]  # fmt: skip
+
+_Sort = named_result("sort", "values", "indices")
+_TopK = named_result("topk", "values", "indices")
+_Kth = named_result("kthvalue", "values", "indices")
+_Median = named_result("median", "values", "indices")
+_NanMedian = named_result("nanmedian", "values", "indices")
+_Mode = named_result("mode", "values", "indices")
+_CumMax = named_result("cummax", "values", "indices")
+_CumMin = named_result("cummin", "values", "indices")
+
+
+def _picked(input: Any, dim: int, index: Any) -> tuple[Any, Any]:
+    """The values at the NumPy positions `index` along `dim`, with gradient, and the positions as a tensor."""
+    positions = to_tensor(index, dtypes.int64)
+    if input.ndim == 0:
+        return _core.gather(input.reshape((1,)), 0, positions.reshape((1,))).reshape(()), positions.reshape(())
+    return _core.gather(input, dim, positions), positions
+
+
+def _reduced(input: Any, dim: int, index: Any, keepdim: bool) -> tuple[Any, Any]:
+    """`_picked` where one position is left along `dim`."""
+    values, positions = _picked(input, dim, index)
+    if keepdim or input.ndim == 0:
+        return values, positions
+    return values.squeeze(dim), positions.squeeze(dim)
+
+
+def _deliver_pair(kind: Any, pair: tuple[Any, Any], out: Any) -> Any:
+    if out is None:
+        return kind(*pair)
+    return kind(deliver(pair[0], out[0]), deliver(pair[1], out[1]))
+
+
+def _order(input: Any, dim: int, descending: bool) -> Any:
+    """The positions that sort along `dim`; always stable; NaN counts as larger than every number."""
+    import numpy
+
+    values = to_numpy(input)
+    if input.ndim == 0:
+        return numpy.zeros((), "int64")
+    if not descending:
+        return numpy.argsort(values, axis=dim, kind="stable")
+    length = values.shape[dim]
+    return length - 1 - numpy.flip(numpy.argsort(numpy.flip(values, dim), axis=dim, kind="stable"), dim)
+
+
+def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = False, *, out: Any = None) -> Any:
+    """The elements in increasing (or decreasing) order along `dim`, and where they came from: (values, indices).
+
+    Always stable; NaN counts as larger than every number.
+
+    >>> fl.sort(fl.tensor([3, 1, 2])).values
+    tensor([1, 2, 3])
+    """
+    check_tensor("sort", input)
+    dim = wrap_dim("sort", dim, input.ndim)
+    return _deliver_pair(_Sort, _picked(input, dim, _order(input, dim, descending)), out)
+
+
+def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
+    """The positions that sort `input` along `dim`.
+
+    >>> fl.argsort(fl.tensor([3, 1, 2]))
+    tensor([1, 2, 0])
+    """
+    check_tensor("argsort", input)
+    return to_tensor(_order(input, wrap_dim("argsort", dim, input.ndim), descending), dtypes.int64)
+
+
+def msort(input: Any, *, out: Any = None) -> Any:
+    """The elements in increasing order along dimension 0."""
+    return deliver(sort(input, 0).values, out)
+
+
+def topk(
+    input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True, *, out: Any = None
+) -> Any:
+    """The `k` largest (or smallest) elements along `dim`, in order, and where they were: (values, indices).
+
+    >>> fl.topk(fl.tensor([3, 1, 2]), 2)
+    topk(values=tensor([3, 2]), indices=tensor([0, 2]))
+    """
+    import numpy
+
+    check_tensor("topk", input)
+    dim = wrap_dim("topk", dim, input.ndim)
+    length = input.shape[dim] if input.ndim else 1
+    k = int(k)
+    if not 0 <= k <= length:
+        raise RuntimeError(
+            f"topk: selected index k out of range: k={k}, but dimension {dim} of input {tuple(input.shape)} has {length}"
+        )
+    if input.ndim == 0:
+        return _deliver_pair(_TopK, _picked(input, dim, numpy.zeros((), "int64")), out)
+    if 0 < k < length // 8 and not numpy.isnan(to_numpy(input)).any():
+        values = to_numpy(input)
+        part = numpy.argpartition(values, length - k if largest else k - 1, axis=dim)
+        part = numpy.take(part, range(length - k, length) if largest else range(k), axis=dim)
+        part.sort(axis=dim)
+        found = numpy.take_along_axis(values, part, dim)
+        if largest:
+            flipped = numpy.argsort(numpy.flip(found, dim), axis=dim, kind="stable")
+            order = k - 1 - numpy.flip(flipped, dim)
+        else:
+            order = numpy.argsort(found, axis=dim, kind="stable")
+        index = numpy.take_along_axis(part, order, dim)
+    else:
+        index = numpy.take(_order(input, dim, largest), range(k), axis=dim)
+    return _deliver_pair(_TopK, _picked(input, dim, index), out)
+
+
+def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False, *, out: Any = None) -> Any:
+    """The k-th smallest element along `dim`, counted from 1, and where it is: (values, indices)."""
+    import numpy
+
+    dim = wrap_dim("kthvalue", dim, input.ndim)
+    length = input.shape[dim] if input.ndim else 1
+    if not 1 <= k <= length:
+        raise RuntimeError(f"kthvalue: selected number k out of range for dimension {dim}: k={k}, size {length}")
+    order = _order(input, dim, descending=False)
+    index = numpy.take(order, [k - 1], axis=dim) if input.ndim else order
+    return _deliver_pair(_Kth, _reduced(input, dim, index, keepdim), out)
+
+
+# ------------------------------------------------------------------------------------------------ median, quantiles
+
+
+def _median(name: str, kind: Any, input: Any, dim: int | None, keepdim: bool, ignore_nan: bool, out: Any) -> Any:
+    import numpy
+
+    check_tensor(name, input)
+    flat = dim is None
+    if dim is None:
+        input, dim = input.reshape((-1,)), 0
+        if input.numel() == 0:
+            if not input.dtype.is_floating_point:
+                return _core.full((), 0 if input.dtype.kind == 0 else dtypes.iinfo(input.dtype).min, input.dtype)
+            return _core.full((), float("nan"), input.dtype)
+    dim = wrap_dim(name, dim, input.ndim)
+    if input.ndim == 0:
+        return _deliver_pair(kind, _picked(input, 0, numpy.zeros((), "int64")), out)
+    values = to_numpy(input)
+    length = values.shape[dim]
+    if length == 0:
+        raise IndexError(f"{name}: Expected reduction dim {dim} to have non-zero size, input is {tuple(input.shape)}")
+    order = numpy.argsort(values, axis=dim, kind="stable")
+    nan = numpy.isnan(values) if input.dtype.is_floating_point else numpy.zeros(values.shape, bool)
+    present = length - nan.sum(axis=dim, keepdims=True)
+    if ignore_nan:
+        place = numpy.maximum(present - 1, 0) // 2
+    else:  # the first NaN wins
+        place = numpy.where(present < length, present, (length - 1) // 2)
+    index = numpy.take_along_axis(order, place, dim)
+    pair = _reduced(input, dim, index, keepdim)
+    return deliver(pair[0], out) if flat else _deliver_pair(kind, pair, out)
+
+
+def median(input: Any, dim: int | None = None, keepdim: bool = False, *, out: Any = None) -> Any:
+    """The median, the lower of the two middle elements: of all elements, or along `dim` as (values, indices).
+
+    >>> fl.median(fl.tensor([4, 1, 3, 2]))
+    tensor(2)
+    """
+    return _median("median", _Median, input, dim, keepdim, False, out)
+
+
+def nanmedian(input: Any, dim: int | None = None, keepdim: bool = False, *, out: Any = None) -> Any:
+    """The median of the elements that are not NaN."""
+    return _median("nanmedian", _NanMedian, input, dim, keepdim, True, out)
+
+
+def mode(input: Any, dim: int = -1, keepdim: bool = False, *, out: Any = None) -> Any:
+    """The most frequent element along `dim` (the smallest of several), and where it last is: (values, indices)."""
+    import numpy
+
+    check_tensor("mode", input)
+    dim = wrap_dim("mode", dim, input.ndim)
+    if input.ndim == 0:
+        return _deliver_pair(_Mode, _picked(input, 0, numpy.zeros((), "int64")), out)
+    values = numpy.moveaxis(to_numpy(input), dim, -1)
+    if values.shape[-1] == 0 and values.size == 0 and input.numel() == 0 and 0 not in values.shape[:-1]:
+        raise IndexError(f"mode: Expected reduction dim {dim} to have non-zero size, input is {tuple(input.shape)}")
+    index = numpy.empty(values.shape[:-1], "int64")
+    for place in numpy.ndindex(*index.shape):
+        line = values[place]
+        found, counts = numpy.unique(line, return_counts=True)
+        best = found[counts.argmax()]
+        same = line == best if best == best else numpy.isnan(line)
+        index[place] = numpy.flatnonzero(same)[-1]
+    pair = _reduced(input, dim, numpy.expand_dims(index, dim), keepdim)
+    return _deliver_pair(_Mode, pair, out)
+
+
+_INTERPOLATIONS = ("linear", "lower", "higher", "nearest", "midpoint")
+
+
+def _quantile(name: str, input: Any, q: Any, dim: int | None, keepdim: bool, interpolation: str, skip: bool) -> Any:
+    check_floating(name, check_tensor(name, input))
+    if interpolation not in _INTERPOLATIONS:
+        raise RuntimeError(f"{name}: interpolation must be one of {', '.join(_INTERPOLATIONS)}, got {interpolation!r}")
+    if not isinstance(q, Tensor):
+        q = _core.full((), float(q), input.dtype)
+    if q.dtype is not input.dtype:
+        raise DTypeError(f"{name}: q tensor must be same dtype as the input tensor: {q.dtype} and {input.dtype}")
+    if q.ndim > 1:
+        raise RuntimeError(f"{name}: q must be a scalar or 1D tensor, got shape {tuple(q.shape)}")
+    portions = to_numpy(q)
+    if ((portions < 0) | (portions > 1)).any():
+        raise RuntimeError(f"{name}: q values must be in the range [0, 1]")
+    ndim = input.ndim
+    if dim is None:
+        flat, kept_shape = input.reshape((-1,)), (1,) * ndim
+    else:
+        dim = wrap_dim(name, dim, ndim)
+        flat = (input if ndim else input.reshape((1,))).movedim(dim, -1) if ndim else input.reshape((1,))
+        kept_shape = tuple([1 if d == dim else s for d, s in enumerate(input.shape)])
+    length = flat.shape[-1]
+    if length == 0:
+        raise RuntimeError(f"{name}: input tensor must be non-empty along the reduced dimension, got {tuple(input.shape)}")
+    ordered = sort(flat, -1).values
+    import numpy
+
+    values = to_numpy(ordered)
+    missing = numpy.isnan(values).sum(-1, keepdims=True)
+    count = numpy.maximum(length - missing, 1) if skip else numpy.full_like(missing, length)
+    rank = portions.reshape(-1) * (count - 1).astype("float64").astype(portions.dtype)  # (..., number of q)
+    if not skip:
+        rank = numpy.where(missing > 0, length - 1, rank)
+    if interpolation == "lower":
+        rank = numpy.floor(rank)
+    elif interpolation == "higher":
+        rank = numpy.ceil(rank)
+    elif interpolation == "nearest":
+        rank = numpy.round(rank)
+    below = numpy.floor(rank).astype("int64")
+    result = _core.gather(ordered, ordered.ndim - 1, to_tensor(below))
+    if interpolation in ("linear", "midpoint"):
+        above = _core.gather(ordered, ordered.ndim - 1, to_tensor(numpy.ceil(rank).astype("int64")))
+        if interpolation == "midpoint":
+            weight = numpy.where(rank > below, 0.5, 0.0)
+        else:
+            weight = rank - below
+        share = to_tensor(numpy.asarray(weight), input.dtype)
+        result = elementwise.where(share == 0, result, result + (above - result) * share)
+    result = result.movedim(-1, 0)
+    shape = kept_shape if keepdim else tuple(result.shape[1:])
+    return result.reshape(((q.numel(),) if q.ndim else ()) + tuple(shape))
+
+
+def quantile(
+    input: Any, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear", out: Any = None
+) -> Any:
+    """The values below which the portions `q` of the elements lie; for a vector of q they come first in the shape.
+
+    >>> fl.quantile(fl.tensor([0.0, 1.0, 2.0]), 0.25)
+    tensor(0.5000)
+    """
+    return deliver(_quantile("quantile", input, q, dim, keepdim, interpolation, False), out)
+
+
+def nanquantile(
+    input: Any, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear", out: Any = None
+) -> Any:
+    """`quantile` of the elements that are not NaN."""
+    return deliver(_quantile("nanquantile", input, q, dim, keepdim, interpolation, True), out)
+
+
+# --------------------------------------------------------------------------------------------------- running values
+
+
+def _running(name: str, input: Any, dim: int, dtype: Any, kind: str) -> Any:
+    check_tensor(name, input)
+    dim = wrap_dim(name, dim, input.ndim)
+    if dtype is None and not input.dtype.is_floating_point:
+        dtype = dtypes.int64
+    if dtype is not None:
+        input = input.to(dtype)
+    if input.ndim == 0:
+        return input.clone()
+    return _core.cumulative(input, dim, kind)
+
+
+def cumsum(input: Any, dim: int, *, dtype: Any = None, out: Any = None) -> Any:
+    """The running sum along `dim`; integers and bools add up in int64.
+
+    >>> fl.cumsum(fl.tensor([1, 2, 3]), 0)
+    tensor([1, 3, 6])
+    """
+    return deliver(_running("cumsum", input, dim, dtype, "sum"), out)
+
+
+def cumprod(input: Any, dim: int, *, dtype: Any = None, out: Any = None) -> Any:
+    """The running product along `dim`; integers and bools multiply in int64."""
+    return deliver(_running("cumprod", input, dim, dtype, "prod"), out)
+
+
+def _running_extreme(name: str, kind: Any, input: Any, dim: int, out: Any, better: Callable[[Any, Any], Any]) -> Any:
+    import numpy
+
+    check_tensor(name, input)
+    dim = wrap_dim(name, dim, input.ndim)
+    if input.ndim == 0:
+        return _deliver_pair(kind, _picked(input, 0, numpy.zeros((), "int64")), out)
+    values = numpy.moveaxis(to_numpy(input), dim, 0)
+    index = numpy.zeros(values.shape, "int64")
+    if values.shape[0]:
+        best, place = values[0].copy(), numpy.zeros(values.shape[1:], "int64")
+        for i in range(1, values.shape[0]):
+            new = values[i]
+            take = better(new, best)
+            if input.dtype.is_floating_point:  # the last NaN wins, and no number wins against NaN
+                take = (take & ~numpy.isnan(best)) | numpy.isnan(new)
+            best, place = numpy.where(take, new, best), numpy.where(take, i, place)
+            index[i] = place
+    return _deliver_pair(kind, _picked(input, dim, numpy.moveaxis(index, 0, dim)), out)
+
+
+def cummax(input: Any, dim: int, *, out: Any = None) -> Any:
+    """The running maximum along `dim`, and where it is (the last of equal ones): (values, indices)."""
+    return _running_extreme("cummax", _CumMax, input, dim, out, lambda new, best: new >= best)
+
+
+def cummin(input: Any, dim: int, *, out: Any = None) -> Any:
+    """The running minimum along `dim`, and where it is (the last of equal ones): (values, indices)."""
+    return _running_extreme("cummin", _CumMin, input, dim, out, lambda new, best: new <= best)
+
+
+def logcumsumexp(input: Any, dim: int, *, out: Any = None) -> Any:
+    """The logarithm of the running sum of exponentials along `dim`, without overflow."""
+    import numpy
+
+    check_tensor("logcumsumexp", input)
+    dim = wrap_dim("logcumsumexp", dim, input.ndim)
+    if not input.dtype.is_floating_point:
+        input = input.to(dtypes.get_default_dtype())
+    if input.ndim == 0:
+        return deliver(input.clone(), out)
+    values = to_numpy(input)
+    wide = values.astype("float32") if values.dtype == "float16" else values
+    with numpy.errstate(all="ignore"):
+        result = to_tensor(numpy.logaddexp.accumulate(wide, axis=dim), input.dtype)
+    fixed = result.detach()
+
+    def vjp(gradient: Any) -> tuple[Any]:
+        # d out[j] / d in[i] = exp(in[i] - out[j]) for j >= i; both signs of the gradient are summed as logarithms.
+        whole = logcumsumexp(input, dim) if _core.is_grad_enabled() else fixed
+        low = float("-inf")
+        size = gradient.abs()
+        log_size = size.log()
+        positive = elementwise.where(gradient > 0, log_size, low) - whole
+        negative = elementwise.where(gradient < 0, log_size, low) - whole
+        up = (_backward_logcumsumexp(positive, dim) + input).exp()
+        down = (_backward_logcumsumexp(negative, dim) + input).exp()
+        return (up - down,)
+
+    return deliver(with_gradient(result, (input,), vjp, "logcumsumexp"), out)
+
+
+def _backward_logcumsumexp(x: Any, dim: int) -> Any:
+    from flambeau.ops.shape import flip
+
+    return flip(logcumsumexp(flip(x, dim), dim), dim)
+
+
+# ------------------------------------------------------------------------------------------------------ differences
+
+
+def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None, *, out: Any = None) -> Any:
+    """The differences of neighbours along `dim`, taken `n` times.
+
+    >>> fl.diff(fl.tensor([1, 3, 6]))
+    tensor([2, 3])
+    """
+    if input.ndim == 0:
+        raise RuntimeError("diff: expects input to be at least one-dimensional")
+    if n < 0:
+        raise RuntimeError(f"diff: order must be non-negative but got {n}")
+    dim = wrap_dim("diff", dim, input.ndim)
+    parts = [part for part in (prepend, input, append) if part is not None]
+    if len(parts) > 1:
+        from flambeau.ops.shape import cat
+
+        input = cat(parts, dim)
+    result = input
+    for _ in range(min(n, input.shape[dim])):
+        length = result.shape[dim] - 1
+        after, before = result.narrow(dim, 1, length), result.narrow(dim, 0, length)
+        result = elementwise.logical_xor(after, before) if result.dtype is dtypes.bool else after - before
+    return deliver(result.clone() if result is input else result, out)
+
+
+def _panels(name: str, y: Any, x: Any, dx: Any, dim: int) -> tuple[Any, int]:
+    dim = wrap_dim(name, dim, y.ndim)
+    length = y.shape[dim]
+    if x is not None and not isinstance(x, Tensor):
+        x, dx = None, x
+    width: Any = 1 if dx is None else dx
+    if x is not None:
+        if x.ndim == 1 and x.shape[0] == length:
+            x = x.reshape((-1,) + (1,) * (y.ndim - dim - 1))
+            width = diff(x, dim=0)
+        else:
+            width = diff(x, dim=dim - y.ndim)
+    if length < 2:
+        return y.narrow(dim, 0, 0) * 1.0, dim
+    left, right = y.narrow(dim, 0, length - 1), y.narrow(dim, 1, length - 1)
+    return (left + right) * width / 2.0, dim
+
+
+def trapezoid(y: Any, x: Any = None, *, dx: Any = None, dim: int = -1) -> Any:
+    """The integral of the samples `y` along `dim` by the trapezoidal rule, at the places `x` or `dx` apart."""
+    panels, dim = _panels("trapezoid", y, x, dx, dim)
+    return panels.sum(dim)
+
+
+trapz = trapezoid
+
+
+def cumulative_trapezoid(y: Any, x: Any = None, *, dx: Any = None, dim: int = -1) -> Any:
+    """The running integral of the samples `y` along `dim` by the trapezoidal rule."""
+    panels, dim = _panels("cumulative_trapezoid", y, x, dx, dim)
+    return cumsum(panels, dim)
+
+
+METHODS = {
+    "argsort": argsort,
+    "cummax": cummax,
+    "cummin": cummin,
+    "cumprod": cumprod,
+    "cumprod_": twin(cumprod),
+    "cumsum": cumsum,
+    "cumsum_": twin(cumsum),
+    "diff": diff,
+    "kthvalue": kthvalue,
+    "logcumsumexp": logcumsumexp,
+    "median": median,
+    "mode": mode,
+    "msort": msort,
+    "nanmedian": nanmedian,
+    "nanquantile": nanquantile,
+    "quantile": quantile,
+    "sort": sort,
+    "topk": topk,
+}

@@ -1,0 +1,114 @@
+"""Gathering one group's tensors for a fused call: parameters, gradients and state, by the number of steps they had.
+
+Parameters that began together share one step tensor, so that a step counts once for all of them; the lists are built anew
+at every step from the group and the state, which programs are free to edit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import flambeau
+
+__all__ = ["Bundle", "gather"]
+
+
+class Bundle:
+    """Tensors of one group that take the same step: `step` is its number, counted from 1."""
+
+    __slots__ = ("gradients", "params", "states", "step", "tensor")
+
+    def __init__(self, params: list, gradients: list, states: list, step: Any, tensor: Any) -> None:
+        self.params = params
+        self.gradients = gradients
+        self.states = states
+        self.step = step
+        self.tensor = tensor
+
+    def column(self, name: str) -> list:
+        """One state tensor of every parameter."""
+        return [state[name] for state in self.states]
+
+
+def gather(optimizer: Any, group: dict, start: Callable[[Any, dict], dict], seen: list) -> list[Bundle]:
+    """The bundles of a group, their step counts raised by one.
+
+    Arguments: `start`, makes the state of a parameter at its first step from the parameter and its group; `seen`, a list
+    that the gradients are added to. Returns an empty list when no parameter has a gradient.
+    """
+    all_states = optimizer.state
+    params, gradients, states = [], [], []
+    new_step = None
+    skipped = False
+    for parameter in group["params"]:
+        gradient = parameter.grad
+        if gradient is None:
+            skipped = True
+            continue
+        state = all_states[parameter]
+        if not state:
+            if gradient.is_sparse:
+                raise RuntimeError(f"{type(optimizer).__name__} does not support sparse gradients")
+            if new_step is None:
+                new_step = flambeau.zeros((), dtype=flambeau.float32)
+            state["step"] = new_step
+            state.update(start(parameter, group))
+        params.append(parameter)
+        gradients.append(gradient)
+        states.append(state)
+    if not params:
+        return []
+    seen += gradients
+    first = states[0]["step"]
+    if not skipped:
+        for state in states:
+            if state["step"] is not first:
+                break
+        else:
+            first += 1
+            return [Bundle(params, gradients, states, first.item(), first)]
+    return _split(group, all_states, params, gradients, states)
+
+
+def _split(group: dict, all_states: Any, params: list, gradients: list, states: list) -> list[Bundle]:
+    """The bundles where parameters have had different numbers of steps, or some have no gradient now."""
+    stepping = {id(state) for state in states}
+    used = {id(state["step"]) for state in states}
+    for parameter in group["params"]:
+        state = all_states.get(parameter)
+        if state and id(state) not in stepping and id(state["step"]) in used:
+            # It shares its count with parameters that step now, and must stay behind.
+            state["step"] = state["step"].clone()
+    bundles: dict[float, Bundle] = {}
+    counted: dict[int, float] = {}
+    for parameter, gradient, state in zip(params, gradients, states, strict=True):
+        tensor = state["step"]
+        if not hasattr(tensor, "item"):  # older checkpoints hold plain numbers
+            tensor = state["step"] = flambeau.tensor(float(tensor))
+        step = counted.get(id(tensor))
+        if step is None:
+            tensor += 1
+            step = counted[id(tensor)] = tensor.item()
+        bundle = bundles.get(step)
+        if bundle is None:
+            bundle = bundles[step] = Bundle([], [], [], step, tensor)
+        bundle.params.append(parameter)
+        bundle.gradients.append(gradient)
+        bundle.states.append(state)
+    return list(bundles.values())
+
+
+def share_steps(optimizer: Any) -> None:
+    """Let parameters of one group with equal step counts share one tensor, as they do when they began together."""
+    for group in optimizer.param_groups:
+        known: dict[float, Any] = {}
+        for parameter in group["params"]:
+            state = optimizer.state.get(parameter)
+            step = state.get("step") if isinstance(state, dict) else None
+            if step is None:
+                continue
+            value = float(step)
+            if value not in known:
+                known[value] = step if hasattr(step, "item") else flambeau.tensor(value)
+            state["step"] = known[value]

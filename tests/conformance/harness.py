@@ -1,0 +1,395 @@
+"""PyTorch's operator database run against another implementation of its API.
+
+For every entry (`OpInfo`) whose function exists: the sample inputs of the database, in float32, int64 and bool, must give
+PyTorch's values, shapes and dtypes within the entry's tolerance; and in float64 the gradients under a random cotangent must
+be PyTorch's. Random operations are compared by shape and dtype only.
+
+    python -m tests.conformance [--only NAME] [--samples N] [--self] [--missing]
+
+`--self` checks the harness by taking PyTorch itself for the implementation: everything must pass.
+"""
+
+from __future__ import annotations
+
+import builtins
+import math
+import warnings
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+VALUE_DTYPES = ("float32", "int64", "bool")
+#: Samples of one entry and dtype that are run; the database has up to some hundreds. 0 means all of them.
+SAMPLES = 16
+#: Samples with more elements than this are left out.
+LARGEST = 20_000
+
+#: Entries whose result is random, uninitialised, or not a matter of values.
+SHAPE_ONLY = (
+    "bernoulli", "multinomial", "normal", "rand", "randint", "randn", "rand_like", "randint_like", "randn_like",
+    "randperm", "uniform", "exponential", "cauchy", "geometric", "log_normal", "empty", "empty_like", "empty_permuted",
+    "empty_strided", "new_empty", "new_empty_strided", "poisson", "nn.functional.dropout", "nn.functional.dropout2d",
+    "nn.functional.dropout3d", "nn.functional.alpha_dropout", "nn.functional.feature_alpha_dropout", "nn.functional.rrelu",
+    "nn.functional.feature_alpha_dropout", "nn.functional.fractional_max_pool2d", "nn.functional.fractional_max_pool3d",
+    "nn.functional.multi_head_attention_forward", "nn.functional.scaled_dot_product_attention", "svd_lowrank",
+    "pca_lowrank", "nn.functional.gumbel_softmax", "bernoulli_", "data",
+)  # fmt: skip
+#: Entries of a dtype or device that the implementation leaves out as a whole, so that they are not counted as missing.
+OUT_OF_SCOPE = ("sparse.", "fft.", "complex", "polar", "view_as_complex", "view_as_real", "jiterator", "_native", "torch.ops")
+
+#: Outputs that are determined only up to a sign or a basis: compared through what they make.
+FREE_BASIS = ("svd", "linalg.svd", "linalg.eigh", "qr", "linalg.qr")
+
+
+class Outcome(NamedTuple):
+    """What one entry gave: status is "pass", "fail", "missing", "skip"; detail says why."""
+
+    name: str
+    status: str
+    detail: str
+    samples: int
+
+
+class Missing(Exception):
+    """The implementation has no such function."""
+
+
+def database() -> list[Any]:
+    """The entries of PyTorch's operator database."""
+    import torch.testing._internal.common_methods_invocations as invocations
+
+    return list(invocations.op_db)
+
+
+def full_name(entry: Any) -> str:
+    """`div.floor_rounding`: the name and the variant of an entry."""
+    return f"{entry.name}.{entry.variant_test_name}" if entry.variant_test_name else entry.name
+
+
+def in_scope(entry: Any) -> bool:
+    """Whether the entry concerns dense, real tensors."""
+    return not any(entry.name.startswith(prefix) or prefix in full_name(entry) for prefix in OUT_OF_SCOPE)
+
+
+_OPERATORS = {"__radd__", "__rsub__", "__rmul__", "__rdiv__", "__rmod__", "__rpow__", "__rmatmul__", "__getitem__",
+              "__rand__", "__ror__", "__rxor__"}  # fmt: skip
+
+
+def find(api: Any, entry: Any) -> Any:
+    """The implementation's function for an entry; Missing without one."""
+    name = entry.name.replace("masked.", "masked.")
+    if name in _OPERATORS:
+        method = "__rtruediv__" if name == "__rdiv__" else name
+        return lambda input, *args, **kwargs: getattr(input, method)(*args, **kwargs)
+    function: Any = api
+    for part in name.split("."):
+        function = getattr(function, part, None)
+        if function is None:
+            break
+    if callable(function):
+        return function
+    if "." not in name:
+        method = getattr(api.Tensor, name, None)
+        if method is not None:
+            if callable(method):
+                return lambda input, *args, **kwargs: getattr(input, name)(*args, **kwargs)
+            return lambda input: getattr(input, name)
+    raise Missing(entry.name)
+
+
+# ------------------------------------------------------------------------------------------------------- conversion
+
+
+class Unsupported(Exception):
+    """A sample that uses something the implementation leaves out, such as complex numbers."""
+
+
+def convert(value: Any, api: Any, requires_grad: bool = False, leaves: list[Any] | None = None) -> Any:
+    """A sample's argument with PyTorch's objects replaced by the implementation's."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        if value.dtype.is_complex or value.layout is not torch.strided or value.is_quantized:
+            raise Unsupported(str(value.dtype))
+        wanted = requires_grad and value.requires_grad
+        if api is torch:
+            made = value.detach().clone()
+        else:
+            made = api.from_numpy(value.detach().contiguous().numpy().copy())
+        if wanted:
+            made.requires_grad_(True)
+            if leaves is not None:
+                leaves.append(made)
+        return made
+    if isinstance(value, torch.dtype):
+        if not hasattr(api, str(value).split(".")[1]):
+            raise Unsupported(str(value))
+        return getattr(api, str(value).split(".")[1])
+    if isinstance(value, torch.device):
+        return "cpu"
+    if isinstance(value, (torch.layout, torch.memory_format)):
+        if value in (torch.strided, torch.contiguous_format, torch.preserve_format):
+            return value if api is torch else None
+        raise Unsupported(str(value))
+    if isinstance(value, torch.Generator) or isinstance(value, complex):
+        raise Unsupported(type(value).__name__)
+    if isinstance(value, torch.Size):
+        return tuple(value)
+    if isinstance(value, (list, tuple)):
+        made = [convert(each, api, requires_grad, leaves) for each in value]
+        return type(value)(*made) if hasattr(value, "_fields") else type(value)(made)
+    if isinstance(value, dict):
+        return {key: convert(each, api, requires_grad, leaves) for key, each in value.items()}
+    return value
+
+
+def flatten(result: Any) -> list[Any]:
+    """The tensors and numbers of a result, in order."""
+    if isinstance(result, dict):
+        result = list(result.values())
+    if isinstance(result, (list, tuple)):
+        return [each for inner in result for each in flatten(inner)]
+    return [result]
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether a value is a tensor of either implementation."""
+    return hasattr(value, "dtype") and hasattr(value, "requires_grad")
+
+
+def as_array(value: Any) -> Any:
+    """A tensor's or a number's values as a NumPy array."""
+    import numpy
+
+    return value.detach().numpy() if is_tensor(value) else numpy.asarray(value)
+
+
+def tolerance(entry: Any, dtype: Any) -> tuple[float, float]:
+    """The largest absolute and relative tolerance that the database states for an entry and dtype."""
+    import torch
+
+    atol, rtol = {torch.float32: (1e-5, 1.3e-6), torch.float64: (1e-7, 1e-7)}.get(dtype, (0.0, 0.0))
+    if dtype.is_floating_point:
+        for info in (*entry.decorators, *entry.skips) if hasattr(entry, "decorators") else ():
+            for each in getattr(info, "decorators", ()):
+                for kind, stated in getattr(each, "d", {}).items() if hasattr(each, "d") else ():
+                    if kind == dtype:
+                        atol, rtol = max(atol, stated.atol), max(rtol, stated.rtol)
+    # Two correct float32 results may differ by the rounding of intermediate sums.
+    return (atol, rtol * 8) if dtype is torch.float32 else (atol, rtol)
+
+
+# -------------------------------------------------------------------------------------------------------- comparing
+
+
+def difference(ours: Any, theirs: Any, atol: float, rtol: float, values: bool = True) -> str | None:
+    """What is different between two results, or None."""
+    import numpy
+
+    left, right = flatten(ours), flatten(theirs)
+    if len(left) != len(right):
+        return f"{len(left)} results for {len(right)}"
+    for a, b in zip(left, right, strict=True):
+        if is_tensor(a) != is_tensor(b):
+            return f"{type(a).__name__} for {type(b).__name__}"
+        if is_tensor(a):
+            names = str(a.dtype).split(".")[-1], str(b.dtype).split(".")[-1]
+            if names[0] != names[1]:
+                return f"dtype {names[0]} for {names[1]}"
+            if b.dtype.is_complex:
+                continue
+            if tuple(a.shape) != tuple(b.shape):
+                return f"shape {tuple(a.shape)} for {tuple(b.shape)}"
+            if names[0] == "bfloat16":
+                continue
+        elif not isinstance(b, (int, float, bool)):
+            if a != b and not callable(b) and str(a).split(".")[-1] != str(b).split(".")[-1]:
+                return f"{a!r} for {b!r}"
+            continue
+        if not values:
+            continue
+        x, y = as_array(a), as_array(b)
+        if x.size == 0:
+            continue
+        if y.dtype.kind == "f":
+            near = numpy.isclose(x, y, rtol=rtol, atol=atol, equal_nan=True)
+        else:
+            near = x == y
+        if not near.all():
+            place = tuple(int(i) for i in numpy.argwhere(~near)[0]) if near.ndim else ()
+            return f"value at {place}: {x[place]!r} for {y[place]!r}, {(~near).sum()} of {near.size} differ"
+    return None
+
+
+def _size(value: Any) -> int:
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        return value.numel()
+    if isinstance(value, (list, tuple)):
+        return builtins.sum(_size(each) for each in value)
+    return 0
+
+
+def samples(entry: Any, dtype: Any, requires_grad: bool, limit: int) -> Iterator[Any]:
+    """Up to `limit` samples, spread evenly over all that the database has and that are not large."""
+    import torch
+
+    torch.manual_seed(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = list(entry.sample_inputs("cpu", dtype, requires_grad=requires_grad))
+    found = [s for s in found if _size(s.input) + _size(s.args) <= LARGEST]
+    if limit and len(found) > limit:
+        step = len(found) / limit
+        found = [found[math.floor(i * step)] for i in range(limit)]
+    return iter(found)
+
+
+def describe(sample: Any) -> str:
+    """One line that says what a sample calls with."""
+    import torch
+
+    def text(value: Any) -> str:
+        if isinstance(value, torch.Tensor):
+            return f"{str(value.dtype).split('.')[1]}{list(value.shape)}"
+        if isinstance(value, (list, tuple)):
+            return "(" + ", ".join(map(text, value)) + ")"
+        return repr(value)
+
+    parts = [text(sample.input), *map(text, sample.args)]
+    parts += [f"{key}={text(value)}" for key, value in sample.kwargs.items()]
+    return ", ".join(parts)[:160]
+
+
+def check(entry: Any, api: Any, limit: int = SAMPLES) -> Outcome:
+    """Run one entry: values in three dtypes, then gradients in float64."""
+    import torch
+
+    name = full_name(entry)
+    try:
+        function = find(api, entry)
+    except Missing:
+        return Outcome(name, "missing", "", 0)
+    count, problems = 0, []
+    supported = entry.supported_dtypes("cpu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for dtype_name in VALUE_DTYPES:
+            dtype = getattr(torch, dtype_name)
+            if dtype not in supported:
+                continue
+            for sample in samples(entry, dtype, False, limit):
+                problem = _check_value(entry, function, api, sample, dtype)
+                if problem == "unsupported":
+                    continue
+                count += 1
+                if problem:
+                    problems.append(f"{problem} [{describe(sample)}]")
+                    break
+        if entry.supports_autograd and torch.float64 in supported and entry.name not in SHAPE_ONLY:
+            for sample in samples(entry, torch.float64, True, limit):
+                problem = _check_gradient(entry, function, api, sample)
+                if problem == "unsupported":
+                    continue
+                count += 1
+                if problem:
+                    problems.append(f"gradient: {problem} [{describe(sample)}]")
+                    break
+    if problems:
+        return Outcome(name, "fail", " | ".join(problems), count)
+    return Outcome(name, "pass" if count else "skip", "" if count else "no sample is dense and real", count)
+
+
+def _reference(entry: Any, sample: Any) -> Any:
+    import torch
+
+    copies = convert((sample.input, sample.args, sample.kwargs), torch, True)
+    return entry.op(copies[0], *copies[1], **copies[2])
+
+
+def _check_value(entry: Any, function: Any, api: Any, sample: Any, dtype: Any) -> str | None:
+    import torch
+
+    try:
+        given = convert((sample.input, sample.args, sample.kwargs), api)
+    except Unsupported:
+        return "unsupported"
+    torch.manual_seed(0)
+    theirs = _reference(entry, sample)
+    if any(is_tensor(t) and t.dtype.is_complex for t in flatten(theirs)):
+        return "unsupported"
+    try:
+        ours = function(given[0], *given[1], **given[2])
+    except Exception as error:  # every failure is a finding of the table
+        return f"{type(error).__name__}: {str(error)[:160]}"
+    if entry.name in FREE_BASIS:
+        ours, theirs = _basis_free(entry.name, ours, theirs)
+    return difference(ours, theirs, *tolerance(entry, dtype), values=entry.name not in SHAPE_ONLY)
+
+
+def _basis_free(name: str, ours: Any, theirs: Any) -> tuple[Any, Any]:
+    """Signs of columns are free: absolute values are compared."""
+
+    def plain(result: Any) -> Any:
+        return [each.abs() if is_tensor(each) else each for each in flatten(result)]
+
+    left, right = plain(ours), plain(theirs)
+    if "svd" in name:  # the columns beyond the rank may be any basis
+        return left[1:2], right[1:2]
+    return left, right
+
+
+def _check_gradient(entry: Any, function: Any, api: Any, sample: Any) -> str | None:
+    import torch
+
+    their_leaves: list[Any] = []
+    our_leaves: list[Any] = []
+    try:
+        given = convert((sample.input, sample.args, sample.kwargs), api, True, our_leaves)
+        reference = convert((sample.input, sample.args, sample.kwargs), torch, True, their_leaves)
+    except Unsupported:
+        return "unsupported"
+    if not our_leaves:
+        return "unsupported"
+    process = sample.output_process_fn_grad
+    theirs = process(entry.op(reference[0], *reference[1], **reference[2]))
+    their_outputs = [t for t in flatten(theirs) if is_tensor(t) and t.requires_grad]
+    if not their_outputs or any(t.dtype.is_complex for t in their_outputs):
+        return "unsupported"
+    generator = torch.Generator().manual_seed(1)
+    cotangents = [torch.randn(t.shape, dtype=t.dtype, generator=generator) for t in their_outputs]
+    try:
+        expected = torch.autograd.grad(their_outputs, their_leaves, cotangents, allow_unused=True)
+    except RuntimeError:
+        return "unsupported"
+    try:
+        ours = function(given[0], *given[1], **given[2])
+        if api is torch:
+            ours = process(ours)
+        else:
+            ours = _processed(entry.name, ours, api)
+        outputs = [t for t in flatten(ours) if is_tensor(t) and t.requires_grad]
+        if len(outputs) != len(their_outputs):
+            return f"{len(outputs)} differentiable results for {len(their_outputs)}"
+        weights = [convert(cotangent, api) for cotangent in cotangents]
+        found = api.autograd.grad(outputs, our_leaves, weights, allow_unused=True)
+    except Exception as error:
+        return f"{type(error).__name__}: {str(error)[:160]}"
+    for position, (a, b, leaf) in enumerate(zip(found, expected, their_leaves, strict=True)):
+        zero = torch.zeros(leaf.shape, dtype=leaf.dtype)
+        b = zero if b is None else b
+        a = convert(zero, api) if a is None else a
+        problem = difference(a, b, 1e-7, 1e-6)
+        if problem:
+            return f"of input {position}: {problem}"
+    return None
+
+
+def _processed(name: str, result: Any, api: Any) -> Any:
+    """What the database's `output_process_fn_grad` does for the entries whose bases are free."""
+    parts = flatten(result)
+    if "svd" in name and len(parts) == 3:
+        return [each.abs() for each in parts]
+    if name == "linalg.eigh":
+        return [parts[0], parts[1].abs()]
+    return result
