@@ -108,7 +108,6 @@ struct Tiling {
     const char* init;  // what the first block of K is added to: C itself, a bias or zeros
     int64_t init_m, init_n;
     bool pack_a, pack_b;
-    const char* packed_b = nullptr;
 };
 
 /// Copies a [width, k] piece to lines of `width` values, one for each k.
@@ -126,33 +125,38 @@ void pack(const Product& p, const char* source, int64_t across, int64_t along, i
     for (int64_t i = 0; i < k; ++i) memory.widen(width, source + i * along, across, to + i * line);
 }
 
-/// The tiles of rows [i0, i1) and columns [j0, j1) (from `first_j`, where packed_b starts) for one block of K.
-void multiply_block(const Tiling& t, int64_t i0, int64_t i1, int64_t j0, int64_t j1, int64_t first_j, int64_t k0,
-                    int64_t k) {
+/// A part of A as the tiles of rows [i0, i1) read it: panels of as many rows as each tile has.
+char* pack_rows(const Tiling& t, int64_t i0, int64_t i1, int64_t k0, int64_t k) {
+    const Product& p = t.p;
+    const int64_t rows = i1 - i0, tiles = ceil_div(rows, t.kernel.rows);
+    char* packed = scratch(rows * k * p.width + 256, kSlotA);
+    for (int64_t i = 0; i < tiles; ++i) {
+        const int64_t start = part(rows, tiles, i), count = part(rows, tiles, i + 1) - start;
+        pack(p, p.a + (i0 + start) * p.a_m + k0 * p.a_k, p.a_m, p.a_k, count, k, packed + start * k * p.width,
+             count * p.width);
+    }
+    return packed;
+}
+
+/// The tiles of rows [i0, i1) and columns [j0, j1) for one block of K. `packed_a` and `packed_b` hold these rows and
+/// these columns, or are null where the operand is read in place.
+void multiply_block(const Tiling& t, int64_t i0, int64_t i1, int64_t j0, int64_t j1, int64_t k0, int64_t k,
+                    const char* packed_a, const char* packed_b) {
     const Product& p = t.p;
     const int64_t size = p.width, panel = t.kernel.lanes * t.kernel.vectors;
     const int64_t rows = i1 - i0, tiles = ceil_div(rows, t.kernel.rows);
-    char* packed_a = nullptr;
-    if (t.pack_a) {
-        packed_a = scratch(rows * k * size + 256, kSlotA);
-        for (int64_t i = 0; i < tiles; ++i) {
-            int64_t start = part(rows, tiles, i), count = part(rows, tiles, i + 1) - start;
-            pack(p, p.a + (i0 + start) * p.a_m + k0 * p.a_k, p.a_m, p.a_k, count, k, packed_a + start * k * size,
-                 count * size);
-        }
-    }
+    const int64_t short_rows = rows / tiles, longer = rows % tiles;
     const bool first = k0 == 0;
     const int64_t init_m = first ? t.init_m : t.c_m;
     for (int64_t j = j0; j < j1; j += panel) {
         const int64_t n = std::min(panel, j1 - j), vectors = ceil_div(n, t.kernel.lanes);
         const bool partial = n != vectors * t.kernel.lanes;
-        const char* b = t.pack_b ? t.packed_b + (j - first_j) * k * size : p.b + k0 * p.b_k + j * p.b_n;
-        const int64_t b_k = t.pack_b ? panel * size : p.b_k;
+        const char* b = packed_b ? packed_b + (j - j0) * k * size : p.b + k0 * p.b_k + j * p.b_n;
+        const int64_t b_k = packed_b ? panel * size : p.b_k;
         char* c = t.c + i0 * t.c_m + j * size;
         const char* init = first ? t.init + i0 * t.init_m + j * t.init_n : c;
         const char* a = p.a + i0 * p.a_m + k0 * p.a_k;
         int64_t start = 0;
-        const int64_t short_rows = rows / tiles, longer = rows % tiles;
         for (int64_t i = 0; i < tiles; ++i) {
             const int64_t count = short_rows + (i < longer);
             TileKernel tile = t.kernel.tiles[count - 1][vectors - 1][partial];
@@ -184,44 +188,62 @@ Grid choose_grid(const Tiling& t, int64_t columns, int64_t k, bool parallel) {
     return {rows, across};
 }
 
-void multiply(const Product& p, Tiling& t, bool parallel) {
+/// Runs the tasks on the pool or here.
+template <class Task>
+void each(int64_t tasks, bool parallel, Task&& task) {
+    if (parallel && tasks > 1) return parallel_for(tasks, task);
+    for (int64_t i = 0; i < tasks; ++i) task(i);
+}
+
+void multiply(const Tiling& t, bool parallel) {
+    const Product& p = t.p;
     const int64_t size = p.width, panel = t.kernel.lanes * t.kernel.vectors;
     const int64_t blocks = ceil_div(p.k, p.kernels->block_k);
     auto block_start = [&](int64_t block) { return part(p.k, blocks, block); };
+    auto pack_panel = [&](int64_t j, int64_t j1, int64_t k0, int64_t k, char* to) {
+        pack(p, p.b + k0 * p.b_k + j * p.b_n, p.b_n, p.b_k, std::min(panel, j1 - j), k, to, panel * size);
+    };
     // The tiles of columns [j0, j1), for the blocks of K from `first` to `last`, shared out over the threads.
-    auto share = [&](int64_t j0, int64_t j1, int64_t first, int64_t last) {
+    auto share = [&](int64_t j0, int64_t j1, int64_t first, int64_t last, const char* packed_b) {
         const int64_t panels = ceil_div(j1 - j0, panel);
         const Grid grid = choose_grid(t, j1 - j0, block_start(last) - block_start(first), parallel);
-        auto task = [&](int64_t i) {
-            const int64_t row = i / grid.columns, column = i % grid.columns;
-            for (int64_t block = first; block < last; ++block)
-                multiply_block(t, part(p.m, grid.rows, row), part(p.m, grid.rows, row + 1),
-                               j0 + part(panels, grid.columns, column) * panel,
-                               std::min(j1, j0 + part(panels, grid.columns, column + 1) * panel), j0,
-                               block_start(block), block_start(block + 1) - block_start(block));
-        };
-        if (parallel && grid.rows * grid.columns > 1)
-            parallel_for(grid.rows * grid.columns, task);
-        else
-            for (int64_t i = 0; i < grid.rows * grid.columns; ++i) task(i);
+        each(grid.rows * grid.columns, parallel, [&](int64_t task) {
+            const int64_t row = task / grid.columns, column = task % grid.columns;
+            const int64_t i0 = part(p.m, grid.rows, row), i1 = part(p.m, grid.rows, row + 1);
+            const int64_t start = part(panels, grid.columns, column) * panel;
+            const int64_t end = std::min(j1 - j0, part(panels, grid.columns, column + 1) * panel);
+            for (int64_t block = first; block < last; ++block) {
+                const int64_t k0 = block_start(block), k = block_start(block + 1) - k0;
+                multiply_block(t, i0, i1, j0 + start, j0 + end, k0, k, t.pack_a ? pack_rows(t, i0, i1, k0, k) : nullptr,
+                               packed_b ? packed_b + start * k * size : nullptr);
+            }
+        });
     };
-    if (!t.pack_b) return share(0, p.n, 0, blocks);
+    if (!t.pack_b) return share(0, p.n, 0, blocks, nullptr);
+    const int64_t all_panels = ceil_div(p.n, panel);
+    if (p.m <= 2 * p.kernels->block_m && (!parallel || all_panels >= 2 * thread_count())) {
+        // Few rows: a panel of B is packed by whoever uses it and is used up at once, from the nearest cache.
+        for (int64_t block = 0; block < blocks; ++block) {
+            const int64_t k0 = block_start(block), k = block_start(block + 1) - k0;
+            const char* packed_a = t.pack_a ? pack_rows(t, 0, p.m, k0, k) : nullptr;
+            each(all_panels, parallel, [&](int64_t i) {
+                const int64_t j = i * panel;
+                char* packed_b = scratch(panel * k * size + 256, kSlotB);
+                pack_panel(j, p.n, k0, k, packed_b);
+                multiply_block(t, 0, p.m, j, std::min(p.n, j + panel), k0, k, packed_a, packed_b);
+            });
+        }
+        return;
+    }
     for (int64_t j0 = 0; j0 < p.n; j0 += p.kernels->block_n) {
         const int64_t j1 = std::min(p.n, j0 + p.kernels->block_n), columns = j1 - j0;
         for (int64_t block = 0; block < blocks; ++block) {
             const int64_t k0 = block_start(block), k = block_start(block + 1) - k0, panels = ceil_div(columns, panel);
-            char* to = scratch(panels * panel * k * size + 256, kSlotB);
-            auto pack_panel = [&](int64_t i) {
-                const int64_t j = j0 + i * panel;
-                pack(p, p.b + k0 * p.b_k + j * p.b_n, p.b_n, p.b_k, std::min(panel, j1 - j), k,
-                     to + i * panel * k * size, panel * size);
-            };
-            if (parallel && columns * k > (int64_t{1} << 15))
-                parallel_for(panels, pack_panel);
-            else
-                for (int64_t i = 0; i < panels; ++i) pack_panel(i);
-            t.packed_b = to;
-            share(j0, j1, block, block + 1);
+            char* packed_b = scratch(panels * panel * k * size + 256, kSlotB);
+            each(panels, parallel && columns * k > (int64_t{1} << 15), [&](int64_t i) {
+                pack_panel(j0 + i * panel, j1, k0, k, packed_b + i * panel * k * size);
+            });
+            share(j0, j1, block, block + 1, packed_b);
         }
     }
 }
@@ -290,7 +312,7 @@ void matrix_product(const Product& p, bool parallel) {
     t.pack_b = !p.same || p.b_n != p.item || p.m >= 128;
     const bool conflicts = p.a_m % 2048 == 0 && p.m > 4 && p.k > 16;  // rows that compete for the same cache sets
     t.pack_a = !p.same || p.n >= 256 || (conflicts && p.n >= 64);
-    multiply(p, t, parallel);
+    multiply(t, parallel);
     if (!stage) return;
     auto finish = [&](int64_t i) {
         p.kernels->memory.narrow(p.n, p.c + i * p.c_m, p.c_n, c + i * c_m, p.accumulate);
@@ -299,10 +321,7 @@ void matrix_product(const Product& p, bool parallel) {
     auto finish_some = [&](int64_t task) {
         for (int64_t i = task * rows; i < std::min(p.m, (task + 1) * rows); ++i) finish(i);
     };
-    if (parallel)
-        parallel_for(tasks, finish_some);
-    else
-        for (int64_t i = 0; i < tasks; ++i) finish_some(i);
+    each(tasks, parallel, finish_some);
 }
 
 // --- products with a vector ------------------------------------------------------------------------------------------
@@ -379,10 +398,7 @@ bool vector_product(const Product& p, bool parallel) {
             compute.rows_many(j1 - j0, x + k * p.a_k, p.a_k, b + k * p.b_k, p.b_k, out, out);
         for (; k < k1; ++k) compute.rows_one(j1 - j0, x + k * p.a_k, p.a_k, b + k * p.b_k, p.b_k, out, out);
     };
-    if (parallel && p.n * p.k > kSerialVectorWork)
-        parallel_for(chunks * groups, task);
-    else
-        for (int64_t i = 0; i < chunks * groups; ++i) task(i);
+    each(chunks * groups, parallel && p.n * p.k > kSerialVectorWork, task);
     finish_vector(p, partial, chunks);
     return true;
 }

@@ -371,7 +371,6 @@ struct OperationNode : Node {
     void release_saved() override { saved.clear(); }
 
     void apply(TensorRef* gradients, TensorRef* results) override {
-        if (plan->zero) return;
         if (keeps && released) Saved().unpack(this);
         Arg args[kMaxOperands];
         TensorRef made[kMaxOperands];
@@ -394,6 +393,12 @@ struct OperationNode : Node {
             int j = k++;
             if (!edges[i].node) continue;
             TensorRef g = plan->through[j] >= 0 ? gradients[plan->through[j]] : plan->result_of[j] >= 0 ? made[plan->result_of[j]] : TensorRef();
+            if (plan->through[j] < 0 && plan->result_of[j] < 0) {
+                // The gradient is zero everywhere (floor, sign): zeros, so that .grad says so.
+                const TensorRef* any = gradients;
+                while (!*any) ++any;
+                g = zeros(operation->row ? *full : (*any)->shape(), (*any)->dtype);
+            }
             if (!g) continue;
             if (operation->row && plan->through[j] >= 0) g = spread(g.get());
             for (auto& [index, shape] : shapes)

@@ -42,7 +42,6 @@ struct GradientPlan {
     // For each needed input in order: the gradient that passes through unchanged, or -1.
     std::vector<int> through;
     std::vector<int> result_of;                 // which output of `operation` belongs to it, or -1
-    bool zero = false;                          // differentiable with a gradient that is zero everywhere
 };
 
 // What a combination of operand dtypes means for one operation. Asked once, kept for ever.

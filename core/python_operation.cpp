@@ -263,7 +263,8 @@ PyObject* operation_call(Operation& op, PyObject* const* args, Py_ssize_t n, PyO
             int at = -1;
             for (int i = 0; i < count; ++i)
                 if (op.names[i] == name) at = i;
-            if (at < 0 && std::strcmp(name, "input") == 0) at = 0;
+            if (at < 0 && (!std::strcmp(name, "input") || !std::strcmp(name, "self"))) at = 0;
+            if (at < 0 && op.inputs == 2 && !std::strcmp(name, "other")) at = 1;
             if (at >= 0) {
                 if (given[at]) fail(ErrorKind::Type, op.name + "() got multiple values for argument '" + name + "'");
                 given[at] = value;

@@ -63,26 +63,7 @@ def gradient(
     Gradients that are an output's gradient unchanged (both of `add`) pass through and cost nothing.
     """
     found = declaration.gradient(needs, operand_codes, output_codes, compute_name)
-    if found is None:
-        return None
-    able = [i for i, need in enumerate(needs) if need and declaration.needs_gradient[i]]
-    position = {i: j for j, i in enumerate(able)}
-    through = {i: found.operands[found.identity[j]][1] for i, j in position.items() if found.identity[j] >= 0}
-    computed = [i for i in able if i not in through]
-    operation, operands = None, ()
-    if computed:
-        if through:
-            found = declaration.gradient(
-                tuple(i in computed for i in range(len(needs))), operand_codes, output_codes, compute_name
-            )
-        operation, operands = found.operation, found.operands
-    wanted = [i for i, need in enumerate(needs) if need]
-    return (
-        operation,
-        operands,
-        tuple(through.get(i, -1) for i in wanted),
-        tuple(computed.index(i) if i in computed else -1 for i in wanted),
-    )
+    return None if found is None else (found.operation, found.operands, found.through, found.result)
 
 
 class _Fixed:

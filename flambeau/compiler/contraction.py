@@ -2,9 +2,9 @@
 
 The core (`core/contract.cpp`) chooses blocks, packs and threads; everything that touches elements in its inner loops
 is written here. Two modules make the kernels of a dtype: one for the dtype that is computed in ("compute": float32,
-float64, int32 or int64) and one for the dtype in memory ("memory": what is converted on the way in and out). Each module
-has one entry, `kernel(table)`, which writes the sizes and the addresses of its functions into a table of 64-bit words;
-the order of the words is that of `ComputeKernels` and `MemoryKernels` in `core/contract.h`.
+float64, int32 or int64) and one for the dtype in memory ("memory": what is converted on the way in and out). Each
+module has one entry, `kernel(table)`, which writes the sizes and the addresses of its functions into a table of 64-bit
+words; the order of the words is that of `ComputeKernels` and `MemoryKernels` in `core/contract.h`.
 
 All strides are in bytes. A tile sums over k in one chain of fused multiply-adds per element, whatever its shape, so an
 element's bits do not depend on where in a matrix or on which thread it was computed.
@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from flambeau.compiler.emit import REGISTER, Code, is_float, item_bytes, literal, vector
+from flambeau.compiler.instructions import REGISTER, Code, is_float, item_bytes, literal, vector
 from flambeau.compiler.program import DTYPES
 from flambeau.compiler.target import Target, host
 
@@ -96,7 +96,7 @@ class _Function(Code):
         state: Sequence[tuple[str, str]],
         body: Callable[[str, list[str]], list[str]],
     ) -> tuple[str, list[str]]:
-        """`while index + step <= limit`: the index and the state after it. `body(index, state)` gives the next state."""
+        """`while index + step <= limit`: index and state after it. `body(index, state)` gives the next state."""
         last = self.integer("sub", limit, step)
         before, begin, done = self.block, self.name("loop"), self.name("done")
         self.branch(self.new(f"icmp sle i64 {start}, {last}"), begin, done)
@@ -190,25 +190,55 @@ def _prefetch_tile(code: _Function, rows: int, vectors: int) -> None:
 # --- packing ---------------------------------------------------------------------------------------------------------
 
 
-def _exchange(code: _Function, block: list[str], lanes: int) -> list[str]:
-    """Transpose a square of `lanes` vectors: swap ever larger off-diagonal squares."""
-    full = vector(code.type, lanes)
-    bit = 1
-    while bit < lanes:
-        result = list(block)
-        low = [j if not j & bit else lanes + j - bit for j in range(lanes)]
-        high = [j + bit if not j & bit else lanes + j for j in range(lanes)]
-        for i in range(lanes):
-            if i & bit:
-                continue
-            for place, order in ((i, low), (i + bit, high)):
-                numbers = ", ".join(f"i32 {n}" for n in order)
-                result[place] = code.new(
-                    f"shufflevector {full} {block[i]}, {full} {block[i + bit]}, <{lanes} x i32> <{numbers}>"
-                )
-        block = result
-        bit *= 2
-    return block
+def _interleave(code: _Function, a: str, b: str, lane: int, unit: int, high: bool) -> str:
+    """Of each `lane` values, the low or high half of `a` and `b` by turns, `unit` values at a time."""
+    order = []
+    for start in range(0, code.lanes, lane):
+        for i in range(0, lane // 2, unit):
+            place = start + i + (lane // 2 if high else 0)
+            order += [*range(place, place + unit), *range(code.lanes + place, code.lanes + place + unit)]
+    numbers = ", ".join(f"i32 {n}" for n in order)
+    return code.new(f"shufflevector {code.full} {a}, {code.full} {b}, <{code.lanes} x i32> <{numbers}>")
+
+
+def _square(code: _Function, rows: list[str], mask: str) -> list[str]:
+    """The columns of a square whose rows start at these addresses.
+
+    16 bytes of every (lane)th row are loaded into one vector, so that loads do most of the work and what is left are
+    transpositions inside 16 bytes, the cheapest shuffles. Under a mask whole rows are loaded and cut instead.
+    """
+    lanes, size = code.lanes, code.size
+    lane = min(lanes, max(2, 16 // size))
+    whole = [code.load(row, code.dtype, lanes, mask) for row in rows] if mask else []
+
+    def piece(row: int, chunk: int) -> str:
+        if not whole:
+            return code.load(code.at(rows[row], chunk * lane * size), code.dtype, lane)
+        numbers = ", ".join(f"i32 {chunk * lane + i}" for i in range(lane))
+        return code.new(f"shufflevector {code.full} {whole[row]}, {code.full} poison, <{lane} x i32> <{numbers}>")
+
+    columns = []
+    for chunk in range(lanes // lane):
+        block = []
+        for row in range(lane):
+            parts, width = [piece(row + group, chunk) for group in range(0, lanes, lane)], lane
+            while len(parts) > 1:
+                numbers = ", ".join(f"i32 {i}" for i in range(2 * width))
+                full = vector(code.type, width)
+                parts = [
+                    code.new(f"shufflevector {full} {parts[i]}, {full} {parts[i + 1]}, <{2 * width} x i32> <{numbers}>")
+                    for i in range(0, len(parts), 2)
+                ]
+                width *= 2
+            block.append(parts[0])
+        if lane == 2:
+            columns += [_interleave(code, *block, 2, 1, high) for high in (False, True)]
+            continue
+        a, b, c, d = block
+        for first in (False, True):
+            left, right = _interleave(code, a, b, 4, 1, first), _interleave(code, c, d, 4, 1, first)
+            columns += [_interleave(code, left, right, 4, 2, second) for second in (False, True)]
+    return columns
 
 
 def _transpose(target: Target, dtype: str, lanes: int) -> tuple[_Function, str]:
@@ -221,15 +251,13 @@ def _transpose(target: Target, dtype: str, lanes: int) -> tuple[_Function, str]:
     size, masked = code.size, target.masked
 
     def square(r: str, c: str, row_mask: str, column_mask: str, rows_left: str, columns_left: str) -> None:
-        block = []
         corner = code.at(code.at("%source", code.integer("mul", r, "%source_row")), code.integer("mul", c, size))
-        for i in range(lanes):
-            place = code.at(corner, code.integer("mul", "%source_row", i) if i else 0)
-            if i:  # rows past the end read the first again
-                inside = code.new(f"icmp slt i64 {i}, {rows_left}")
-                place = code.new(f"select i1 {inside}, ptr {place}, ptr {corner}")
-            block.append(code.load(place, dtype, lanes, column_mask))
-        block = _exchange(code, block, lanes)
+        places = [corner]
+        for i in range(1, lanes):  # rows past the end read the first again
+            inside = code.new(f"icmp slt i64 {i}, {rows_left}")
+            place = code.at(corner, code.integer("mul", "%source_row", i))
+            places.append(code.new(f"select i1 {inside}, ptr {place}, ptr {corner}"))
+        block = _square(code, places, column_mask)
         corner = code.at(code.at("%to", code.integer("mul", c, "%to_row")), code.integer("mul", r, size))
         if column_mask:
             # Lines past the end are stored onto the last one, before it is.
@@ -288,9 +316,7 @@ def _transpose(target: Target, dtype: str, lanes: int) -> tuple[_Function, str]:
         return []
 
     code.loop("0", strips, 1, [], each)
-    return code, code.text(
-        "transpose", "ptr %source, i64 %source_row, ptr %to, i64 %to_row, i64 %rows, i64 %columns"
-    )
+    return code, code.text("transpose", "ptr %source, i64 %source_row, ptr %to, i64 %to_row, i64 %rows, i64 %columns")
 
 
 def _panel(target: Target, dtype: str, lanes: int, vectors: int) -> tuple[_Function, str]:
@@ -363,13 +389,11 @@ def _rows(target: Target, dtype: str, lanes: int, rows: int) -> tuple[_Function,
         step(index, lanes, code.mask(code.integer("sub", "%n", index), lanes))
     else:
         code.loop(index, "%n", 1, [], single)
-    return code, code.text(
-        f"rows_{rows}", "i64 %n, ptr %x, i64 %x_step, ptr %b, i64 %b_row, ptr %init, ptr %c"
-    )
+    return code, code.text(f"rows_{rows}", "i64 %n, ptr %x, i64 %x_step, ptr %b, i64 %b_row, ptr %init, ptr %c")
 
 
 def _dots(target: Target, memory: str, rows: int, unroll: int) -> tuple[_Function, str]:
-    """out[r] = sum over k of a[r, k] * x[k] for r < rows; `a` in memory dtype, `x` and `out` computed; both contiguous."""
+    """out[r] = sum over k of a[r, k] * x[k] for r < rows; rows and `x` contiguous, `a` alone in the memory dtype."""
     dtype = COMPUTE[memory]
     lanes = max(2, target.lanes(item_bytes(dtype)))
     code = _Function(target, dtype, lanes)
@@ -388,9 +412,7 @@ def _dots(target: Target, memory: str, rows: int, unroll: int) -> tuple[_Functio
         return result
 
     zeros = [(full, "zeroinitializer")] * (rows * unroll)
-    index, sums = code.loop(
-        "0", "%k", lanes * unroll, zeros, lambda i, values: products(i, lanes, values, unroll)
-    )
+    index, sums = code.loop("0", "%k", lanes * unroll, zeros, lambda i, values: products(i, lanes, values, unroll))
     totals = []
     for r in range(rows):
         parts = sums[r * unroll : (r + 1) * unroll]
@@ -490,9 +512,8 @@ def _module(target: Target, functions: list[tuple[_Function, str]], words: list[
         lines.append(f"  %w{i} = getelementptr i64, ptr %table, i64 {i}")
         lines.append(f"  store {'ptr' if word.startswith('@') else 'i64'} {word}, ptr %w{i}, align 8")
     entry = "define void @kernel(ptr %table) #0 {\nentry:\n" + "\n".join([*lines, "  ret void\n}\n"])
-    return "\n".join(
-        [*(text for _, text in functions), entry, *declarations.values(), f"attributes #0 = {{ {target.attributes()} }}\n"]
-    )
+    attributes = f"attributes #0 = {{ {target.attributes()} }}\n"
+    return "\n".join([*(text for _, text in functions), entry, *declarations.values(), attributes])
 
 
 def compute_module(dtype: str, target: Target | None = None) -> str:

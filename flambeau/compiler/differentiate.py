@@ -298,8 +298,9 @@ def product_of_others(x: Value) -> Value:
 
 @_rule("reduce_max", "reduce_min")
 def _reduce_extreme(g: Value, y: Value, x: Value) -> Cotangents:
+    # A row whose extreme is NaN has no hit: 0 / 0 makes its whole cotangent NaN.
     hit = s.eq(x, y)
-    return (s.where(hit, g / s.cast(s.reduce_sum(s.cast(hit, "int64")), g), 0.0),)
+    return (s.where(hit, g, 0.0) / s.cast(s.reduce_sum(s.cast(hit, "int64")), g),)
 
 
 def trigamma(x: Value) -> Value:

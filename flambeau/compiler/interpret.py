@@ -136,10 +136,8 @@ def _truncating(name: str) -> Any:
 
     def call(numpy: Any, a: Any, b: Any) -> Any:
         safe = numpy.where(b == 0, 1, b).astype(b.dtype)
-        quotient = numpy.abs(a) // numpy.abs(safe)
-        quotient = numpy.where((a < 0) != (safe < 0), -quotient, quotient)
-        result = quotient if name == "idiv" else a - quotient * safe
-        return numpy.where(b == 0, 0, result)
+        rest = numpy.fmod(a, safe)
+        return numpy.where(b == 0, 0, (a - rest) // safe if name == "idiv" else rest)
 
     return call
 

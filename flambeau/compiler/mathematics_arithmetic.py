@@ -204,11 +204,15 @@ def flip_sign(a: Value, sign: Value) -> Value:
 
 
 def polynomial(x: Value, coefficients: Sequence[float]) -> Value:
-    """c0 + c1 x + c2 x**2 + ... by Horner's rule, one fma a term."""
-    result: Value | None = None
-    for c in reversed(coefficients):
-        result = const(c, x.dtype) if result is None else fma(result, x, c) if result.op != "const" else fma(x, result, c)
-    return result  # type: ignore[return-value]
+    """c0 + c1 x + c2 x**2 + ... by Horner's rule, one fma a term.
+
+    Splitting long polynomials into independent chains gains nothing: kernels compute many vectors, and are limited by the
+    number of operations, not by waiting.
+    """
+    result = fma(x, coefficients[-1], coefficients[-2])
+    for c in reversed(coefficients[:-2]):
+        result = fma(result, x, c)
+    return result
 
 
 def two_sum(a: Value, b: Value) -> tuple[Value, Value]:

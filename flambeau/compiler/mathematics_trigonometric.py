@@ -15,18 +15,16 @@ from .mathematics_exponential import MAGIC
 from .program import Value
 
 TWO_OVER_PI = 0.6366197723675814
-#: pi/2 cut (not rounded) into parts: n * part is exact inside an fma, and all signs agree so that -0.0 survives.
-HALF_PI = {
-    "float32": ("0x1.921fb4p+0", "0x1.4442d0p-24", "0x1.846988p-48"),
-    "float64": ("0x1.921fb54442d18p+0", "0x1.1a62633145c06p-54", "0x1.c1cd129024e08p-107"),
-}
-#: Above this the three parts above no longer suffice.
-LARGE = {"float32": 65536.0, "float64": 1048576.0}
-#: 1 / (2 pi) in pieces of 28 bits, so that a float32 times a piece is exact in float64; the last has 53 bits.
+#: pi/2 cut (not rounded) into parts: n * part is exact inside an fma, and the parts' signs agree so that 0 stays +0.
+HALF_PI = ("0x1.921fb54442d18p+0", "0x1.1a62633145c06p-54", "0x1.c1cd129024e08p-107")
+#: Above this, in float64, the three parts above no longer suffice.
+LARGE = 1048576.0
+#: 1 / (2 pi) from its first bit on, and from bit 56 on, where products with numbers above 2**79 begin to have a fraction:
+#: three pieces of 28 bits, whose products with a float32 are exact in float64, and one of 53.
 TURNS = (
-    "0x1.45f3068p-3", "0x1.727220ap-29", "0x1.29fc274p-58", "0x1.7d1f534p-86", "0x1.bb81b68p-115",
-    "0x1.14acc9e21c821p-141",
-)  # fmt: skip
+    ("0x1.45f3068p-3", "0x1.727220ap-29", "0x1.29fc274p-58", "0x1.7d1f534ddc0dbp-86"),
+    ("0x1.29fc274p-58", "0x1.7d1f534p-86", "0x1.bb81b68p-115", "0x1.14acc9e21c821p-141"),
+)
 #: The bits of 2 / pi after the point, 64 a word, behind one word of zeros.
 TWO_OVER_PI_WORDS = (
     0x0000000000000000, 0xA2F9836E4E441529, 0xFC2757D1F534DDC0, 0xDB6295993C439041, 0xFE5163ABDEBBC561,
@@ -77,32 +75,35 @@ ATAN = {
 
 def _reduce(size: Value) -> tuple[Value, Value]:
     # For size >= 0: r in [-pi/4, pi/4] and an integer whose low two bits are the quadrant.
-    dtype = size.dtype
-    shifted = fma(size, TWO_OVER_PI, MAGIC[dtype])
-    n = sub(shifted, MAGIC[dtype])
+    if size.dtype == "float32":
+        return _reduce32(size)
+    shifted = fma(size, TWO_OVER_PI, MAGIC["float64"])
+    n = sub(shifted, MAGIC["float64"])
     r = size
-    for part in HALF_PI[dtype]:
+    for part in HALF_PI:
         r = fma(n, -float.fromhex(part), r)
-    near = lt(size, LARGE[dtype])
-    far_r, far_quadrant = _reduce_large32(size) if dtype == "float32" else _reduce_large64(size)
+    near = lt(size, LARGE)
+    far_r, far_quadrant = _reduce64(size)
     return where(near, r, far_r), where(near, bits_of(shifted), far_quadrant)
 
 
-def _reduce_large32(size: Value) -> tuple[Value, Value]:
-    # The fraction of size / (2 pi), whole turns being dropped from every partial product; each step is exact.
+def _reduce32(size: Value) -> tuple[Value, Value]:
+    # In float64 and turns: size / (2 pi) piece by piece, whole turns dropped from every partial sum, each step exact.
+    far = lt(2.0**79, size)
     wide = cast(size, "float64")
-    turns = None
-    for piece in TURNS:
-        part = float.fromhex(piece)
-        turns = mul(wide, part) if turns is None else fma(wide, part, turns)
-        turns = sub(turns, rint(turns))
+    first, second, third, last = (
+        where(far, const(float.fromhex(b), "float64"), float.fromhex(a)) for a, b in zip(*TURNS)
+    )
+    turns = mul(wide, first)
+    for piece in (second, third, last):
+        turns = fma(wide, piece, sub(turns, rint(turns)))
     shifted = fma(turns, 4.0, MAGIC["float64"])
     n = sub(shifted, MAGIC["float64"])
     r = mul(fma(turns, 4.0, neg(n)), 1.5707963267948966)
     return cast(r, "float32"), cast(bits_of(shifted), "int32")
 
 
-def _reduce_large64(size: Value) -> tuple[Value, Value]:
+def _reduce64(size: Value) -> tuple[Value, Value]:
     # size = m * 2**e with an integer m; a window of 192 bits of 2 / pi begins where its product with m is a multiple of 4.
     bits = unsigned(bits_of(size))
     m = either(both(bits, (1 << 52) - 1), 1 << 52)
@@ -131,7 +132,7 @@ def _reduce_large64(size: Value) -> tuple[Value, Value]:
     a = mul(cast(both(fraction, -4096), "float64"), 2.0**-64)
     b = cast(bitcast(either(shl(both(fraction, 4095), 51), bitcast(shr(shl(rest, 2), 13), "int64")), "int64"), "float64")
     a, b = two_sum(a, mul(b, 2.0**-115))
-    first, second = (float.fromhex(part) for part in HALF_PI["float64"][:2])
+    first, second = (float.fromhex(part) for part in HALF_PI[:2])
     r, error = two_product(a, first)
     r = add(r, add(error, fma(a, second, mul(b, first))))
     # The bits of inf and NaN are no number.

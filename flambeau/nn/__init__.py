@@ -1,2 +1,53 @@
+"""Layers, losses and models: `Module` and everything built on it.
+
+`functional` has the same things as functions, `init` starting values, `utils` helpers around parameters. What does not
+live here: the mathematics of the operations (`flambeau/ops`) and optimizers (`flambeau/optim`).
+"""
+
+from flambeau.nn import functional, init, utils
+from flambeau.nn.activation import *  # noqa: F403
+from flambeau.nn.activation import __all__ as _activation
+from flambeau.nn.container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
+from flambeau.nn.distance import CosineSimilarity, PairwiseDistance
+from flambeau.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
+from flambeau.nn.embedding import Embedding
+from flambeau.nn.linear import Bilinear, Identity, Linear
+from flambeau.nn.loss import *  # noqa: F403
+from flambeau.nn.loss import __all__ as _loss
 from flambeau.nn.module import Module
-from flambeau.nn.parameter import Parameter, Buffer
+from flambeau.nn.normalization import GroupNorm, LayerNorm, RMSNorm
+from flambeau.nn.parameter import Buffer, Parameter
+from flambeau.nn.shape import Flatten, Unflatten
+
+__all__ = [
+    *_activation,
+    *_loss,
+    "AlphaDropout",
+    "Bilinear",
+    "Buffer",
+    "CosineSimilarity",
+    "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
+    "Embedding",
+    "FeatureAlphaDropout",
+    "Flatten",
+    "GroupNorm",
+    "Identity",
+    "LayerNorm",
+    "Linear",
+    "Module",
+    "ModuleDict",
+    "ModuleList",
+    "PairwiseDistance",
+    "Parameter",
+    "ParameterDict",
+    "ParameterList",
+    "RMSNorm",
+    "Sequential",
+    "Unflatten",
+    "functional",
+    "init",
+    "utils",
+]

@@ -71,8 +71,9 @@ def prelu(x, weight):
 
 
 def _elu(x, alpha, scale, input_scale):
-    negative = s.where(x > 0.0, 0.0, x)  # exp of a large positive x would spoil the gradient
-    return s.where(x > 0.0, x * scale, s.expm1(negative * input_scale) * (alpha * scale))
+    below = x <= 0.0
+    negative = s.where(below, x, 0.0)  # exp of a large positive x would spoil the gradient
+    return s.where(below, s.expm1(negative * input_scale) * (alpha * scale), x * scale)
 
 
 @elementwise(accepts="floating", tolerance=4, kinks=(0.0,))

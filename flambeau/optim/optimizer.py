@@ -369,3 +369,10 @@ def refuse_differentiable(differentiable: bool) -> None:
             "differentiable=True is not supported: the step is one fused call in place; write the update with tensor "
             "operations to differentiate through it"
         )
+
+
+def check_betas(betas: tuple) -> None:
+    """ValueError for running-mean factors outside [0, 1)."""
+    for position, beta in enumerate(betas):
+        if not 0.0 <= beta < 1.0:
+            raise ValueError(f"Invalid beta parameter at index {position}: {beta}; it must be in [0, 1)")

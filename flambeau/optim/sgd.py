@@ -78,43 +78,33 @@ class SGD(Optimizer):
             if not params:
                 continue
             seen += gradients
-            lr, decay = float(group["lr"]), group["weight_decay"]
-            sign = -1.0 if group["maximize"] else 1.0
+            lr, decay, maximize = float(group["lr"]), group["weight_decay"], group["maximize"]
             if group["momentum"] == 0:
-                _core.foreach(_update.sgd, [params, gradients], scalars=(lr, decay, sign), outputs=(0,))
+                _core.foreach(_update.sgd, [params, gradients], scalars=(lr, decay, maximize), outputs=(0,))
             else:
-                self._momentum_step(group, params, gradients, lr, decay, sign)
+                self._momentum_step(group, params, gradients, (lr, group["momentum"], group["dampening"], decay))
         self._watch(seen)
         return loss
 
-    def _momentum_step(self, group: dict, params: list, gradients: list, lr: float, decay: float, sign: float) -> None:
-        momentum, dampening = group["momentum"], group["dampening"]
-        operation = _update.sgd_nesterov if group["nesterov"] else _update.sgd_momentum
+    def _momentum_step(self, group: dict, params: list, gradients: list, numbers: tuple) -> None:
         states = self.state
-        fresh: list = []
+        fresh: set[int] = set()
         buffers = []
         for parameter in params:
             state = states[parameter]
             buffer = state.get("momentum_buffer")
             if buffer is None:
-                fresh.append(parameter)
+                fresh.add(id(parameter))
                 buffer = state["momentum_buffer"] = flambeau.zeros_like(parameter, requires_grad=False)
             buffers.append(buffer)
-        if not fresh or dampening == 0:
-            parts = [(params, gradients, buffers, dampening)]
+        rows = list(zip(params, gradients, buffers, strict=True))
+        if not fresh or len(fresh) == len(rows):
+            parts = [([params, gradients, buffers], bool(fresh))]
         else:
-            # A buffer begins with the whole first gradient; dampening holds from the second step on.
-            new = {id(parameter) for parameter in fresh}
-            rows = list(zip(params, gradients, buffers, strict=True))
-            first = [row for row in rows if id(row[0]) in new]
-            later = [row for row in rows if id(row[0]) not in new]
-            parts = [(*map(list, zip(*first, strict=True)), 0.0)]
-            if later:
-                parts.append((*map(list, zip(*later, strict=True)), dampening))
-        for some_params, some_gradients, some_buffers, damp in parts:
-            _core.foreach(
-                operation,
-                [some_params, some_gradients, some_buffers],
-                scalars=(lr, decay, sign, momentum, 1.0 - damp),
-                outputs=(0, 2),
-            )
+            new = [row for row in rows if id(row[0]) in fresh]
+            old = [row for row in rows if id(row[0]) not in fresh]
+            parts = [([list(column) for column in zip(*part, strict=True)], part is new) for part in (new, old)]
+        for lists, first in parts:
+            # The first time the buffer is the gradient itself: dampening holds from the second step on.
+            scalars = (*numbers, group["nesterov"], group["maximize"], first)
+            _core.foreach(_update.sgd_momentum, lists, scalars=scalars, outputs=(0, 2))

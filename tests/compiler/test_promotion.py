@@ -117,17 +117,19 @@ BINARY = {
     "copysign": "copysign", "xlogy": "xlogy", "logaddexp": "logaddexp", "hypot": "hypot", "eq": "eq", "lt": "lt",
     "logical_or": "logical_or", "bitwise_and": "bitwise_and", "bitwise_xor": "bitwise_xor",
     "left_shift": "bitwise_left_shift", "right_shift": "bitwise_right_shift", "float_power": "float_power",
-    "ldexp": "ldexp", "isclose": None,
 }  # fmt: skip
+#: PyTorch takes no numbers here; flambeau does.
+TENSORS_ONLY = ("maximum", "fmin", "atan2", "logaddexp", "hypot", "logical_or")
 
 
-@pytest.mark.parametrize("name", [name for name, other in BINARY.items() if other])
+@pytest.mark.parametrize("name", BINARY)
 def test_binary_operations_give_the_dtype_of_pytorch(name):
     torch = pytest.importorskip("torch")
     declaration = getattr(elementwise, name).declaration
     numbers = [("int64", NUMBER), ("float64", NUMBER)]
     pairs = [((a, DIMENSIONED), (b, DIMENSIONED)) for a in DTYPES for b in DTYPES]
-    pairs += [((a, DIMENSIONED), number) for a in DTYPES for number in numbers]
+    if name not in TENSORS_ONLY:
+        pairs += [((a, DIMENSIONED), number) for a in DTYPES for number in numbers]
     for a, b in pairs:
         try:
             expected = str(getattr(torch, BINARY[name])(example(torch, *a), example(torch, *b)).dtype)[6:]
@@ -144,7 +146,7 @@ UNARY = (
     "abs neg sign sgn signbit exp expm1 log log1p sin atan floor ceil trunc round frac square sqrt rsqrt reciprocal erf "
     "lgamma digamma sigmoid relu isnan isinf isposinf logical_not bitwise_not deg2rad sinc logit"
 ).split()
-ROWS = "sum nansum mean prod amax argmax any all count_nonzero var std logsumexp".split()
+ROWS = "sum nansum mean prod amax any all count_nonzero var std logsumexp".split()
 
 
 @pytest.mark.parametrize("name", UNARY + ROWS)

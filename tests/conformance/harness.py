@@ -34,7 +34,11 @@ SHAPE_ONLY = (
     "pca_lowrank", "nn.functional.gumbel_softmax", "bernoulli_", "data",
 )  # fmt: skip
 #: Entries of a dtype or device that the implementation leaves out as a whole, so that they are not counted as missing.
-OUT_OF_SCOPE = ("sparse.", "fft.", "complex", "polar", "view_as_complex", "view_as_real", "jiterator", "_native", "torch.ops")
+OUT_OF_SCOPE = (
+    "sparse.", "fft.", "complex", "polar", "view_as_complex", "view_as_real", "jiterator", "_native",
+    "torch.ops",
+    "to_sparse", "as_strided.partial_views", "cfloat", "cdouble", "chalf", "_scaled_mm",
+)  # fmt: skip
 
 #: Outputs that are determined only up to a sign or a basis: compared through what they make.
 FREE_BASIS = ("svd", "linalg.svd", "linalg.eigh", "qr", "linalg.qr")
@@ -76,7 +80,10 @@ _OPERATORS = {"__radd__", "__rsub__", "__rmul__", "__rdiv__", "__rmod__", "__rpo
 
 def find(api: Any, entry: Any) -> Any:
     """The implementation's function for an entry; Missing without one."""
-    name = entry.name.replace("masked.", "masked.")
+    name = entry.name
+    code = getattr(entry.op, "__code__", None)
+    if code is not None and entry.op.__name__ == "<lambda>" and not entry.op.__closure__:
+        return _rebound(api, entry)
     if name in _OPERATORS:
         method = "__rtruediv__" if name == "__rdiv__" else name
         return lambda input, *args, **kwargs: getattr(input, method)(*args, **kwargs)
@@ -94,6 +101,26 @@ def find(api: Any, entry: Any) -> Any:
                 return lambda input, *args, **kwargs: getattr(input, name)(*args, **kwargs)
             return lambda input: getattr(input, name)
     raise Missing(entry.name)
+
+
+def _rebound(api: Any, entry: Any) -> Any:
+    """The database's own lambda with `torch` meaning the implementation; Missing where it needs what is not there."""
+    import types
+
+    lambda_ = entry.op
+    names = {"torch": api, "F": getattr(getattr(api, "nn", None), "functional", None)}
+    made = types.FunctionType(lambda_.__code__, {**lambda_.__globals__, **names}, lambda_.__name__, lambda_.__defaults__)
+    made.__kwdefaults__ = lambda_.__kwdefaults__
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return made(*args, **kwargs)
+        except AttributeError as error:
+            if "has no attribute" in str(error):
+                raise Missing(entry.name) from error
+            raise
+
+    return call
 
 
 # ------------------------------------------------------------------------------------------------------- conversion
@@ -160,7 +187,10 @@ def as_array(value: Any) -> Any:
     """A tensor's or a number's values as a NumPy array."""
     import numpy
 
-    return value.detach().numpy() if is_tensor(value) else numpy.asarray(value)
+    if not is_tensor(value):
+        return numpy.asarray(value)
+    value = value.detach()
+    return value.numpy(force=True) if hasattr(value, "is_sparse") and "torch" in type(value).__module__ else value.numpy()
 
 
 def tolerance(entry: Any, dtype: Any) -> tuple[float, float]:
@@ -263,13 +293,20 @@ def describe(sample: Any) -> str:
 
 def check(entry: Any, api: Any, limit: int = SAMPLES) -> Outcome:
     """Run one entry: values in three dtypes, then gradients in float64."""
-    import torch
-
     name = full_name(entry)
     try:
         function = find(api, entry)
     except Missing:
         return Outcome(name, "missing", "", 0)
+    try:
+        return _check(entry, name, function, api, limit)
+    except Missing:
+        return Outcome(name, "missing", "", 0)
+
+
+def _check(entry: Any, name: str, function: Any, api: Any, limit: int) -> Outcome:
+    import torch
+
     count, problems = 0, []
     supported = entry.supported_dtypes("cpu")
     with warnings.catch_warnings():
@@ -320,6 +357,8 @@ def _check_value(entry: Any, function: Any, api: Any, sample: Any, dtype: Any) -
         return "unsupported"
     try:
         ours = function(given[0], *given[1], **given[2])
+    except Missing:
+        raise
     except Exception as error:  # every failure is a finding of the table
         return f"{type(error).__name__}: {str(error)[:160]}"
     if entry.name in FREE_BASIS:
@@ -373,6 +412,8 @@ def _check_gradient(entry: Any, function: Any, api: Any, sample: Any) -> str | N
             return f"{len(outputs)} differentiable results for {len(their_outputs)}"
         weights = [convert(cotangent, api) for cotangent in cotangents]
         found = api.autograd.grad(outputs, our_leaves, weights, allow_unused=True)
+    except Missing:
+        raise
     except Exception as error:
         return f"{type(error).__name__}: {str(error)[:160]}"
     for position, (a, b, leaf) in enumerate(zip(found, expected, their_leaves, strict=True)):

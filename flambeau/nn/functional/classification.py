@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import flambeau
+from flambeau import _core
 from flambeau.errors import DTypeError, ShapeError
-from flambeau.nn.functional.activation import log_softmax
 from flambeau.nn.functional.loss import _check_reduction, _legacy, _reduce, _shapes_differ
 from flambeau.ops import loss as _loss
 
@@ -17,6 +17,8 @@ __all__ = [
     "multilabel_soft_margin_loss",
     "nll_loss",
 ]
+
+_is_recording = getattr(_core, "is_recording", None)
 
 
 def _check_classes(name: str, input: Any, target: Any, weight: Any) -> int:
@@ -42,9 +44,9 @@ def _check_classes(name: str, input: Any, target: Any, weight: Any) -> int:
 
 
 def _check_targets(name: str, target: Any, classes: int, ignore_index: int) -> None:
-    """IndexError for a class that is not there; a kernel would read beyond the input."""
-    if target.numel() == 0:
-        return
+    """IndexError for a class that is not there; the kernels could only answer NaN."""
+    if target.numel() == 0 or target.is_cuda or (_is_recording is not None and _is_recording()):
+        return  # reading the numbers would wait for the device, or end the recording
     low, high = (int(value) for value in flambeau.aminmax(target))
     if (low < 0 and low != ignore_index) or (high >= classes and high != ignore_index):
         bad = low if low < 0 and low != ignore_index else high
@@ -60,9 +62,9 @@ def _check_targets(name: str, target: Any, classes: int, ignore_index: int) -> N
             )
 
 
-def _picked(log_probabilities: Any, target: Any, dim: int) -> Any:
-    """The entry of each sample's class."""
-    return log_probabilities.gather(dim, target.unsqueeze(dim)).squeeze(dim)
+def _mean(values: Any, target: Any, ignore_index: int) -> Any:
+    """The mean of the samples that count."""
+    return _loss.mean_of_valid(values, target, ignore_index)
 
 
 def nll_loss(
@@ -83,16 +85,12 @@ def nll_loss(
         reduction = _legacy(size_average, reduce)
     _check_reduction("nll_loss", reduction)
     dim = _check_classes("nll_loss", input, target, weight)
-    target = target.long()
     _check_targets("nll_loss", target, input.shape[dim], ignore_index)
-    counted = target != ignore_index
-    safe = flambeau.where(counted, target, flambeau.zeros_like(target))
-    factor = counted.to(input.dtype) if weight is None else weight[safe] * counted
-    # where, not a product: the input may be -inf where a target is ignored.
-    values = flambeau.where(counted, -_picked(input, safe, dim), flambeau.zeros_like(factor)) * factor
-    if reduction == "mean":
-        return values.sum() / factor.sum()
-    return values.sum() if reduction == "sum" else values
+    if weight is None:
+        values = _loss.nll_loss(input, target, ignore_index, dim=dim)
+        return _mean(values, target, ignore_index) if reduction == "mean" else _reduce(values, reduction)
+    values, weights = _loss.nll_loss_weighted(input, target, _along(weight, dim, input.ndim), ignore_index, dim=dim)
+    return _loss.mean_by_weight(values, weights) if reduction == "mean" else _reduce(values, reduction)
 
 
 def cross_entropy(
@@ -124,39 +122,13 @@ def cross_entropy(
     if input.shape == target.shape and target.dtype.is_floating_point:
         return _cross_entropy_of_probabilities(input, target, weight, reduction, label_smoothing)
     dim = _check_classes("cross_entropy", input, target, weight)
-    classes = input.shape[dim]
-    if weight is None and label_smoothing == 0.0:
-        return _plain_cross_entropy(input, target, dim, ignore_index, reduction)
-    logs = log_softmax(input, dim)
-    hard = nll_loss(logs, target, weight, None, ignore_index, None, reduction)
-    if label_smoothing == 0.0:
-        return hard
-    counted = target != ignore_index
-    spread = -(logs.sum(dim) if weight is None else (logs * _along(weight, dim, input.ndim)).sum(dim))
-    spread = flambeau.where(counted, spread, flambeau.zeros_like(spread))
-    if reduction == "mean":
-        factor = counted.to(input.dtype)
-        if weight is not None:
-            factor = weight[flambeau.where(counted, target, flambeau.zeros_like(target)).long()] * factor
-        spread = spread.sum() / factor.sum()
-    elif reduction == "sum":
-        spread = spread.sum()
-    return (1.0 - label_smoothing) * hard + label_smoothing / classes * spread
-
-
-def _plain_cross_entropy(input: Any, target: Any, dim: int, ignore_index: int, reduction: str) -> Any:
-    target = target.long()
     _check_targets("cross_entropy", target, input.shape[dim], ignore_index)
-    values = _loss.cross_entropy(input, target, ignore_index, dim=dim)
-    if reduction == "mean":
-        if ignore_index < 0 and _all_counted(target, ignore_index):
-            return values.mean()
-        return values.sum() / (target != ignore_index).sum()
-    return values.sum() if reduction == "sum" else values
-
-
-def _all_counted(target: Any, ignore_index: int) -> bool:
-    return target.numel() > 0 and int(target.min()) > ignore_index
+    if weight is None:
+        values = _loss.cross_entropy(input, target, ignore_index, label_smoothing, dim=dim)
+        return _mean(values, target, ignore_index) if reduction == "mean" else _reduce(values, reduction)
+    along = _along(weight, dim, input.ndim)
+    values, weights = _loss.cross_entropy_weighted(input, target, along, ignore_index, label_smoothing, dim=dim)
+    return _loss.mean_by_weight(values, weights) if reduction == "mean" else _reduce(values, reduction)
 
 
 def _along(weight: Any, dim: int, ndim: int) -> Any:
@@ -174,16 +146,13 @@ def _cross_entropy_of_probabilities(
             f"cross_entropy: weight must have one value for each of the {classes} classes, but its shape is "
             f"{tuple(weight.shape)}"
         )
-    if label_smoothing > 0.0:
-        target = target * (1.0 - label_smoothing) + label_smoothing / classes
-    products = log_softmax(input, dim) * target
-    if weight is not None:
-        products = products * _along(weight, dim, input.ndim)
-    if reduction == "none":
-        return -products.sum(dim)
-    total = -products.sum()
+    if weight is None:
+        values = _loss.cross_entropy_soft(input, target, label_smoothing, dim=dim)
+    else:
+        along = _along(weight, dim, input.ndim)
+        values = _loss.cross_entropy_soft_weighted(input, target, along, label_smoothing, dim=dim)
     # The mean divides by the number of samples, also where weights are given: the target's own sizes are probabilities.
-    return total / max(input.numel() // classes, 1) if reduction == "mean" else total
+    return _reduce(values, reduction)
 
 
 def multi_margin_loss(
@@ -206,18 +175,12 @@ def multi_margin_loss(
     if p not in (1, 2):
         raise ValueError("multi_margin_loss: only p == 1 and p == 2 supported")
     dim = _check_classes("multi_margin_loss", input, target, weight)
-    target = target.long()
-    classes = input.shape[dim]
-    _check_targets("multi_margin_loss", target, classes, 0)
-    index = target.unsqueeze(dim)
-    right = input.gather(dim, index)
-    values = (margin - right + input).clamp_min(0)
-    if p == 2:
-        values = values * values
-    if weight is not None:
-        values = values * weight[target].unsqueeze(dim)
-    wrong = flambeau.ones_like(input, requires_grad=False).scatter(dim, index, 0.0)
-    return _reduce((values * wrong).sum(dim) / classes, reduction)
+    _check_targets("multi_margin_loss", target, input.shape[dim], 0)
+    if weight is None:
+        values = _loss.multi_margin_loss(input, target, margin, p == 2, dim=dim)
+    else:
+        values = _loss.multi_margin_loss_weighted(input, target, _along(weight, dim, input.ndim), margin, p == 2, dim=dim)
+    return _reduce(values, reduction)
 
 
 def multilabel_soft_margin_loss(

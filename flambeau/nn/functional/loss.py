@@ -64,11 +64,7 @@ def _numel(shape: tuple) -> int:
 
 def _call(name: str, reduction: str, *operands: Any) -> Any:
     """One of the three forms of a declared loss: a number for each element, their sum, or their mean, in one kernel."""
-    try:
-        return _FORMS[name, reduction](*operands)
-    except KeyError:
-        _check_reduction(name, reduction)
-        raise
+    return _FORMS[name, reduction](*operands)
 
 
 def _forms(*names: str) -> dict[tuple[str, str], Any]:
@@ -82,11 +78,19 @@ def _forms(*names: str) -> dict[tuple[str, str], Any]:
 
 _FORMS = _forms(
     "binary_cross_entropy",
+    "binary_cross_entropy_weighted",
     "binary_cross_entropy_with_logits",
+    "binary_cross_entropy_with_logits_weighted",
+    "gaussian_nll_loss",
+    "hinge_embedding_loss",
     "huber_loss",
     "kl_div",
+    "kl_div_log",
     "l1_loss",
+    "margin_ranking_loss",
     "mse_loss",
+    "poisson_nll_log_loss",
+    "poisson_nll_loss",
     "smooth_l1_loss",
     "soft_margin_loss",
 )
@@ -203,7 +207,7 @@ def binary_cross_entropy(
     _check_reduction("binary_cross_entropy", reduction)
     if weight is None:
         return _call("binary_cross_entropy", reduction, input, target)
-    return _reduce(_call("binary_cross_entropy", "none", input, target) * weight, reduction)
+    return _call("binary_cross_entropy_weighted", reduction, input, target, weight)
 
 
 def binary_cross_entropy_with_logits(
@@ -231,18 +235,14 @@ def binary_cross_entropy_with_logits(
     _check_reduction("binary_cross_entropy_with_logits", reduction)
     if weight is None and pos_weight is None:
         return _call("binary_cross_entropy_with_logits", reduction, input, target)
-    if pos_weight is None:
-        values = _call("binary_cross_entropy_with_logits", "none", input, target)
-    else:
-        positive = target * pos_weight
-        values = (1 - target + positive) * _softplus(-input) + (1 - target) * input
-    return _reduce(values if weight is None else values * weight, reduction)
-
-
-def _softplus(x: Any) -> Any:
-    from flambeau.nn.functional.activation import softplus
-
-    return softplus(x, 1.0, float("inf"))
+    return _call(
+        "binary_cross_entropy_with_logits_weighted",
+        reduction,
+        input,
+        target,
+        1.0 if weight is None else weight,
+        1.0 if pos_weight is None else pos_weight,
+    )
 
 
 def kl_div(
@@ -273,10 +273,7 @@ def kl_div(
             stacklevel=2,
         )
     form = "sum" if reduction == "batchmean" else reduction
-    if log_target:
-        result = _reduce(flambeau.exp(target) * (target - input), form)
-    else:
-        result = _call("kl_div", form, input, target)
+    result = _call("kl_div_log" if log_target else "kl_div", form, input, target)
     return result / input.shape[0] if reduction == "batchmean" and input.ndim else result
 
 
@@ -310,14 +307,9 @@ def poisson_nll_loss(
     if size_average is not None or reduce is not None:
         reduction = _legacy(size_average, reduce)
     _check_reduction("poisson_nll_loss", reduction)
-    values = flambeau.exp(input) - target * input if log_input else input - target * flambeau.log(input + eps)
-    if full:
-        import math
-
-        held = flambeau.where(target > 1, target, flambeau.ones_like(target))
-        stirling = held * flambeau.log(held) - held + 0.5 * flambeau.log(2 * math.pi * held)
-        values = values + flambeau.where(target > 1, stirling, flambeau.zeros_like(stirling))
-    return _reduce(values, reduction)
+    if log_input:
+        return _call("poisson_nll_log_loss", reduction, input, target, full)
+    return _call("poisson_nll_loss", reduction, input, target, full, eps)
 
 
 def gaussian_nll_loss(
@@ -329,10 +321,8 @@ def gaussian_nll_loss(
     """
     if input.shape != target.shape:
         raise _shapes_differ("gaussian_nll_loss", input, target)
-    if isinstance(var, float):
-        if var < 0:
-            raise ValueError("gaussian_nll_loss: var has negative entry/entries")
-        var = flambeau.full_like(input, var)
+    if isinstance(var, (int, float)):
+        var = flambeau.full_like(input, float(var), requires_grad=False)
     elif var.shape != input.shape:
         shape, own = tuple(input.shape), tuple(var.shape)
         if shape[:-1] == own:
@@ -345,11 +335,4 @@ def gaussian_nll_loss(
     _check_reduction("gaussian_nll_loss", reduction)
     if (var < 0).any():
         raise ValueError("gaussian_nll_loss: var has negative entry/entries")
-    # The floor changes the value but not the gradient, so that a variance below it can grow again.
-    var = var + (var.clamp(min=eps) - var).detach()
-    values = 0.5 * (flambeau.log(var) + (input - target) ** 2 / var)
-    if full:
-        import math
-
-        values = values + 0.5 * math.log(2 * math.pi)
-    return _reduce(values, reduction)
+    return _call("gaussian_nll_loss", reduction, input, target, var, full, eps)

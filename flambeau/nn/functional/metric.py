@@ -7,7 +7,7 @@ from typing import Any
 
 import flambeau
 from flambeau.nn.functional.distance import pairwise_distance
-from flambeau.nn.functional.loss import _check_reduction, _legacy, _reduce, _shapes_differ
+from flambeau.nn.functional.loss import _call, _check_reduction, _legacy, _reduce, _shapes_differ
 
 __all__ = [
     "cosine_embedding_loss",
@@ -32,10 +32,7 @@ def hinge_embedding_loss(
     if size_average is not None or reduce is not None:
         reduction = _legacy(size_average, reduce)
     _check_reduction("hinge_embedding_loss", reduction)
-    zero = flambeau.zeros_like(input, requires_grad=False)
-    near = flambeau.where(target != 1, (margin - input).clamp_min(0), zero)
-    far = flambeau.where(target != -1, input, zero)
-    return _reduce(near + far, reduction)
+    return _call("hinge_embedding_loss", reduction, input, target, margin)
 
 
 def margin_ranking_loss(
@@ -54,7 +51,7 @@ def margin_ranking_loss(
     if size_average is not None or reduce is not None:
         reduction = _legacy(size_average, reduce)
     _check_reduction("margin_ranking_loss", reduction)
-    return _reduce((-target * (input1 - input2) + margin).clamp_min(0), reduction)
+    return _call("margin_ranking_loss", reduction, input1, input2, target, margin)
 
 
 def cosine_embedding_loss(

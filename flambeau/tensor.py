@@ -1,0 +1,348 @@
+"""The Tensor class as Python sees it: the core's type with the operations attached as methods, and conversions.
+
+Every operation comes from `flambeau.ops`; this file holds only what is neither an operation nor a layout: `to` and its
+short forms, NumPy, pickling, printing, and the names that older programs use.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flambeau import _core, dtypes
+from flambeau.devices import CPU, check_device, device
+from flambeau.dtypes import Size
+from flambeau.dtypes import dtype as DType
+from flambeau.ops import (
+    arithmetic,
+    constructors,
+    create,
+    elementwise,
+    index,
+    linalg,
+    linalg_legacy,
+    norms,
+    products,
+    random,
+    reduce,
+    reduction,
+    search,
+    shape,
+    sort,
+    windows,
+)
+from flambeau.printing import tensor_text
+
+Tensor = _core.Tensor
+
+_no_grad_off = _core.set_grad_enabled
+
+
+def to(self: Any, *args: Any, **options: Any) -> Any:
+    """The tensor with another dtype or on another device; itself if nothing changes.
+
+    `to(dtype)`, `to(device)`, `to(device, dtype)`, `to(other)`; `copy=True` always copies.
+    Raises DeviceError if the device is not on this machine.
+
+    >>> fl.tensor([1, 2]).to(fl.float64)
+    tensor([1., 2.], dtype=flambeau.float64)
+    """
+    dtype, target, copy = options.get("dtype"), options.get("device"), options.get("copy", False)
+    for argument in args:
+        if isinstance(argument, DType):
+            dtype = argument
+        elif isinstance(argument, Tensor):
+            dtype, target = argument.dtype, argument.device
+        elif isinstance(argument, bool):
+            continue  # non_blocking, given by position
+        elif argument is not None:
+            target = argument
+    if target is not None:
+        check_device(target)
+    result = self if dtype is None else self.cast(dtype)
+    return result.clone() if copy and result is self else result
+
+
+def _caster(dtype: DType, name: str) -> Any:
+    def convert(self: Any, memory_format: Any = None) -> Any:
+        return self.cast(dtype)
+
+    convert.__name__ = convert.__qualname__ = name
+    convert.__doc__ = f"The tensor as {dtype!r}; itself if it is."
+    return convert
+
+
+def numpy(self: Any, *, force: bool = False) -> Any:
+    """The elements as a NumPy array that shares this tensor's memory.
+
+    Raises RuntimeError for a tensor that requires grad (detach it, or pass force=True) and TypeError for bfloat16.
+
+    >>> fl.ones(2).numpy()
+    array([1., 1.], dtype=float32)
+    """
+    import numpy
+
+    tensor = self
+    if tensor.requires_grad:
+        if not force:
+            raise RuntimeError(
+                "numpy: Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+            )
+        tensor = tensor.detach()
+    if tensor.dtype is dtypes.bfloat16:
+        raise TypeError("numpy: Got unsupported ScalarType BFloat16; NumPy has no such dtype, call .float() first")
+    return numpy.asarray(memoryview(tensor)) if tensor.ndim else numpy.frombuffer(tensor, _numpy_dtype(tensor)).reshape(())
+
+
+def _numpy_dtype(tensor: Any) -> str:
+    return tensor.dtype.numpy_name
+
+
+def __array__(self: Any, dtype: Any = None, copy: bool | None = None) -> Any:
+    array = numpy(self)
+    if dtype is not None and array.dtype != dtype:
+        if copy is False:
+            raise ValueError(f"__array__: a copy is needed to convert {self.dtype!r} to {dtype}")
+        return array.astype(dtype)
+    return array.copy() if copy else array
+
+
+def __dlpack__(
+    self: Any,
+    *,
+    stream: Any = None,
+    max_version: tuple[int, int] | None = None,
+    dl_device: tuple[int, int] | None = None,
+    copy: bool | None = None,
+) -> Any:
+    """A DLPack capsule that shares this tensor's memory (or a copy)."""
+    if dl_device is not None and tuple(dl_device) != (1, 0):
+        raise BufferError(f"__dlpack__: the tensor is on the CPU, device {dl_device} was asked for")
+    return _core.to_dlpack(self, max_version is not None and max_version[0] >= 1, bool(copy))
+
+
+def __dlpack_device__(self: Any) -> tuple[int, int]:
+    """(device type, device number) in DLPack's numbering; the CPU is (1, 0)."""
+    return (1, 0)
+
+
+def cpu(self: Any, memory_format: Any = None) -> Any:
+    """The tensor on the CPU; itself if it is there."""
+    return self
+
+
+def cuda(self: Any, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Any:
+    """The tensor on a CUDA device; DeviceError on a machine without one."""
+    return to(self, "cuda" if device is None else device)
+
+
+def type(self: Any, dtype: Any = None, non_blocking: bool = False, **options: Any) -> Any:
+    """The name of the tensor's type, or the tensor converted to `dtype` (a dtype or an old type name)."""
+    if dtype is None:
+        return "flambeau." + _TYPE_NAMES[self.dtype.name]
+    if isinstance(dtype, str):
+        name = dtype.rsplit(".", 1)[-1]
+        for key, value in _TYPE_NAMES.items():
+            if value == name:
+                return self.cast(dtypes.BY_NAME[key])
+        raise ValueError(f"type: invalid type: {dtype!r}; use a dtype such as flambeau.float32")
+    if isinstance(dtype, DType):
+        return self.cast(dtype)
+    converted = getattr(dtype, "dtype", None)
+    if isinstance(converted, DType):
+        return self.cast(converted)
+    raise TypeError(f"type: expected a dtype or a type name, got {dtype!r}")
+
+
+_TYPE_NAMES = {
+    "bool": "BoolTensor", "uint8": "ByteTensor", "int8": "CharTensor", "int16": "ShortTensor", "int32": "IntTensor",
+    "int64": "LongTensor", "float16": "HalfTensor", "bfloat16": "BFloat16Tensor", "float32": "FloatTensor",
+    "float64": "DoubleTensor",
+}  # fmt: skip
+
+
+def type_as(self: Any, other: Any) -> Any:
+    """The tensor in the dtype of `other`."""
+    return self.cast(other.dtype)
+
+
+def view_dtype(self: Any, dtype: DType) -> Any:
+    """The same bytes read as another dtype of the same size (a view)."""
+    if dtype.itemsize != self.dtype.itemsize:
+        if self.ndim == 0 or self.stride(-1) != 1:
+            raise RuntimeError(f"view: self.stride(-1) must be 1 to view {self.dtype!r} as {dtype!r} (different sizes)")
+        last = self.shape[-1] * self.dtype.itemsize
+        if last % dtype.itemsize:
+            raise RuntimeError(f"view: the last dimension of {tuple(self.shape)} does not hold whole {dtype!r} elements")
+        flat = self.contiguous()
+        return _core.from_buffer(memoryview(flat.detach()).cast("B"), dtype).view(
+            *self.shape[:-1], last // dtype.itemsize
+        )
+    return _core.reinterpret(self, dtype)
+
+
+def get_device(self: Any) -> int:
+    """The number of the CUDA device, -1 for the CPU."""
+    return -1
+
+
+def is_pinned(self: Any, device: Any = None) -> bool:
+    """Whether the memory is page-locked; always False on the CPU."""
+    return False
+
+
+def pin_memory(self: Any, device: Any = None) -> Any:
+    """The tensor itself: without CUDA there is nothing to lock memory for."""
+    return self
+
+
+def share_memory_(self: Any) -> Any:
+    """The tensor itself; worker processes receive tensors by value."""
+    return self
+
+
+def __deepcopy__(self: Any, memo: dict[int, Any]) -> Any:
+    if not self.is_leaf:
+        raise RuntimeError(
+            "deepcopy: Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the "
+            "moment; use detach().clone()"
+        )
+    known = memo.get(id(self))
+    if known is not None:
+        return known
+    copy = self.detach().clone()
+    if self.__class__ is not Tensor:
+        copy = _core.make_subclass(self.__class__, copy, self.requires_grad)
+    else:
+        copy.requires_grad = self.requires_grad
+    if self.grad is not None:
+        copy.grad = self.grad.detach().clone()
+    if self.__dict__:
+        from copy import deepcopy
+
+        copy.__dict__.update(deepcopy(self.__dict__, memo))
+    memo[id(self)] = copy
+    return copy
+
+
+def __reduce_ex__(self: Any, protocol: int) -> Any:
+    values = self.detach().contiguous()
+    data = bytes(memoryview(view_dtype(values, dtypes.int16) if values.dtype is dtypes.bfloat16 else values))
+    return _rebuild, (self.__class__, data, self.dtype.name, tuple(self.shape), self.requires_grad, self.__dict__ or None)
+
+
+def _rebuild(cls: Any, data: bytes, dtype: str, sizes: tuple[int, ...], requires_grad: bool, state: Any) -> Any:
+    tensor = _core.from_buffer(bytearray(data), dtypes.BY_NAME[dtype]).view(sizes)
+    tensor = _core.make_subclass(cls, tensor, requires_grad)
+    if state:
+        tensor.__dict__.update(state)
+    return tensor
+
+
+def __format__(self: Any, spec: str) -> str:
+    return self.item().__format__(spec) if self.ndim == 0 and spec else str(self)
+
+
+def __contains__(self: Any, element: Any) -> bool:
+    return bool((self == element).any().item())
+
+
+def __rsub__(self: Any, other: Any) -> Any:
+    return elementwise.sub(other, self)
+
+
+def __reversed__(self: Any) -> Any:
+    return shape.flip(self, (0,)) if self.ndim else self
+
+
+def apply_(self: Any, function: Any) -> Any:
+    """Replace every element by function(element), in place; slow, for small tensors."""
+    values = [function(value) for value in self.flatten().tolist()]
+    return self.copy_(create.tensor(values, dtype=self.dtype).view(self.shape))
+
+
+def backward_not_supported(*_: Any) -> None:  # pragma: no cover - replaced by the core's method
+    raise RuntimeError("backward is provided by the core")
+
+
+del backward_not_supported
+
+_NAMESPACES = (
+    create, constructors, arithmetic, reduction, shape, index, search, sort, norms, products, linalg, linalg_legacy,
+    random, windows,
+)  # fmt: skip
+
+
+def _index_tensor(key: Any) -> Any:
+    if isinstance(key, (list, tuple, range)) and len(key) == 0:
+        return create.empty(0, dtype=dtypes.int64)
+    if isinstance(key, (list, tuple)) and any(isinstance(item, Tensor) and item.ndim for item in key):
+        return shape.stack([item if isinstance(item, Tensor) else create.tensor(item) for item in key])
+    return create.as_tensor(list(key) if isinstance(key, range) else key)
+
+
+def _add_hook(hooks: dict[int, Any], hook: Any) -> Any:
+    from flambeau.utils.hooks import RemovableHandle
+
+    handle = RemovableHandle(hooks)
+    hooks[handle.id] = hook
+    return handle
+
+
+def _legacy_constructor(cls: Any, *args: Any, **options: Any) -> Any:
+    tensor = constructors.legacy_tensor(*args, **options)
+    return tensor if cls is Tensor else _core.make_subclass(cls, tensor, False)
+
+
+def _attach() -> None:
+    from flambeau.compiler.program import Value
+
+    methods: dict[str, Any] = {}
+    for namespace in _NAMESPACES:
+        methods.update(namespace.METHODS)
+    own = (
+        "to", "numpy", "__array__", "__dlpack__", "__dlpack_device__", "cpu", "cuda", "type", "type_as", "get_device",
+        "is_pinned", "pin_memory", "share_memory_", "__deepcopy__", "__reduce_ex__", "__format__", "__contains__",
+        "__rsub__", "__reversed__", "apply_",
+    )  # fmt: skip
+    methods.update({name: globals()[name] for name in own})
+    for name, dtype in (
+        ("float", dtypes.float32), ("double", dtypes.float64), ("half", dtypes.float16), ("bfloat16", dtypes.bfloat16),
+        ("long", dtypes.int64), ("int", dtypes.int32), ("short", dtypes.int16), ("char", dtypes.int8),
+        ("byte", dtypes.uint8), ("bool", dtypes.bool),
+    ):  # fmt: skip
+        methods[name] = _caster(dtype, name)
+    for name, method in methods.items():
+        if not hasattr(Tensor, name) or name.startswith("__"):
+            setattr(Tensor, name, method)
+    Tensor.__array_priority__ = 1000
+    Tensor.H = Tensor.mT
+    Tensor.real = property(lambda self: self, doc="The tensor itself: every dtype of flambeau is real.")
+    Tensor.layout = property(lambda self: "strided", doc="How elements are laid out: always strided.")
+    Tensor.names = property(lambda self: (None,) * self.ndim, doc="Names of dimensions: none are kept.")
+    Tensor.__module__ = "flambeau"
+    e, o = elementwise, arithmetic
+    _core.register(
+        dtypes=dtypes.ALL,
+        size_type=Size,
+        cpu=CPU,
+        value_type=Value,
+        repr=tensor_text,
+        to_tensor=create.as_tensor,
+        index_tensor=_index_tensor,
+        add_hook=_add_hook,
+        legacy_constructor=_legacy_constructor,
+        view_dtype=view_dtype,
+        package=__file__.rsplit("/", 1)[0] + "/",
+        operators={
+            "add": e.add, "sub": e.sub, "mul": e.mul, "div": e.div, "floor_divide": o.floor_divide,
+            "remainder": o.remainder, "pow": o.pow, "matmul": _core.matmul, "and": e.bitwise_and, "or": e.bitwise_or,
+            "xor": e.bitwise_xor, "lshift": e.left_shift, "rshift": e.right_shift, "lt": e.lt, "le": e.le, "eq": e.eq,
+            "ne": e.ne, "gt": e.gt, "ge": e.ge, "neg": e.neg, "abs": e.abs, "not": e.bitwise_not,
+        },
+        builtins={"add": e.add, "copy": e.copy, "sum": reduce.sum},
+    )  # fmt: skip
+
+
+_attach()
+
+__all__ = ["Tensor", "device"]
