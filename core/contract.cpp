@@ -39,7 +39,7 @@ constexpr int64_t kRowsAtOnce = 8, kDotsAtOnce = 4;  // contraction.py: ROWS_AT_
 
 /// Below this many multiply-adds a product stays on one thread: waking another costs as much.
 constexpr int64_t kSerialWork = int64_t{1} << 20;
-constexpr int64_t kSerialVectorWork = int64_t{1} << 17;  // products with a vector: one read per multiply-add
+constexpr int64_t kSerialVectorWork = int64_t{1} << 16;  // products with a vector: one read per multiply-add
 
 struct Kernels {
     ComputeKernels compute;
@@ -353,7 +353,7 @@ bool vector_product(const Product& p, bool parallel) {
     const int64_t size = p.width;
     const bool columns = p.b_k == p.item || p.k == 1;             // each output is a dot product of contiguous values
     const bool rows = p.same && (p.b_n == p.item || p.n == 1);  // each k adds a contiguous row
-    const bool few = p.n * p.k <= kSerialVectorWork / 4;
+    const bool few = p.n * p.k <= kSerialVectorWork / 2;
     if (!columns && !rows) return false;
     if (rows && few && p.c_n == p.item && !(columns && p.n == 1) && !(p.accumulate && p.bias) &&
         (!p.bias || p.bias_n == p.item) && p.k <= p.kernels->block_k) {
@@ -367,7 +367,7 @@ bool vector_product(const Product& p, bool parallel) {
         return true;
     }
     const char* x = p.a;
-    const bool by_dots = columns && (!rows || p.n < compute.lanes || p.k == 1 ? true : p.b_n != p.item);
+    const bool by_dots = columns && !(rows && p.n >= compute.lanes);
     if (by_dots && !(p.same && p.a_k == p.item)) {
         char* wide = scratch(p.k * size + 256, kSlotA);
         memory.widen(p.k, p.a, p.a_k, wide);
@@ -376,7 +376,7 @@ bool vector_product(const Product& p, bool parallel) {
     // Cut by size only. Partial sums of the chunks of K are added in order at the end.
     const int64_t chunk = by_dots ? 16384 : std::max<int64_t>(256, (int64_t{1} << 17) / p.n / 8 * 8);
     const int64_t chunks = ceil_div(p.k, chunk);
-    const int64_t group = by_dots ? std::max<int64_t>(kDotsAtOnce, 65536 / std::min(p.k, chunk) / 4 * 4) : 2048;
+    const int64_t group = by_dots ? std::max<int64_t>(kDotsAtOnce, 32768 / std::min(p.k, chunk) / 4 * 4) : 2048;
     const int64_t groups = ceil_div(p.n, group);
     char* partial = scratch(chunks * p.n * size + 256, kSlotC);
     auto task = [&](int64_t i) {

@@ -47,6 +47,7 @@ PyObject* optional(const TensorRef& t) {
 
 // A node whose backward is a Python callable: autograd.Function and the operations that live on the host.
 struct PythonNode : Node {
+    static thread_local PythonNode* running;  // whose backward is being called: saved outputs are connected to it
     PyObject* callable;
     std::string label;
     std::vector<std::pair<Shape, uint8_t>> outputs, inputs;
@@ -58,7 +59,10 @@ struct PythonNode : Node {
         if (!callable) Saved().unpack(this);
         Owned args(checked(PyTuple_New(Py_ssize_t(output_count))));
         for (uint32_t i = 0; i < output_count; ++i) PyTuple_SET_ITEM(args.p, i, optional(gradients[i]));
-        Owned result(checked(PyObject_CallObject(callable, args)));
+        PythonNode* outer = std::exchange(running, this);
+        Owned result(PyObject_CallObject(callable, args));
+        running = outer;
+        checked(result.p);
         Owned tuple(PyTuple_Check(result.p) ? Py_NewRef(result.p)
                     : PyList_Check(result.p) ? PyList_AsTuple(result) : PyTuple_Pack(1, result.p));
         size_t given = size_t(PyTuple_GET_SIZE(tuple.p));
@@ -82,6 +86,8 @@ struct PythonNode : Node {
         }
     }
 };
+
+thread_local PythonNode* PythonNode::running = nullptr;
 
 PyObject* node_repr(PyObject* self) { return PyUnicode_FromFormat("<%s object at %p>", N(self)->name, static_cast<void*>(N(self))); }
 PyObject* node_name(PyObject* self, PyObject*) { return PyUnicode_FromString(N(self)->name); }
@@ -355,10 +361,10 @@ void saved_dealloc(PyObject* self) {
     type->tp_free(self);
     Py_DECREF(type);
 }
-PyObject* saved_unpack(PyObject* self, PyObject* const* args, Py_ssize_t n) {
+PyObject* saved_unpack(PyObject* self, PyObject*) {
     return guarded([&]() -> PyObject* {
         auto* o = reinterpret_cast<PySaved*>(self);
-        Node* owner = n > 0 && args[0] != Py_None ? node_of(args[0]) : nullptr;
+        Node* owner = PythonNode::running;
         if (owner && o->saved.output_number >= 0) return wrap(o->saved.unpack(owner));
         struct Label : Node { void apply(TensorRef*, TensorRef*) override {} } stand_in;
         stand_in.name = o->label;
@@ -367,9 +373,17 @@ PyObject* saved_unpack(PyObject* self, PyObject* const* args, Py_ssize_t n) {
         return wrap(plain.unpack(&stand_in));
     });
 }
-PyMethodDef saved_methods[] = {{"unpack", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(saved_unpack)), METH_FASTCALL, "The tensor; an error if it was changed in place since."}, {nullptr, nullptr, 0, nullptr}};
+PyMethodDef saved_methods[] = {{"unpack", saved_unpack, METH_NOARGS, "The tensor; an error if it was changed in place since."}, {nullptr, nullptr, 0, nullptr}};
 PyType_Slot saved_slots[] = {{Py_tp_new, reinterpret_cast<void*>(saved_new)}, {Py_tp_dealloc, reinterpret_cast<void*>(saved_dealloc)}, {Py_tp_methods, saved_methods}, {0, nullptr}};
 PyType_Spec saved_spec = {"flambeau._core.Saved", sizeof(PySaved), 0, Py_TPFLAGS_DEFAULT, saved_slots};
+
+// set_detect_anomaly(mode, check_nan) -> (mode, check_nan) before
+PyObject* py_set_detect_anomaly(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    PyObject* before = Py_BuildValue("(OO)", bridge.detect_anomaly ? Py_True : Py_False, bridge.check_nan ? Py_True : Py_False);
+    if (n > 0) bridge.detect_anomaly = PyObject_IsTrue(args[0]) == 1;
+    if (n > 1) bridge.check_nan = PyObject_IsTrue(args[1]) == 1;
+    return before;
+}
 
 PyObject* py_check_in_place(PyObject*, PyObject* const* args, Py_ssize_t n) {
     return guarded([&]() -> PyObject* {
@@ -397,6 +411,7 @@ PyObject* py_make_subclass(PyObject*, PyObject* const* args, Py_ssize_t n) {
 #define FAST(name, function, doc) {name, reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(function)), METH_FASTCALL, doc}
 PyMethodDef functions[] = {
     FAST("run_backward", py_run_backward, "run_backward(roots, gradients, keep_graph, create_graph, inputs, accumulate)"),
+    FAST("set_detect_anomaly", py_set_detect_anomaly, "set_detect_anomaly(mode, check_nan): returns the state before."),
     FAST("attach", py_attach, "attach(outputs, inputs, vjp, name): a node whose backward is a Python callable."),
     FAST("check_in_place", py_check_in_place, "Refuse an in-place change that autograd cannot record."),
     FAST("make_subclass", py_make_subclass, "make_subclass(cls, tensor, requires_grad): an instance of cls sharing storage."),

@@ -490,6 +490,18 @@ PyObject* py_load_machine_code(PyObject*, PyObject* o) {
         return PyLong_FromUnsignedLongLong(load_machine_code(bytes, size_t(size)));
     });
 }
+// reinterpret(tensor, dtype): the same bytes as another dtype of the same size.
+FUNCTION(py_reinterpret) {
+    return guarded([&]() -> PyObject* {
+        need(n, 2, "view");
+        Tensor* t = tensor_at(args, 0, "view");
+        uint8_t code = dtype_code(args[1]);
+        if (item_size(code) != item_size(t->dtype)) fail(ErrorKind::DType, "view: the dtypes must have elements of the same size");
+        TensorRef v = alias(t);
+        v->dtype = code;
+        return wrap(std::move(v));
+    });
+}
 PyObject* py_dtypes_changed(PyObject*, PyObject*) { ++compiler.epoch; Py_RETURN_NONE; }
 PyObject* py_storage_key(PyObject*, PyObject* o) {
     return guarded([&]() -> PyObject* { Tensor* t = expect_tensor(o, "storage_key"); return Py_BuildValue("(KKn)", (unsigned long long)(uintptr_t)t->storage->data, (unsigned long long)(uintptr_t)t->storage, Py_ssize_t(t->storage->bytes)); });
@@ -503,6 +515,7 @@ PyMethodDef functions[] = {
     {"from_numpy", py_from_numpy, METH_O, "A tensor that shares the memory of an array."},
     FAST("from_buffer", py_from_buffer, "from_buffer(object, dtype): a vector that shares a buffer."),
     FAST("from_list", py_from_list, "from_list(numbers, dtype): a vector of Python numbers."),
+    FAST("reinterpret", py_reinterpret, "reinterpret(tensor, dtype)"),
     FAST("matmul", py_matmul, "matmul(input, other)"),
     {"linear", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(py_linear)), METH_FASTCALL | METH_KEYWORDS, "linear(input, weight, bias=None)\n--\n\ninput @ weight^T + bias over the last dimension."},
     FAST("gather", py_gather, "gather(input, dim, index)"),

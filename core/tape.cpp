@@ -21,7 +21,9 @@ thread_local std::vector<Node*> dying;
 thread_local bool draining = false;
 }  // namespace
 
-Node::Node() : sequence(next_sequence++) {}
+Node::Node() : sequence(next_sequence++) {
+    if (bridge.detect_anomaly) where = bridge.here();
+}
 Node::~Node() {
     for (TensorHook& hook : tensor_hooks) bridge.decrease(hook.hooks);
     if (post_hooks) bridge.decrease(post_hooks);
@@ -361,6 +363,20 @@ std::unordered_set<Node*> useful_nodes(const std::vector<Edge>& roots, const std
     return out;
 }
 
+// Under detect_anomaly: the first NaN that backward makes is an error that shows the forward line.
+void refuse_nan(Node* node, const std::vector<TensorRef>& results) {
+    for (size_t i = 0; i < results.size(); ++i) {
+        if (!results[i] || !is_float(results[i]->dtype)) continue;
+        TensorRef dense = contiguous(results[i].get());
+        int size = item_size(dense->dtype);
+        for (int64_t j = 0; j < dense->numel; ++j)
+            if (double v = read_double(dense.get(), dense->data + j * size); v != v)
+                fail(ErrorKind::Autograd, std::string("backward: Function '") + node->name + "' returned nan values in its " +
+                                              std::to_string(i) + "th output; its forward call was at " +
+                                              (node->where ? bridge.text(node->where) : "a line before detect_anomaly was on"));
+    }
+}
+
 void run_hooks(Node* node, std::vector<TensorRef>& gradients) {
     if (node->accumulates()) {
         auto* state = static_cast<AccumulateNode*>(node)->leaf->autograd;
@@ -430,13 +446,9 @@ std::vector<TensorRef> run_backward(const BackwardRequest& request) {
         for (const TensorRef& g : gradients) any = any || bool(g);
         if (!any) continue;
         results.assign(node->edges.size(), TensorRef());
-        try {
-            node->apply(gradients.data(), results.data());
-            if (node->post_hooks) bridge.call_post_hooks(node->post_hooks, node.get(), results.data(), gradients.data());
-        } catch (...) {
-            if (bridge.detect_anomaly && node->where) bridge.anomaly(node.get());
-            throw;
-        }
+        node->apply(gradients.data(), results.data());
+        if (node->post_hooks) bridge.call_post_hooks(node->post_hooks, node.get(), results.data(), gradients.data());
+        if (bridge.detect_anomaly && bridge.check_nan) refuse_nan(node.get(), results);
         if (!request.keep_graph && node->has_saved()) {
             node->release_saved();
             node->released = true;

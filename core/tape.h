@@ -130,7 +130,6 @@ struct PythonBridge {
     void* (*here)() = nullptr;                  // the user's current source line, a new reference to a str
     std::string (*text)(void* object) = nullptr;
     void (*interrupt)() = nullptr;              // throws if Ctrl-C is pending
-    void (*anomaly)(Node* node) = nullptr;      // adds the forward traceback to the error that is set
     bool detect_anomaly = false;
     bool check_nan = true;
 };

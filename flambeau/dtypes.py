@@ -97,7 +97,7 @@ def set_default_dtype(d: dtype) -> None:
     try:
         from flambeau import _core
 
-        _core.set_default_dtype(d)
+        _core.dtypes_changed()
     except (ImportError, AttributeError):  # the core reads the default when it is loaded
         pass
 

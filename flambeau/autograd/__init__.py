@@ -1,0 +1,130 @@
+"""Gradients: backward and grad, custom functions, modes, and checks against finite differences.
+
+The graph and the engine are in the core; the derivative of an operation comes from its declaration.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flambeau import _core
+from flambeau.autograd.function import Function, once_differentiable
+from flambeau.autograd.grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+
+__all__ = [
+    "Function", "Variable", "backward", "detect_anomaly", "enable_grad", "grad", "gradcheck", "gradgradcheck",
+    "inference_mode", "is_grad_enabled", "no_grad", "once_differentiable", "set_detect_anomaly", "set_grad_enabled",
+]  # fmt: skip
+
+
+def backward(
+    tensors: Any,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    grad_variables: Any = None,
+    inputs: Any = None,
+) -> None:
+    """Compute the gradients of `tensors` and add them to `.grad` of the leaves (or of `inputs` alone).
+
+    Arguments: `grad_tensors` the cotangent of each tensor (None for scalars); `retain_graph` keeps saved values for
+    another pass; `create_graph` records the backward pass itself.
+    Raises AutogradError for a tensor without graph, a graph used twice, a saved value changed in place.
+
+    >>> x = fl.tensor(3.0, requires_grad=True)
+    >>> fl.autograd.backward(x * x); x.grad
+    tensor(6.)
+    """
+    keep = create_graph if retain_graph is None else retain_graph
+    _core.run_backward(tensors, _as_tuple(grad_tensors or grad_variables), keep, create_graph, inputs, True)
+
+
+def _as_tuple(value: Any) -> Any:
+    return (value,) if isinstance(value, _core.Tensor) else value
+
+
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Any, ...]:
+    """The gradients of the sum of `outputs` with respect to `inputs`, without touching `.grad`.
+
+    Returns one tensor for each input; None for an input that the outputs do not depend on if `allow_unused`, zeros if
+    `materialize_grads`, else AutogradError.
+
+    >>> x = fl.tensor(2.0, requires_grad=True)
+    >>> fl.autograd.grad(x ** 3, x)
+    (tensor(12.),)
+    """
+    outputs, inputs, grad_outputs = _as_tuple(outputs), _as_tuple(inputs), _as_tuple(grad_outputs)
+    keep = create_graph if retain_graph is None else retain_graph
+    if is_grads_batched:
+        from flambeau.ops.shape import stack
+
+        columns = []
+        for i in range(len(grad_outputs[0])):
+            given = tuple(None if g is None else g[i] for g in grad_outputs)
+            columns.append(grad(outputs, inputs, given, True, create_graph, True, allow_unused, False, materialize_grads))
+        return tuple(None if column[0] is None else stack(column) for column in zip(*columns, strict=True))
+    found = _core.run_backward(tuple(outputs), grad_outputs, keep, create_graph, tuple(inputs), False)
+    if materialize_grads:
+        from flambeau.ops.create import zeros_like
+
+        return tuple(zeros_like(x) if g is None else g for x, g in zip(inputs, found, strict=True))
+    if not allow_unused and any(g is None for g in found):
+        from flambeau.errors import AutogradError
+
+        at = [i for i, g in enumerate(found) if g is None]
+        raise AutogradError(
+            f"grad: One of the differentiated Tensors appears to not have been used in the graph (input {at[0]}). Set "
+            f"allow_unused=True if this is the desired behavior."
+        )
+    return found
+
+
+class Variable:
+    """The old name of a tensor with gradients: `Variable(t)` is t itself, or t asked for gradients."""
+
+    def __new__(cls, data: Any, requires_grad: bool = False, volatile: bool = False) -> Any:
+        if requires_grad:
+            return data.detach().requires_grad_(True)
+        return data
+
+
+def set_detect_anomaly(mode: bool, check_nan: bool = True) -> None:
+    """Check every gradient for NaN from now on, and name the forward line that made it."""
+    _core.set_detect_anomaly(bool(mode), bool(check_nan))
+
+
+class detect_anomaly:
+    """Inside the block every backward step is checked for NaN; the error shows the forward line of the operation."""
+
+    def __init__(self, check_nan: bool = True) -> None:
+        self.check_nan = check_nan
+
+    def __enter__(self) -> None:
+        self.previous = _core.set_detect_anomaly(True, self.check_nan)
+
+    def __exit__(self, *exception: Any) -> None:
+        _core.set_detect_anomaly(*self.previous)
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("gradcheck", "gradgradcheck"):
+        from flambeau.autograd import checks
+
+        globals().update(gradcheck=checks.gradcheck, gradgradcheck=checks.gradgradcheck)
+        return globals()[name]
+    if name == "functional":
+        from importlib import import_module
+
+        return import_module("flambeau.autograd.functional")
+    raise AttributeError(f"module 'flambeau.autograd' has no attribute {name!r}")
+

@@ -3,8 +3,8 @@
     @elementwise
     def silu(x): return x * sigmoid(x)
 
-A declaration knows the operation's operands, how dtypes promote, how to write it as a program for given dtypes, and how to
-derive the declaration of its gradient. All of this runs once for each structure; no tensor is ever seen here.
+A declaration knows the operation's operands, how dtypes promote, how to write it as a program for given dtypes, and
+how to derive the declaration of its gradient. All of this runs once for each structure; no tensor is ever seen here.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ table: dict[str, Declaration | Function] = {}
 class Gradient(NamedTuple):
     """The gradient of an operation for the operands marked in `needs`.
 
-    `operation` computes what must be computed (None: nothing) and is called with `operands`: ("grad", k), ("input", i) or
-    ("output", k). For every marked operand in order, `through` is the k of the output gradient that passes unchanged
-    (spread over the row, for the gradient of a sum), or -1; `result` is the output of `operation` that belongs to it, or
-    -1. Both are -1 where the gradient is zero or the operand cannot have one; `zero` says that all are.
+    `operation` computes what must be computed (None: nothing) and is called with `operands`: ("grad", k), ("input",
+    i) or ("output", k). For every marked operand in order, `through` is the k of the output gradient that passes
+    unchanged (spread over the row, for the gradient of a sum), or -1; `result` is the output of `operation` that
+    belongs to it, or -1. Both are -1 where the gradient is zero or the operand cannot have one; `zero` says that all
+    are.
     """
 
     operation: Any
@@ -42,12 +43,12 @@ class Gradient(NamedTuple):
 class Declaration:
     """One map or row operation: its function over scalar values and all that is declared about it.
 
-    name, kind ("map" or "row"), function, doc
     The decorators also give the operation `.vjp`, with which a declaration states a better gradient:
 
         @tanh.vjp
         def _(grad, output): return grad * (1 - output * output)
 
+    name, kind ("map" or "row"), function, doc
     inputs         names of the tensor operands, in order; Python numbers are allowed in their place
     parameters     (name, default) of the run-time numbers, after the inputs; default None: it must be given
     promotion      how dtypes meet (`flambeau.ops.promotion.resolve`); accepts: which results are allowed
@@ -61,9 +62,9 @@ class Declaration:
     """
 
     __slots__ = (
-        "name", "kind", "function", "doc", "inputs", "parameters", "promotion", "accepts", "refuses", "outputs", "roles",
-        "levels", "differentiable", "needs_gradient", "override", "override_names", "tolerance", "domain", "kinks",
-        "samples", "reference", "fixed", "program", "_gradients", "_example", "_keyword_only",
+        "_example", "_gradients", "_keyword_only", "accepts", "differentiable", "doc", "domain", "fixed", "function",
+        "inputs", "kind", "kinks", "levels", "name", "needs_gradient", "outputs", "override", "override_names",
+        "parameters", "promotion", "reference", "refuses", "roles", "samples", "tolerance",
     )  # fmt: skip
 
     def __init__(
@@ -90,7 +91,6 @@ class Declaration:
         reference: str | None = None,
         keyword_only: int = 0,
         fixed: tuple[tuple[int, ...], str] | None = None,
-        program: Program | None = None,
     ) -> None:
         self.name, self.kind, self.function, self.doc = name, kind, function, doc
         self.inputs, self.parameters = inputs, parameters
@@ -112,11 +112,17 @@ class Declaration:
         )
         self.override: Callable[..., Any] | None = None
         self.override_names: tuple[str, ...] = ()
-        self.tolerance, self.domain, self.kinks, self.samples, self.reference = tolerance, domain, kinks, samples, reference
-        self.fixed, self.program = fixed, program
+        self.tolerance, self.domain, self.kinks, self.samples, self.reference = (
+            tolerance,
+            domain,
+            kinks,
+            samples,
+            reference,
+        )
+        self.fixed = fixed
         self._keyword_only = keyword_only
         self._gradients: dict[Any, Gradient | None] = {}
-        self._example: Program | None = program
+        self._example: Program | None = None
 
     def __repr__(self) -> str:
         return f"<{self.kind} declaration {self.name}({', '.join(self.operand_names)})>"
@@ -155,7 +161,8 @@ class Declaration:
         """The dtype codes of the operands in memory and of the outputs, and the dtype computed in."""
         if len(operands) != len(self.roles):
             raise TypeError(
-                f"{self.name}: takes {len(self.roles)} operands ({', '.join(self.operand_names)}), {len(operands)} were given"
+                f"{self.name}: takes {len(self.roles)} operands ({', '.join(self.operand_names)}), "
+                f"{len(operands)} were given"
             )
         codes = tuple(code for code, _ in operands)
         if self.fixed is not None:
@@ -165,7 +172,8 @@ class Declaration:
         if self.refuses and any(DTYPES[code] == self.refuses for code, _ in meeting):
             given = ", ".join(DTYPES[code] for code, _ in meeting)
             raise DTypeError(
-                f"{self.name}: does not take {self.refuses} operands, found {given}: use logical_xor, or logical_not to invert"
+                f"{self.name}: does not take {self.refuses} operands, found {given}: "
+                f"use logical_xor, or logical_not to invert"
             )
         compute, result = promotion.resolve(self.name, self.promotion, self.accepts, meeting or tuple(operands[:count]))
         if compute < promotion.FLOAT16:
@@ -190,17 +198,19 @@ class Declaration:
     def apply(self, values: Sequence[Any]) -> tuple[Any, ...]:
         """The function called on one value for each operand; always a tuple."""
         positional = len(values) - self._keyword_only
-        keywords = {name: value for (name, _), value in zip(self.parameters[::-1], values[positional:][::-1], strict=False)}
+        keywords = {
+            name: value for (name, _), value in zip(self.parameters[::-1], values[positional:][::-1], strict=False)
+        }
         result = self.function(*values[:positional], **keywords)
         result = result if isinstance(result, tuple) else (result,)
         if len(result) != len(self.outputs):
-            raise TypeError(f"{self.name}: declares {len(self.outputs)} outputs but its function returned {len(result)}")
+            raise TypeError(
+                f"{self.name}: declares {len(self.outputs)} outputs but its function returned {len(result)}"
+            )
         return result
 
     def trace(self, operand_codes: Sequence[int], output_codes: Sequence[int], compute_name: str) -> Program:
         """The program for operands and outputs of these dtypes in memory."""
-        if self.program is not None:
-            return self.program
         inputs, values = [], []
         for i, (code, role, level) in enumerate(zip(operand_codes, self.roles, self.levels, strict=True)):
             inputs.append(Input(DTYPES[code], level))
@@ -227,29 +237,6 @@ class Declaration:
         if levels is not None and tuple(levels) != self.levels:
             raise ValueError(f"{self.name}: operand levels are {self.levels}, {tuple(levels)} were given")
         return self.trace(operand_codes, output_codes, compute_name)
-
-    def split_row(
-        self, operand_codes: Sequence[int], output_codes: Sequence[int], compute_name: str
-    ) -> tuple[Any, Any] | None:
-        """The operation as (partial, final), for long rows reduced in parts, or None; see `flambeau.compiler.split`."""
-        from .split import split_row
-
-        found = split_row(self.trace(operand_codes, output_codes, compute_name), len(self.inputs))
-        if found is None:
-            return None
-        partial, final = found
-        codes = tuple(DTYPES.index(value.dtype) for value in partial.outputs)
-        first = Declaration(
-            partial.name, "row", self.function, self.inputs, self.parameters,
-            row_inputs=tuple(name for name, level in zip(self.inputs, self.levels, strict=False) if level is ROW),
-            outputs=("result",) * len(codes), fixed=(codes, compute_name), program=partial,
-        )  # fmt: skip
-        last = Declaration(
-            final.name, "row", self.function, tuple(f"part_{k}" for k in range(len(codes))),
-            (("length", None), *((name, None) for name, _ in self.parameters)),
-            outputs=self.outputs, fixed=(tuple(output_codes), compute_name), program=final,
-        )  # fmt: skip
-        return _operation(first), _operation(last)
 
     def inline(self, *args: Any, **keywords: Any) -> Any:
         """The function applied to values inside another declaration's function; Python numbers become constants."""
@@ -368,7 +355,8 @@ class Declaration:
             return None
         if not self.differentiable:
             raise AutogradError(
-                f"{self.name}: has no gradient: call it under no_grad(), or on tensors without requires_grad (x.detach())"
+                f"{self.name}: has no gradient: call it under no_grad(), "
+                f"or on tensors without requires_grad (x.detach())"
             )
         count = len(operand_codes)
         # One placeholder for everything the gradient could read; the ones it does read become its operands.
@@ -413,6 +401,7 @@ class Declaration:
                 rows.append(name)
             if kind == "input" and not self.needs_gradient[i] and i < len(self.inputs):
                 constants.append(name)
+
         def function(*values: Value) -> tuple[Value, ...]:
             at = dict(zip(operands, values, strict=True))
 
@@ -539,34 +528,10 @@ def finish(name: str, kind: str, inputs: tuple[Input, ...], outputs: Sequence[Va
 # --- decorators ------------------------------------------------------------------------------------------------------
 
 
-class _PlainOperation:
-    """Stands for the core's Operation where the core is not built: it can be inlined, not run."""
-
-    __slots__ = ("declaration", "vjp")
-
-    def __init__(self, declaration: Declaration) -> None:
-        self.declaration = declaration
-
-    def __call__(self, *args: Any, **keywords: Any) -> Any:
-        return self.declaration.inline(*args, **keywords)
-
-    def __repr__(self) -> str:
-        return repr(self.declaration)
-
-
-_operation_class: Any = None
-
-
 def _operation(declaration: Declaration) -> Any:
-    global _operation_class
-    if _operation_class is None:
-        try:
-            from flambeau._core import Operation
+    from flambeau._core import Operation
 
-            _operation_class = Operation
-        except ImportError:
-            _operation_class = _PlainOperation
-    return _operation_class(declaration)
+    return Operation(declaration)
 
 
 def _declare(kind: str, function: Callable[..., Any], options: dict[str, Any]) -> Any:
@@ -601,8 +566,8 @@ def _declare(kind: str, function: Callable[..., Any], options: dict[str, Any]) -
 def elementwise(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     """Declare a map: one scalar expression over broadcast inputs. Returns the callable operation.
 
-    Positional arguments without default are tensors; the others are run-time numbers. For the options see `Declaration`;
-    `signature` is a function to take the arguments from, where the declared one takes any.
+    Positional arguments without default are tensors; the others are run-time numbers. For the options see
+    `Declaration`; `signature` is a function to take the arguments from, where the declared one takes any.
 
         @elementwise(promotion="float")
         def exp(x): return scalar.exp(x)

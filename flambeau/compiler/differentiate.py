@@ -1,8 +1,9 @@
 """Reverse-mode differentiation of programs: from output values and their cotangents to the inputs' cotangents.
 
-The result is built of the same scalar values, so it can be differentiated again. Where a function has a kink the value is
-PyTorch's: 0 for `abs` and `relu` at 0, halves for tied `maximum`, shares for tied elements of a row's maximum.
-Formulas are the textbook ones; an operation that knows a better one for itself states it (`Declaration.vjp`).
+The result is built of the same scalar values, so it can be differentiated again. Where a function has a kink the
+value is PyTorch's: 0 for `abs` and `relu` at 0, halves for tied `maximum`, shares for tied elements of a row's
+maximum. Formulas are the textbook ones; an operation that knows a better one for itself states it
+(`Declaration.vjp`).
 """
 
 from __future__ import annotations
@@ -26,7 +27,11 @@ def cotangents(
 
     A ROW input's cotangent is summed over the row. An ELEMENT input's cotangent may be a ROW value: the same for all.
     """
-    seeds = [(v, g) for v, g in zip(outputs, grads, strict=True) if v.__class__ is Value and g is not None and v.dtype in _FLOAT]
+    seeds = [
+        (v, g)
+        for v, g in zip(outputs, grads, strict=True)
+        if v.__class__ is Value and g is not None and v.dtype in _FLOAT
+    ]
     wanted = {id(value) for value in inputs}
     order = _order([value for value, _ in seeds], wanted)
     # Only values that depend on an input carry a cotangent.
@@ -56,7 +61,9 @@ def cotangents(
         else:
             rule = RULES.get(value.op)
             if rule is None:
-                raise AutogradError(f"the gradient of {value.op} is not defined: state one with vjp, or call it under no_grad()")
+                raise AutogradError(
+                    f"the gradient of {value.op} is not defined: state one with vjp, or call it under no_grad()"
+                )
             parts = rule(grad, value, *arguments)
         for argument, part in zip(arguments, parts, strict=True):
             if part is not None and id(argument) in active:
@@ -106,7 +113,8 @@ class _Sums:
     def add(self, value: Value, part: Value, level: str) -> None:
         """Add `part`, the cotangent that `value` receives from a value of `level`.
 
-        A ROW value met by an ELEMENT one is used once for every element, so that share is summed over the row at the end.
+        A ROW value met by an ELEMENT one is used once for every element, so that share is summed over the row at the
+        end.
         """
         if id(value) not in self.active:
             return
@@ -291,7 +299,9 @@ def product_of_others(x: Value) -> Value:
         none = whole * (elsewhere - over) / safe
         one_zero = s.where(zero, whole * elsewhere, whole * at_zeros / safe)
         two_zeros = s.where(zero, whole * (at_zeros - grad), nothing)
-        return (s.where(s.eq(zeros, 0), none, s.where(s.eq(zeros, 1), one_zero, s.where(s.eq(zeros, 2), two_zeros, 0.0))),)
+        return (
+            s.where(s.eq(zeros, 0), none, s.where(s.eq(zeros, 1), one_zero, s.where(s.eq(zeros, 2), two_zeros, 0.0))),
+        )
 
     return s.stated(others, (x,), rule)
 
@@ -319,4 +329,3 @@ def trigamma(x: Value) -> Value:
     sine = s.sin(s.constant(math.pi, x) * (x - s.floor(x)))
     ratio = s.constant(math.pi, x) / sine
     return s.where(small, ratio * ratio - value, value)
-

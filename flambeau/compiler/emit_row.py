@@ -8,8 +8,9 @@ Two schedules. "inner": vector lanes run along the row, several independent accu
 end. "outer": vector lanes run over neighbouring rows and each lane walks its own row.
 
 Floating-point sums and products are blocked in three levels: 64 steps fill an accumulator, 64 of those a second one,
-and those a third: the error bound is (128 + n / 262144) roundings for "inner" in float32 and not n. The order depends
-on the length, the schedule and the CPU's vector width; never on the data, where it lies, or the number of threads.
+and those a third. So the error bound is not n roundings but about 140 + n / 262144 ("inner", float32, 512 bits) or
+128 + n / 4096 ("outer"). The order depends on the length, the program and its operands' classes, and the CPU's vector
+width; never on the data, its address, the neighbouring rows or the number of threads.
 """
 
 from __future__ import annotations
@@ -161,7 +162,7 @@ class _Inner(RowKernel):
             state, types = [state[0], place], [r.type, "i64"]
         while lanes > 1:
             half = lanes // 2
-            parts = []
+            parts: list[State] = []
             for first in (0, half):
                 order = ", ".join(f"i32 {i}" for i in range(first, first + half))
                 parts.append([])
@@ -254,7 +255,7 @@ class _Outer(RowKernel):
     def emit(self) -> str:
         code = self.code
         states = sum(1 + r.positional for p in self.passes for r in p.reductions)
-        self.unroll = 1 if self.strided or self.work > 30 or states > 3 else 2 if self.work > 10 else 4
+        self.unroll = 1 if self.strided or self.work > 60 or states > 3 else 4
         # Reading a few columns of a wide matrix, what counts is how many neighbouring bytes each step takes.
         if self.unroll == 4 and states == 1 and self.work <= 4 and ELEMENT not in self.levels[: self.count]:
             self.unroll = 8
@@ -423,9 +424,8 @@ def emit_row(program: Program, schedule: str, classes: str, target: Target) -> t
     `program` holds primitives only. `classes` has a letter for each output and each input: its length stride for the
     schedule "inner" ('-' for operands of the level ROW), its row stride for "outer"; 'c', 'z' or 's' as for maps.
     """
-    kind = _Inner if schedule == "inner" else _Outer
-    kernel = kind(program, classes, target)
-    text = kernel.emit()
     if schedule == "inner":
-        return text, kernel.scratch
-    return text, kernel.scratch * kernel.lanes * kernel.unroll
+        inner = _Inner(program, classes, target)
+        return inner.emit(), inner.scratch
+    outer = _Outer(program, classes, target)
+    return outer.emit(), outer.scratch * outer.lanes * outer.unroll

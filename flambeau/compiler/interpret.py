@@ -32,7 +32,9 @@ def run(program: Program, arrays: Sequence[Any], *, precise: bool = False, lengt
                 array = array.reshape(-1, 1)
             else:
                 if array.ndim != 2:
-                    raise ValueError(f"{program.name}: an element input must be (rows, length), found shape {array.shape}")
+                    raise ValueError(
+                        f"{program.name}: an element input must be (rows, length), found shape {array.shape}"
+                    )
                 length = array.shape[1] if length is None else length
         inputs.append(array)
     if row and length is None:
@@ -47,7 +49,11 @@ def run(program: Program, arrays: Sequence[Any], *, precise: bool = False, lengt
         for output in program.outputs:
             array = known[id(output)]
             if row:
-                array = numpy.broadcast_to(array, (rows, 1))[:, 0] if output.level is ROW else numpy.broadcast_to(array, shape)
+                array = (
+                    numpy.broadcast_to(array, (rows, 1))[:, 0]
+                    if output.level is ROW
+                    else numpy.broadcast_to(array, shape)
+                )
             else:
                 array = numpy.broadcast_to(array, shape)
             results.append(numpy.array(array))
@@ -114,7 +120,12 @@ def _reduce(op: str, array: Any, dtype: str) -> Any:
         wide = "float64" if array.dtype.kind == "f" else "int64"
         function = numpy.sum if op == "reduce_sum" else numpy.prod
         return function(array.astype(wide), axis=1, keepdims=True).astype(dtype)
-    function = {"reduce_max": numpy.max, "reduce_min": numpy.min, "reduce_argmax": numpy.argmax, "reduce_argmin": numpy.argmin}[op]
+    function = {
+        "reduce_max": numpy.max,
+        "reduce_min": numpy.min,
+        "reduce_argmax": numpy.argmax,
+        "reduce_argmin": numpy.argmin,
+    }[op]
     return function(array, axis=1, keepdims=True).astype(dtype)
 
 
@@ -149,8 +160,9 @@ def _not(numpy: Any, a: Any) -> Any:
 _OPERATIONS: dict[str, Any] = {
     "neg": lambda numpy, a: -a if a.dtype.kind != "b" else a,
     "abs": _plain("abs"), "sign": lambda numpy, a: (a > 0).astype(a.dtype) - (a < 0).astype(a.dtype),
-    "sqrt": _plain("sqrt"), "rsqrt": lambda numpy, a: (1.0 / numpy.sqrt(a)), "exp": _plain("exp"), "exp2": _plain("exp2"),
-    "expm1": _plain("expm1"), "log": _plain("log"), "log2": _plain("log2"), "log10": _plain("log10"),
+    "sqrt": _plain("sqrt"), "rsqrt": lambda numpy, a: 1.0 / numpy.sqrt(a), "exp": _plain("exp"),
+    "exp2": _plain("exp2"), "expm1": _plain("expm1"), "log": _plain("log"),
+    "log2": _plain("log2"), "log10": _plain("log10"),
     "log1p": _plain("log1p"), "sin": _plain("sin"), "cos": _plain("cos"), "tan": _plain("tan"),
     "asin": _plain("arcsin"), "acos": _plain("arccos"), "atan": _plain("arctan"), "sinh": _plain("sinh"),
     "cosh": _plain("cosh"), "tanh": _plain("tanh"), "asinh": _plain("arcsinh"), "acosh": _plain("arccosh"),

@@ -60,38 +60,45 @@ def lower(op: str, args: tuple[Value, ...], dtype: str) -> Value:
     return function(*(cast(argument, dtype) for argument in args))
 
 
-def _key(value: Value, args: tuple[Value, ...]) -> tuple[object, ...]:
-    # repr tells 0.0 from -0.0, 1 from 1.0, and makes NaN equal to itself.
-    return value.op, tuple(id(argument) for argument in args), value.dtype, repr(value.attr), value.level
-
-
 def lower_program(program: Program) -> Program:
     """The same program in primitives only; equal subexpressions become one value."""
     unique: dict[tuple[object, ...], Value] = {}
     lowered: dict[int, Value] = {}
 
-    def intern(root: Value, known: dict[int, Value]) -> Value:
-        # Rebuild the values under root, each once, out of those already built.
-        for value in Program("", "map", (), (root,)).topological():
-            if id(value) not in known:
-                args = tuple(known[id(argument)] for argument in value.args)
-                key = _key(value, args)
-                found = unique.get(key)
-                if found is None:
-                    found = unique[key] = Value(value.op, args, value.dtype, value.attr, value.level)
-                known[id(value)] = found
-        return known[id(root)]
+    def intern(value: Value, args: tuple[Value, ...]) -> Value:
+        # repr tells 0.0 from -0.0 and 1 from 1.0, and makes NaN equal to itself.
+        key = value.op, tuple(map(id, args)), value.dtype, repr(value.attr), value.level
+        found = unique.get(key)
+        if found is None:
+            found = unique[key] = Value(value.op, args, value.dtype, value.attr, value.level)
+        return found
 
     for value in program.topological():
         args = tuple(lowered[id(argument)] for argument in value.args)
         if value.op in LOWERED and value.dtype in ("float32", "float64"):
-            # The arguments are in their final form already: the walk below stops at them.
+            # The arguments have their final form: only what `lower` built on them is rebuilt.
+            root = lower(value.op, args, value.dtype)
             known = {id(argument): argument for argument in args}
-            lowered[id(value)] = intern(lower(value.op, args, value.dtype), known)
+            for inner in _between(root, set(known)):
+                known[id(inner)] = intern(inner, tuple(known[id(argument)] for argument in inner.args))
+            lowered[id(value)] = known[id(root)]
         else:
-            key = _key(value, args)
-            found = unique.get(key)
-            if found is None:
-                found = unique[key] = Value(value.op, args, value.dtype, value.attr, value.level)
-            lowered[id(value)] = found
+            lowered[id(value)] = intern(value, args)
     return program._replace(outputs=tuple(lowered[id(value)] for value in program.outputs))
+
+
+def _between(root: Value, done: set[int]) -> list[Value]:
+    # The values under root, each after its arguments, without those in `done` and what is under them.
+    order: list[Value] = []
+    stack: list[tuple[Value, bool]] = [(root, False)]
+    while stack:
+        value, expanded = stack.pop()
+        if id(value) in done:
+            continue
+        if expanded:
+            done.add(id(value))
+            order.append(value)
+        else:
+            stack.append((value, True))
+            stack.extend((argument, False) for argument in reversed(value.args))
+    return order

@@ -1,7 +1,7 @@
 """Building blocks of the lowerings in `mathematics_*`: short functions that make values of primitive operations.
 
-A number among the arguments becomes a constant of the other argument's dtype. Nothing is simplified here (LLVM does) and
-nothing here needs more than `program`. What does not live here: any formula.
+A number among the arguments becomes a constant of the other argument's dtype. Nothing is simplified here (LLVM does)
+and nothing here needs more than `program`. What does not live here: any formula.
 """
 
 from __future__ import annotations
@@ -206,8 +206,8 @@ def flip_sign(a: Value, sign: Value) -> Value:
 def polynomial(x: Value, coefficients: Sequence[float]) -> Value:
     """c0 + c1 x + c2 x**2 + ... by Horner's rule, one fma a term.
 
-    Splitting long polynomials into independent chains gains nothing: kernels compute many vectors, and are limited by the
-    number of operations, not by waiting.
+    Splitting long polynomials into independent chains gains nothing: kernels compute many vectors, and are limited by
+    the number of operations, not by waiting.
     """
     result = fma(x, coefficients[-1], coefficients[-2])
     for c in reversed(coefficients[:-2]):

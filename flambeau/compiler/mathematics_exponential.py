@@ -7,23 +7,66 @@ See `mathematics` for the table of errors and costs. Notation: magic numbers 1.5
 from __future__ import annotations
 
 from .mathematics_arithmetic import (
-    INFINITY, NAN, add, at_least, at_most, bitcast, bits_of, both, cast, const, differ, div, either, eq, flip_sign,
-    float_of, fma, isnan, le, lt, magnitude, mul, ne, neg, polynomial, rint, shl, shr, sign_bit, sqrt, sub, trunc,
-    two_product, two_sum, unsigned, where, with_sign,
-)  # fmt: skip
+    INFINITY,
+    NAN,
+    add,
+    at_least,
+    at_most,
+    bitcast,
+    bits_of,
+    both,
+    cast,
+    const,
+    div,
+    either,
+    eq,
+    flip_sign,
+    float_of,
+    fma,
+    lt,
+    magnitude,
+    mul,
+    ne,
+    neg,
+    polynomial,
+    shl,
+    shr,
+    sign_bit,
+    sqrt,
+    sub,
+    trunc,
+    two_product,
+    two_sum,
+    unsigned,
+    where,
+    with_sign,
+)
 from .program import Value
 
 MAGIC = {"float32": 1.5 * 2**23, "float64": 1.5 * 2**52}
 LOG2E = 1.4426950408889634
 LN2 = 0.6931471805599453
-#: ln 2 in two parts; n * high is exact inside an fma and so is its subtraction from x.
+#: ln 2 in two parts, the first short: n times it is exact, with or without an fma.
 LN2_PARTS = {
-    "float32": (float.fromhex("0x1.62e42ep-1"), float.fromhex("0x1.efa39ep-25")),
-    "float64": (float.fromhex("0x1.62e42fefa39efp-1"), float.fromhex("0x1.abc9e3b39803fp-56")),
+    "float32": (float.fromhex("0x1.63p-1"), float.fromhex("-0x1.bd0106p-13")),
+    "float64": (float.fromhex("0x1.62e42feep-1"), float.fromhex("0x1.a39ef35793c76p-33")),
+}
+#: log2(e), log10(e) and log10(2) in two parts; the high part of the last is short: times an exponent it is exact.
+LOG2E_PARTS = {
+    "float32": (float.fromhex("0x1.715476p+0"), float.fromhex("0x1.4ae0bf85ddf44p-26")),
+    "float64": (float.fromhex("0x1.71547652b82fep+0"), float.fromhex("0x1.777d0ffda0d24p-56")),
+}
+LOG10E_PARTS = {
+    "float32": (float.fromhex("0x1.bcb7b2p-2"), float.fromhex("-0x1.5b235e39ab2a9p-27")),
+    "float64": (float.fromhex("0x1.bcb7b1526e50ep-2"), float.fromhex("0x1.95355baaafad3p-57")),
+}
+LOG10_2_PARTS = {
+    "float32": (float.fromhex("0x1.344p-2"), float.fromhex("0x1.3509f79fef312p-18")),
+    "float64": (float.fromhex("0x1.34413509f8p-2"), float.fromhex("-0x1.80433b83b532ap-44")),
 }
 
 # Minimax (Remez) polynomials fitted for this file; the comment is the relative error of the function they stand for.
-#: (exp(r) - 1 - r) / r**2 on |r| <= ln 2: 2**-25.7 and 2**-60.7.
+#: (exp(r) - 1 - r) / r**2 on |r| <= ln 2: 2**-25.7 and 2**-60.7; in float32 then tuned for the error with rounding.
 EXP_WIDE = {
     "float32": (
         0.500000536441803, 0.16666652262210846, 0.041659675538539886, 0.008333085104823112, 0.0014130707131698728,
@@ -37,7 +80,9 @@ EXP_WIDE = {
 }  # fmt: skip
 #: The same on |r| <= ln 2 / 2: 2**-28.2 and 2**-56.
 EXP_NARROW = {
-    "float32": (0.4999999403953552, 0.16666516661643982, 0.041668105870485306, 0.008369140326976776, 0.0013836730504408479),
+    "float32": (
+        0.4999999403953552, 0.16666516661643982, 0.041668105870485306, 0.008369140326976776, 0.0013836730504408479,
+    ),
     "float64": (
         0.5000000000000011, 0.16666666666665883, 0.04166666666652063, 0.008333333333502302, 0.0013888888948772515,
         0.00019841270017485597, 2.480148529106981e-05, 2.7556766370691264e-06, 2.7633746825724457e-07,
@@ -72,7 +117,8 @@ LOG2_POWER = (
     2.8853900817778495, 0.9617966941143461, 0.5770779420988843, 0.41220927935264445, 0.31990454087005515,
     0.28291762756507777,
 )  # fmt: skip
-#: log((1 + s) / (1 - s)) = 2 s + s R(s**2), R without its constant: FreeBSD's e_log.c (Sun Microsystems, 1993), 2**-58.45.
+#: log((1 + s) / (1 - s)) = 2 s + s R(s**2), R without its constant: FreeBSD's e_log.c (Sun Microsystems, 1993),
+#: 2**-58.45.
 LOG_FLOAT64 = (
     6.666666666666735130e-01, 3.999999999940941908e-01, 2.857142874366239149e-01, 2.222219843214978396e-01,
     1.818357216161805012e-01, 1.531383769920937332e-01, 1.479819860511658591e-01,
@@ -96,11 +142,11 @@ def exp(x: Value) -> Value:
 
 def exp_of_sum(x: Value, tail: Value) -> Value:
     """exp(x + tail) for x <= 0 and a tail that is tiny beside x."""
-    p, scale = _exp_parts(at_least(x, -104.0 if _single(x) else -746.0))
-    return mul(mul(fma(p, tail, p), scale), scale)
+    p, scale = _exp_parts(at_least(x, -104.0 if _single(x) else -746.0), tail)
+    return mul(mul(p, scale), scale)
 
 
-def _exp_parts(x: Value) -> tuple[Value, Value]:
+def _exp_parts(x: Value, tail: Value | None = None) -> tuple[Value, Value]:
     # exp(x) = p * scale * scale, x = 2 n ln 2 + r, scale = 2**n. Both factors are normal numbers, so overflow and
     # gradual underflow happen in the last multiplication, by themselves.
     dtype, single = x.dtype, _single(x)
@@ -108,7 +154,8 @@ def _exp_parts(x: Value) -> tuple[Value, Value]:
     magic = MAGIC[dtype] + (127 if single else 1023)
     shifted = fma(x, LOG2E / 2, magic)
     n = sub(shifted, magic)
-    r = fma(n, -2 * low, fma(n, -2 * high, x))
+    r = fma(n, -2 * high, x)
+    r = fma(n, -2 * low, r) if tail is None else add(r, fma(n, -2 * low, tail))
     return polynomial(r, (1.0, 1.0, *EXP_WIDE[dtype])), float_of(shl(bits_of(shifted), 23 if single else 52))
 
 
@@ -208,7 +255,10 @@ ROOT_HALF = {"float32": 0x3F3504F3, "float64": 0x3FE6A09E667F3BCD}
 
 
 def split_exponent(x: Value, subnormal: bool = True) -> tuple[Value, Value, Value]:
-    """For x > 0: e and m with x = m * 2**e and sqrt(1/2) <= m < sqrt(2), e as a float; and e as the top bits of an integer."""
+    """For x > 0: e and m with x = m * 2**e and sqrt(1/2) <= m < sqrt(2), e as a float; and an integer.
+
+    The integer has e + BIAS + the dtype's bias above the bits of the mantissa.
+    """
     root = ROOT_HALF[x.dtype]
     integer, width, bias = ("int32", 23, 127) if _single(x) else ("int64", 52, 1023)
     offset = const(root - (bias + BIAS << width), integer)
@@ -274,30 +324,12 @@ def _log_base(x: Value, factor: tuple[float, float], unit: tuple[float, float]) 
     return _log_special(x, add(total, rest))
 
 
-def _parts(text: str, dtype: str, bits: int = 0) -> tuple[float, float]:
-    # A constant as high + low; with `bits`, high has only so many bits.
-    from fractions import Fraction
-
-    number = Fraction(text)
-    if bits:
-        unit = Fraction(2) ** (number.numerator.bit_length() - number.denominator.bit_length() - bits)
-        high = float(round(number / unit) * unit)
-    else:
-        high = const(float(number), dtype).attr
-    return high, float(number - Fraction(high))
-
-
-_LOG2E = "1.442695040888963407359924681001892137"
-_LOG10E = "0.434294481903251827651128918916605082"
-_LOG10_2 = "0.301029995663981195213738894724493027"
-
-
 def log2(x: Value) -> Value:
-    return _log_base(x, _parts(_LOG2E, x.dtype), (1.0, 0.0))
+    return _log_base(x, LOG2E_PARTS[x.dtype], (1.0, 0.0))
 
 
 def log10(x: Value) -> Value:
-    return _log_base(x, _parts(_LOG10E, x.dtype), _parts(_LOG10_2, x.dtype, 12 if _single(x) else 40))
+    return _log_base(x, LOG10E_PARTS[x.dtype], LOG10_2_PARTS[x.dtype])
 
 
 def log1p(x: Value) -> Value:
@@ -348,7 +380,6 @@ def power(x: Value, y: Value) -> Value:
 
 def _power_special(x: Value, y: Value, p: Value) -> Value:
     # C99, F.9.4.4. An infinite y is an even integer here, as there.
-    size = magnitude(x)
     half = mul(y, 0.5)
     integer = eq(trunc(y), y)
     odd = both(integer, ne(trunc(half), half))
@@ -404,7 +435,7 @@ def _power64(size: Value, y: Value) -> Value:
     c_low = add(c_error, fma(s, b_low, mul(s_low, b)))
     high, error = two_sum(s, c)
     low = add(error, add(s_low, c_low))
-    factor, factor_low = _parts("2.885390081777926814719849362003784", "float64")
+    factor, factor_low = (2.0 * part for part in LOG2E_PARTS["float64"])
     main, main_error = two_product(high, factor)
     main_low = add(main_error, fma(high, factor_low, mul(low, factor)))
     logarithm, error = two_sum(e, main)

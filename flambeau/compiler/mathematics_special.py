@@ -6,10 +6,39 @@ See `mathematics` for the table of errors and costs.
 from __future__ import annotations
 
 from .mathematics_arithmetic import (
-    INFINITY, NAN, add, at_most, bits_of, bitcast, both, cast, const, div, either, eq, float_of, fma, le, lt, magnitude,
-    mul, ne, neg, polynomial, rint, shl, shr, sign_bit, sqrt, sub, two_product, unsigned, where, with_sign,
-)  # fmt: skip
-from .mathematics_exponential import MAGIC, exp, exp_of_sum, log
+    INFINITY,
+    NAN,
+    add,
+    at_most,
+    bitcast,
+    bits_of,
+    both,
+    cast,
+    const,
+    div,
+    either,
+    eq,
+    float_of,
+    fma,
+    le,
+    lt,
+    magnitude,
+    mul,
+    ne,
+    neg,
+    polynomial,
+    rint,
+    shl,
+    shr,
+    sign_bit,
+    sqrt,
+    sub,
+    two_product,
+    unsigned,
+    where,
+    with_sign,
+)
+from .mathematics_exponential import MAGIC, exp_of_sum, log
 from .program import Value
 
 # Minimax (Remez) or Chebyshev polynomials fitted for this file; the exponent of two is the relative error.
@@ -32,12 +61,13 @@ ERFC_LOG2 = (
 )  # fmt: skip
 #: (2**r - 1) / r on |r| <= 1/2: 2**-23, under the weight erfc <= 0.19.
 EXP2_ERF = (0.6931470036506653, 0.24022167921066284, 0.05550597235560417, 0.009676146320998669, 0.0013335270341485739)
-#: (1 + 2 x) exp(x**2) erfc(x) in q = (x - K) / (x + K), K = 2 (2**-25.1) and K = 4 (2**-54.3), x >= 0.45: after Shepherd
-#: and Laframboise, "Chebyshev approximation of (1 + 2x) exp(x^2) erfc x in 0 <= x < inf", Math. Comp. 36 (1981).
+#: (1 + 2 x) exp(x**2) erfc(x) in q = (x - K) / (x + K), K = 2 (2**-27.2) and K = 4 (2**-54.3), x >= 0.45: the variable
+#: of Shepherd and Laframboise, "Chebyshev approximation of (1 + 2x) exp(x^2) erfc x", Math. Comp. 36 (1981).
 ERFCX = {
     "float32": (
-        1.2769783735275269, -0.09276340156793594, -0.16602975130081177, 0.1640385240316391, -0.05422573909163475,
-        -0.00792673695832491, 0.008718501776456833, 0.0009170545381493866, -0.0013390594394877553,
+        1.2769783735275269, -0.09276384115219116, -0.16602946817874908, 0.16405171155929565, -0.054237332195043564,
+        -0.008035545237362385, 0.00883685052394867, 0.0012562907068058848, -0.0017647776985540986,
+        -0.0003589161206036806, 0.0004953581956215203,
     ),
     "float64": (
         1.2329951186255526, -0.1396211168405625, 0.015379652102618897, 0.06809705425469205, -0.10103906603624589,
@@ -47,9 +77,9 @@ ERFCX = {
         6.688031553274609e-08, 1.0535817195567081e-07, -1.2176781109809603e-08, -1.0385650582168246e-08,
     ),
 }  # fmt: skip
-#: erfinv(x) / x in w - 3.125, w = -log(1 - x**2) <= 6.25, and in sqrt(w) - 3.25 (w <= 16.7), sqrt(w) - 4.25 (w <= 37.5):
-#: 2**-26, 2**-25.2; 2**-23 and 2**-22.4 as the start of an iteration. The variables are those of Giles, "Approximating
-#: the erfinv function", GPU Computing Gems 2 (2011).
+#: erfinv(x) / x in w - 3.125, w = -log(1 - x**2) <= 6.25, and in sqrt(w) - 3.25 (w <= 16.7) or sqrt(w) - 4.25
+#: (w <= 37.5): 2**-26, 2**-25.2; 2**-23 and 2**-22.4 as the start of an iteration. The variables are those of Giles,
+#: "Approximating the erfinv function", GPU Computing Gems 2 (2011).
 ERFINV_CENTRE = {
     "float32": (
         1.6536545753479004, 0.24015818536281586, -0.006033683195710182, -0.0007406987133435905, 0.000186759396456182,
@@ -191,7 +221,7 @@ def lgamma(x: Value) -> Value:
     # lgamma(-x) = log(pi / (x |sin(pi x)|)) - lgamma(x).
     square = mul(z, z)
     sine = magnitude(mul(z, fma(square, polynomial(square, SIN_PI), PI)))
-    mirrored = sub(log(div(PI, mul(size, sine))), y)
+    mirrored = where(eq(z, 0.0), INFINITY, sub(log(div(PI, mul(size, sine))), y))
     y = where(lt(x, -(2.0**-64)), mirrored, y)
     return where(eq(size, INFINITY), size, y)
 
@@ -214,7 +244,9 @@ def digamma(x: Value) -> Value:
     # digamma(-x) = digamma(x) + 1 / x + pi / tan(pi x).
     z = sub(size, rint(size))
     square = mul(z, z)
-    cotangent = div(mul(PI, fma(square, polynomial(square, COS_PI), 1.0)), mul(z, fma(square, polynomial(square, SIN_PI), PI)))
+    cosine = fma(square, polynomial(square, COS_PI), 1.0)
+    sine = mul(z, fma(square, polynomial(square, SIN_PI), PI))
+    cotangent = div(mul(cosine, PI), sine)
     mirrored = add(add(y, div(1.0, size)), where(eq(z, 0.0), NAN, cotangent))
     mirrored = where(lt(size, 2.0**-60), div(1.0, size), mirrored)
     y = where(lt(x, 0.0), mirrored, y)

@@ -1,26 +1,60 @@
 """Sine, cosine, tangent and their inverses, from primitives only.
 
-See `mathematics` for the table of errors and costs. Arguments of any size are reduced exactly: small ones by subtracting
-multiples of pi/2 in three parts (Cody and Waite, each subtraction an fma), large ones by multiplying with as many bits of
-1/pi as their exponent asks for (Payne and Hanek). Both reductions are always computed and one is selected.
+See `mathematics` for the table of errors and costs. Arguments of any size are reduced to full accuracy. A float32 is
+multiplied by the bits of 1 / (2 pi) that matter for its size, in float64, piece by piece (after Payne and Hanek). For a
+float64 two reductions are computed and one is selected: subtracting a multiple of pi/2 in four parts (Cody and Waite,
+each subtraction an fma), and Payne and Hanek's with a window into the bits of 2 / pi, in integers.
 """
 
 from __future__ import annotations
 
 from .mathematics_arithmetic import (
-    NAN, add, bits_of, bitcast, both, cast, const, differ, div, either, eq, flip_sign, float_of, fma, isnan, lt, magnitude, mul,
-    ne, neg, polynomial, rint, shl, shr, sign_bit, sign_mask, sqrt, sub, two_product, two_sum, unsigned, where, with_sign,
-)  # fmt: skip
+    NAN,
+    add,
+    bitcast,
+    bits_of,
+    both,
+    cast,
+    const,
+    differ,
+    div,
+    either,
+    eq,
+    flip_sign,
+    fma,
+    isnan,
+    lt,
+    magnitude,
+    mul,
+    ne,
+    neg,
+    polynomial,
+    rint,
+    shl,
+    shr,
+    sign_bit,
+    sign_mask,
+    sqrt,
+    sub,
+    two_product,
+    two_sum,
+    unsigned,
+    where,
+    with_sign,
+)
 from .mathematics_exponential import MAGIC
 from .program import Value
 
 TWO_OVER_PI = 0.6366197723675814
-#: pi/2 cut (not rounded) into parts: n * part is exact inside an fma, and the parts' signs agree so that 0 stays +0.
-HALF_PI = ("0x1.921fb54442d18p+0", "0x1.1a62633145c06p-54", "0x1.c1cd129024e08p-107")
-#: Above this, in float64, the three parts above no longer suffice.
+#: pi/2 in parts of 33 bits, so that n < 2**20 times a part is exact, and what is left; FreeBSD's e_rem_pio2.c.
+HALF_PI = tuple(
+    float.fromhex(part)
+    for part in ("0x1.921fb544p+0", "0x1.0b4611a6p-34", "0x1.3198a2ep-69", "0x1.b839a252049c1p-104")
+)
+#: Above this, in float64, the parts above no longer suffice.
 LARGE = 1048576.0
-#: 1 / (2 pi) from its first bit on, and from bit 56 on, where products with numbers above 2**79 begin to have a fraction:
-#: three pieces of 28 bits, whose products with a float32 are exact in float64, and one of 53.
+#: 1 / (2 pi) from its first bit on, and from bit 56 on, where products with numbers above 2**79 begin to matter: three
+#: pieces of 28 bits, whose products with a float32 are exact in float64, and one of 53.
 TURNS = (
     ("0x1.45f3068p-3", "0x1.727220ap-29", "0x1.29fc274p-58", "0x1.7d1f534ddc0dbp-86"),
     ("0x1.29fc274p-58", "0x1.7d1f534p-86", "0x1.bb81b68p-115", "0x1.14acc9e21c821p-141"),
@@ -52,7 +86,9 @@ COS = {
 }  # fmt: skip
 #: (asin(t) / t - 1) / t**2 in t**2, |t| <= 1/2: 2**-27.5 and 2**-55.9.
 ASIN = {
-    "float32": (0.16666731238365173, 0.07495957612991333, 0.04540137201547623, 0.024476485326886177, 0.04171398654580116),
+    "float32": (
+        0.16666731238365173, 0.07495957612991333, 0.04540137201547623, 0.024476485326886177, 0.04171398654580116,
+    ),
     "float64": (
         0.16666666666665408, 0.07500000000337141, 0.044642856828218606, 0.03038195914164763, 0.0223717579358568,
         0.017359706502807177, 0.013885218419838634, 0.012169321072486602, 0.006527519103407246, 0.019529451166644212,
@@ -81,7 +117,7 @@ def _reduce(size: Value) -> tuple[Value, Value]:
     n = sub(shifted, MAGIC["float64"])
     r = size
     for part in HALF_PI:
-        r = fma(n, -float.fromhex(part), r)
+        r = fma(n, -part, r)
     near = lt(size, LARGE)
     far_r, far_quadrant = _reduce64(size)
     return where(near, r, far_r), where(near, bits_of(shifted), far_quadrant)
@@ -104,10 +140,10 @@ def _reduce32(size: Value) -> tuple[Value, Value]:
 
 
 def _reduce64(size: Value) -> tuple[Value, Value]:
-    # size = m * 2**e with an integer m; a window of 192 bits of 2 / pi begins where its product with m is a multiple of 4.
+    # size = m * 2**e with an integer m; a window of 192 bits of 2 / pi begins where m times it still matters modulo 4.
     bits = unsigned(bits_of(size))
     m = either(both(bits, (1 << 52) - 1), 1 << 52)
-    start = sub(shr(bits, 52), 1075 - 62)  # the number of bits of the table before the window, 30 to 1033 when it counts
+    start = sub(shr(bits, 52), 1075 - 62)  # the bits of the table before the window: 30 to 1033 when it counts
     words: list[Value] = [const(word, "uint64") for word in TWO_OVER_PI_WORDS]
     for step, kept in ((16, 19), (8, 11), (4, 7), (2, 5), (1, 4)):
         far = ne(both(start, step << 6), 0)
@@ -130,9 +166,9 @@ def _reduce64(size: Value) -> tuple[Value, Value]:
     quadrant = bitcast(add(shr(top, 62), both(shr(top, 61), 1)), "int64")
     fraction = bitcast(either(shl(top, 2), shr(rest, 62)), "int64")
     a = mul(cast(both(fraction, -4096), "float64"), 2.0**-64)
-    b = cast(bitcast(either(shl(both(fraction, 4095), 51), bitcast(shr(shl(rest, 2), 13), "int64")), "int64"), "float64")
+    b = cast(either(shl(both(fraction, 4095), 51), bitcast(shr(shl(rest, 2), 13), "int64")), "float64")
     a, b = two_sum(a, mul(b, 2.0**-115))
-    first, second = (float.fromhex(part) for part in HALF_PI[:2])
+    first, second = _half_pi("float64")
     r, error = two_product(a, first)
     r = add(r, add(error, fma(a, second, mul(b, first))))
     # The bits of inf and NaN are no number.
@@ -188,7 +224,9 @@ def _asin_parts(size: Value) -> tuple[Value, Value]:
 
 def _half_pi(dtype: str) -> tuple[float, float]:
     # pi/2 rounded, and what is left.
-    return (1.5707963705062866, -4.371139000186241e-08) if dtype == "float32" else (1.5707963267948966, 6.123233995736766e-17)
+    if dtype == "float32":
+        return 1.5707963705062866, -4.371139000186241e-08
+    return 1.5707963267948966, 6.123233995736766e-17
 
 
 def asin(x: Value) -> Value:

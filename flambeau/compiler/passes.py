@@ -1,6 +1,6 @@
 """What both schedules of a row kernel share: how a row program falls into passes, and how a pass walks in blocks.
 
-A reduction runs in the first pass where its argument can be computed; the last pass writes what exists for every element.
+A reduction runs in the first pass where its argument is known; the last pass writes what exists for every element.
 Not here: where lanes lie in memory, which is the schedule's business (`emit_row`).
 """
 
@@ -143,11 +143,13 @@ class RowKernel:
 
         def folded(r: Reduction, states: list[State]) -> list[State]:
             while fold and len(states) > 1:
-                states = [r.merge(code, *states[i : i + 2], position, lanes) for i in range(0, len(states), 2)]
+                pairs = [(states[i], states[i + 1]) for i in range(0, len(states), 2)]
+                states = [r.merge(code, a, b, position, lanes) for a, b in pairs]
             return states
 
         def carry(values: list[list[State]], block: str) -> tuple[list[list[State]], list[int]]:
-            names, tickets = [], []
+            names: list[list[State]] = []
+            tickets: list[int] = []
             for types, row in zip(kinds, values):
                 names.append([])
                 for state in row:

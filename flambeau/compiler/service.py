@@ -7,6 +7,7 @@ programs share one kernel whatever operation they came from.
 from __future__ import annotations
 
 import _thread
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,16 @@ _loaded: dict[str, tuple[int, int]] = {}  # key -> address, scratch bytes
 _counts = {"compiled": 0, "loaded": 0}
 _lock = _thread.RLock()  # LLVM's target machine is not made for two threads at once
 _disk: _cache.Cache | None = None
+
+
+def _renew_lock() -> None:
+    """A child must not wait for a thread of its parent."""
+    global _lock
+    _lock = _thread.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def disk() -> _cache.Cache:

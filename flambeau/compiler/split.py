@@ -1,9 +1,9 @@
 """Rows reduced in parts: one long row as many short ones, then a last small row over their results.
 
-A program that is a map, then reductions, then arithmetic on the reductions (sum, mean, norm, mse, amax, any) is split in
-two. "partial" is the map and the reductions; it runs on every part of the row. "final" takes the partial results as its
-ELEMENT inputs, reduces them again and does the arithmetic. What needs the elements twice (variance around the mean,
-softmax) is not split here.
+A program that is a map, then reductions, then arithmetic on the reductions (sum, mean, norm, mse, amax, any) is split
+in two. "partial" is the map and the reductions; it runs on every part of the row. "final" takes the partial results
+as its ELEMENT inputs, reduces them again and does the arithmetic. What needs the elements twice (variance around the
+mean, softmax) is not split here.
 """
 
 from __future__ import annotations
@@ -12,17 +12,16 @@ from . import scalar
 from .declare import finish
 from .program import ELEMENT, REDUCTIONS, ROW, Input, Program, Value
 
-
-#: The length of every part but the last; the core cuts rows so (kSplitBlock in core/rows.cpp). Only argmax counts on it.
+#: The length of every part but the last: kSplitBlock in core/rows.cpp. Only argmax counts on it.
 PART = 1 << 15
 
 
 def split_row(program: Program, inputs: int) -> tuple[Program, Program] | None:
     """`program` as (partial, final), or None if it cannot be split.
 
-    The first `inputs` operands of `program` are tensors, the others parameters. partial: the same operands; one ROW output
-    for each reduction, at most four. final: the partial results (ELEMENT), the length of the whole row (int64), then the
-    parameters.
+    The first `inputs` operands of `program` are tensors, the others parameters. partial: the same operands; one ROW
+    output for each reduction, at most four. final: the partial results (ELEMENT), the length of the whole row
+    (int64), then the parameters.
     """
     reductions = [value for value in program.topological() if value.op in REDUCTIONS]
     if not reductions or any(value.level is ELEMENT for value in program.outputs):
@@ -47,7 +46,9 @@ def split_row(program: Program, inputs: int) -> tuple[Program, Program] | None:
         if value.op in ("reduce_argmax", "reduce_argmin"):
             op, element = value.op.replace("arg", ""), value.args[0]
             extreme = next((r for r in reductions if r.op == op and r.args[0] is element), None)
-            best = Value(value.op, (partial(extreme or Value(op, (element,), element.dtype, None, ROW)),), "int64", None, ROW)
+            best = Value(
+                value.op, (partial(extreme or Value(op, (element,), element.dtype, None, ROW)),), "int64", None, ROW
+            )
             position = leaf + scalar.index() * PART
             replaced[id(value)] = scalar.reduce_sum(scalar.where(scalar.index() == best, position, 0))
         else:

@@ -107,8 +107,8 @@ def make_target(level: str = "avx512") -> Target:
         extra = [name for flag, name in (("asimdhp", "fullfp16"), ("atomics", "lse")) if flag in flags]
         if platform.system() == "Darwin":
             extra.append("reserve-x18")  # the system's register there
-        features = ",".join("+" + f for f in ["neon", *extra])
-        return Target("neon", "generic", features, 16, False, True, True, 4096)
+        text = ",".join("+" + f for f in ["neon", *extra])
+        return Target("neon", "generic", text, 16, False, True, True, 4096)
     return Target("baseline", "generic", "", 16, False, False, False, 4096)
 
 

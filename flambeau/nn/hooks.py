@@ -34,6 +34,8 @@ global_forward_hooks_with_kwargs: OrderedDict = OrderedDict()
 global_forward_hooks_always_called: OrderedDict = OrderedDict()
 global_backward_hooks: OrderedDict = OrderedDict()
 global_backward_pre_hooks: OrderedDict = OrderedDict()
+_GLOBAL_HOOKS = (global_forward_hooks, global_forward_pre_hooks, global_backward_hooks, global_backward_pre_hooks)
+_MODULE_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 global_parameter_registration_hooks: OrderedDict = OrderedDict()
 global_buffer_registration_hooks: OrderedDict = OrderedDict()
 global_module_registration_hooks: OrderedDict = OrderedDict()
@@ -110,6 +112,12 @@ class HooksMixin:
 
 def call_with_hooks(module: Any, args: tuple, kwargs: dict) -> Any:
     """Run a module's forward between its pre-hooks and hooks, and put its backward hooks on the tape."""
+    if not any(hooks for hooks in _GLOBAL_HOOKS):
+        HooksMixin._hooked = False
+        if not any(module.__dict__.get(name) for name in _MODULE_HOOKS):
+            # The last hook is gone: calls take the short way again.
+            module.__dict__.pop("_hooked", None)
+            return module.forward(*args, **kwargs)
     always = {**global_forward_hooks_always_called, **module._forward_hooks_always_called}
     if not always:
         return _run(module, args, kwargs, set())

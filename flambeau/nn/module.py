@@ -145,9 +145,9 @@ class Module(_hooks.HooksMixin, StateMixin):
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._hooked:
-            return _hooks.call_with_hooks(self, args, kwargs)
         try:
+            if self._hooked:
+                return _hooks.call_with_hooks(self, args, kwargs)
             return self.forward(*args, **kwargs)
         except Exception as error:
             _locate(error, self)

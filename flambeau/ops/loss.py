@@ -295,7 +295,9 @@ def cross_entropy_weighted(x, target, weight, ignore_index=-100, label_smoothing
 
 def _shares(target, weight, label_smoothing, x):
     """How much each class counts in the loss."""
-    return s.where(s.index() == target, weight * (1.0 - label_smoothing), 0.0) + weight * (label_smoothing / s.length(x))
+    return s.where(s.index() == target, weight * (1.0 - label_smoothing), 0.0) + weight * (
+        label_smoothing / s.length(x)
+    )
 
 
 @cross_entropy_weighted.vjp
@@ -362,7 +364,12 @@ def multi_margin_loss(x, target, margin=1.0, squared=False):
     return s.reduce_mean(terms)
 
 
-@row(accepts="floating", row_inputs=("target",), roles={"target": "int64", "squared": "bool"}, nondifferentiable=("weight",))
+@row(
+    accepts="floating",
+    row_inputs=("target",),
+    roles={"target": "int64", "squared": "bool"},
+    nondifferentiable=("weight",),
+)
 def multi_margin_loss_weighted(x, target, weight, margin=1.0, squared=False):
     """`multi_margin_loss` times the weight of the target's class."""
     gap = margin - _at(target, x) + x

@@ -1,8 +1,8 @@
 """Which dtype an operation computes in and returns: PyTorch's promotion rules.
 
-Operands come as `(code, category)`: the code of their dtype and 0 for a tensor with dimensions, 1 for a zero-dimensional
-tensor, 2 for a Python number. A lower category decides the dtype; a higher one can only raise its kind (bool < integer <
-float). Python floats count as the default dtype. Nothing here looks at values.
+Operands come as `(code, category)`: the code of their dtype and 0 for a tensor with dimensions, 1 for a
+zero-dimensional tensor, 2 for a Python number. A lower category decides the dtype; a higher one can only raise its
+kind (bool < integer < float). Python floats count as the default dtype. Nothing here looks at values.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ def default_dtype() -> str:
 
 
 def set_default_dtype(name: str) -> None:
-    """Set the default dtype; only floating-point dtypes are allowed. Answers of `resolve` given before are out of date."""
+    """Set the default dtype, which must be a float's. Answers that `resolve` gave before are out of date."""
     global _default
     if CODES.get(name, 0) < FLOAT16:
         raise DTypeError(
-            f"set_default_dtype: {name} is not a floating-point dtype: choose one of float16, bfloat16, float32, float64"
+            f"set_default_dtype: {name} is not a floating-point dtype: "
+            f"choose one of float16, bfloat16, float32, float64"
         )
     _default = CODES[name]
 
@@ -109,8 +110,9 @@ def resolve(name: str, rule: str, accepts: str, operands: Operands) -> tuple[int
     """The codes of the dtype computed in and of the result, by a declaration's promotion rule.
 
     promote: both are the promoted dtype. float: likewise, integers and bool become the default dtype. sum: likewise,
-    integers and bool become int64. integer: bool becomes int64. double: always float64. same: the first operand's own. compare: the result is bool. logical: computed in bool,
-    the result is bool. test: any or all, the result is bool, and uint8 for uint8.
+    integers and bool become int64. integer: bool becomes int64. double: always float64. same: the first operand's
+    own. compare: the result is bool. logical: computed in bool, the result is bool. test: any or all, the result is
+    bool, and uint8 for uint8.
     """
     code = operands[0][0] if rule == "same" else result_type(operands)
     if rule == "float" and code < FLOAT16:

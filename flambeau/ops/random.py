@@ -14,6 +14,8 @@ from flambeau import _core, dtypes
 from flambeau.devices import CPU, check_device
 from flambeau.dtypes import dtype as DType
 from flambeau.errors import DTypeError
+from flambeau.ops import philox
+from flambeau.ops import philox
 from flambeau.ops.arguments import Tensor, as_shape, check_tensor, deliver, shape_error, to_numpy, to_tensor
 
 __all__ = [
@@ -140,9 +142,26 @@ def fork_rng(devices: Any = None, enabled: bool = True, **ignored: Any) -> Itera
 # --------------------------------------------------------------------------------------------------------- filling
 
 
+def _place(generator: Generator | None, count: int) -> tuple[int, int]:
+    """Seed, as the kernels read it (signed), and position for the next `count` numbers."""
+    seed, position = (default_generator if generator is None else generator).take(count)
+    return seed - ((seed >> 63) << 64), position
+
+
+_LEVELS = {"float16": 2.0**11, "bfloat16": 2.0**8}
+
+
 def _fill(tensor: Any, kind: str, a: Any, b: Any, generator: Generator | None) -> Any:
-    _core.random_fill(tensor, kind, a, b, default_generator if generator is None else generator)
-    return tensor
+    seed, position = _place(generator, tensor.numel())
+    if kind == "uniform":
+        levels = _LEVELS.get(tensor.dtype.name, 2.0**24)
+        return philox.random_uniform.inplace(tensor, a, b, seed, position, levels)
+    if kind == "normal":
+        return philox.random_normal.inplace(tensor, a, b, seed, position)
+    if kind == "integers":
+        operation = philox.random_integers if b - a < 1 << 32 else philox.random_integers_wide
+        return operation.inplace(tensor, a, b - a, seed, position)
+    return philox.random_bernoulli.inplace(tensor, a, seed, position)
 
 
 def _new(name: str, size: Sequence[Any], named: dict[str, Any], dtype: DType | None, device: Any) -> Any:
@@ -357,6 +376,14 @@ def binomial(count: Any, prob: Any, generator: Generator | None = None) -> Any:
     """How many of `count` trials succeed, each with probability `prob`."""
     values = _host_generator(generator).binomial(to_numpy(count).astype("int64"), to_numpy(prob))
     return to_tensor(values.astype("float64"), count.dtype)
+
+
+def random_dropout(input: Any, p: float, generator: Generator | None = None) -> Any:
+    """Each element zeroed with probability `p`, the others over 1 - p; the mask is drawn again in backward, not kept."""
+    if p >= 1.0:
+        return input * 0.0
+    seed, position = _place(generator, input.numel())
+    return philox.dropout(input, p, 1.0 / (1.0 - p), seed, position)
 
 
 # ------------------------------------------------------------------------------------------------ in-place methods

@@ -1,7 +1,7 @@
 """Reductions: operations that turn a row of elements into one number, over any dimensions.
 
-Sums are blocked by the kernel, so that their error does not grow with the length. The variance is taken around the mean in
-a second pass. Sorting reductions (median, mode, quantile) live in `sort`.
+Sums are blocked by the kernel, so that their error does not grow with the length. The variance is taken around the
+mean in a second pass. Sorting reductions (median, mode, quantile) live in `sort`.
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ def _(grad_0, grad_1, x, output_0, correction):
 
 @row(promotion="float", tolerance=8)
 def logsumexp(x):
-    """log(sum(exp(x))), without overflow."""
+    """log(sum(exp(x))), without overflow. The gradient of a row of -inf is 0."""
     largest = s.reduce_max(x)
     shift = s.detached(s.where(s.isinf(largest), 0.0, largest))
     return s.log(s.reduce_sum(s.exp(x - shift))) + shift
@@ -258,6 +258,7 @@ def dot(x, y):
 @row(accepts="floating", tolerance=8, samples=({"eps": 1e-8},))
 def cosine_similarity(x, y, eps=1e-8):
     """sum(x * y) / (max(|x|, eps) * max(|y|, eps)), lengths taken over the row."""
+
     def length(v):
         squares = s.reduce_sum(v * v)
         return s.where(squares == 0.0, 0.0, s.sqrt(s.where(squares == 0.0, 1.0, squares)))

@@ -307,7 +307,33 @@ def _running(name: str, input: Any, dim: int, dtype: Any, kind: str) -> Any:
         input = input.to(dtype)
     if input.ndim == 0:
         return input.clone()
-    return _core.cumulative(input, dim, kind)
+    result = _core.cumulative(input, dim, kind)
+    vjp = _cumsum_gradient(dim) if kind == "sum" else _cumprod_gradient(input, dim)
+    return with_gradient(result, (input,), vjp, name.capitalize() + "Backward0")
+
+
+def _cumsum_gradient(dim: int) -> Callable[[Any], Any]:
+    """The running sum from the other end."""
+    return lambda grad: (grad.flip(dim).cumsum(dim).flip(dim),)
+
+
+def _cumprod_gradient(input: Any, dim: int) -> Callable[[Any], Any]:
+    kept = _core.Saved(input, "cumprod")
+
+    def vjp(grad: Any) -> Any:
+        x = kept.unpack()
+        if not (x == 0).any().item():
+            return (_cumsum_gradient(dim)(grad * x.cumprod(dim))[0] / x,)
+        # With zeros nothing can be divided out: each element's factor is the product of the others up to every place.
+        columns = []
+        ones = _core.full(tuple(x.select(dim, 0).shape), 1, x.dtype).unsqueeze(dim)
+        for i in range(x.shape[dim]):
+            rest = _core.cat([x.narrow(dim, 0, i), ones, x.narrow(dim, i + 1, x.shape[dim] - i - 1)], dim).cumprod(dim)
+            places = x.shape[dim] - i
+            columns.append((grad.narrow(dim, i, places) * rest.narrow(dim, i, places)).sum(dim, True))
+        return (_core.cat(columns, dim),)
+
+    return vjp
 
 
 def cumsum(input: Any, dim: int, *, dtype: Any = None, out: Any = None) -> Any:

@@ -6,7 +6,6 @@ import math
 
 from ..compiler import scalar as s
 from ..compiler.declare import elementwise
-from ..compiler.differentiate import trigamma as _trigamma
 
 
 @elementwise(promotion="float")
@@ -47,7 +46,9 @@ def digamma(x):
 @elementwise(promotion="float", domain=(0.3, 5.0), tolerance=16)
 def trigamma(x):
     """The derivative of the digamma function: polygamma of order 1."""
-    return _trigamma(x)
+    from ..compiler.differentiate import trigamma as formula
+
+    return formula(x)
 
 
 @elementwise(promotion="float", domain=(-3.0, 3.0), tolerance=8)

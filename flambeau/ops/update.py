@@ -13,7 +13,10 @@ from ..compiler.declare import elementwise
 def _update(*outputs, flags=(), numbers=()):
     """Declare an update whose outputs replace the named inputs."""
     roles = dict.fromkeys(numbers, "double") | dict.fromkeys(flags, "bool")
-    return elementwise(accepts="floating", differentiable=False, outputs=outputs, roles=roles, tolerance=8)
+    domain = (0.1, 2.0)  # running means of squares are not negative
+    return elementwise(
+        accepts="floating", differentiable=False, outputs=outputs, roles=roles, tolerance=8, domain=domain
+    )
 
 
 def _descent(parameter, gradient, weight_decay, maximize):
@@ -25,7 +28,9 @@ def _descent(parameter, gradient, weight_decay, maximize):
 def _lerp(start, end, weight):
     """start + weight * (end - start) as `torch.lerp` does it, for a number `weight` in float64."""
     small = s.cast(weight, start)
-    return s.where(s.absolute(weight) < 0.5, start + small * (end - start), end - (end - start) * s.cast(1.0 - weight, start))
+    return s.where(
+        s.absolute(weight) < 0.5, start + small * (end - start), end - (end - start) * s.cast(1.0 - weight, start)
+    )
 
 
 @_update("parameter", numbers=("lr", "weight_decay"), flags=("maximize",))
@@ -36,12 +41,23 @@ def sgd(parameter, gradient, lr=0.001, weight_decay=0.0, maximize=False):
 
 
 @_update(
-    "parameter", "buffer", numbers=("lr", "momentum", "dampening", "weight_decay"), flags=("nesterov", "maximize", "first"),
-)  # fmt: skip
+    "parameter",
+    "buffer",
+    numbers=("lr", "momentum", "dampening", "weight_decay"),
+    flags=("nesterov", "maximize", "first"),
+)
 def sgd_momentum(
-    parameter, gradient, buffer, lr=0.001, momentum=0.9, dampening=0.0, weight_decay=0.0, nesterov=False, maximize=False,
+    parameter,
+    gradient,
+    buffer,
+    lr=0.001,
+    momentum=0.9,
+    dampening=0.0,
+    weight_decay=0.0,
+    nesterov=False,
+    maximize=False,
     first=False,
-):  # fmt: skip
+):
     """buffer = momentum * buffer + (1 - dampening) * gradient, the gradient itself the first time;
     parameter - lr * buffer, or with Nesterov parameter - lr * (gradient + momentum * buffer)."""
     gradient = _descent(parameter, gradient, weight_decay, maximize)
@@ -74,9 +90,19 @@ def _positive(gradient, maximize):
 
 @_update("parameter", "average", "square", numbers=_ADAM, flags=("maximize",))
 def adam(
-    parameter, gradient, average, square, lr=0.001, beta1=0.9, beta2=0.999, eps=1e-08, weight_decay=0.0, correction1=1.0,
-    correction2=1.0, maximize=False,
-):  # fmt: skip
+    parameter,
+    gradient,
+    average,
+    square,
+    lr=0.001,
+    beta1=0.9,
+    beta2=0.999,
+    eps=1e-08,
+    weight_decay=0.0,
+    correction1=1.0,
+    correction2=1.0,
+    maximize=False,
+):
     """average and square are running means of the gradient and its square;
     parameter - lr / correction1 * average / (sqrt(square / correction2) + eps) with correction = 1 - beta ** step."""
     gradient = _descent(parameter, gradient, weight_decay, maximize)
@@ -86,9 +112,20 @@ def adam(
 
 @_update("parameter", "average", "square", "largest", numbers=_ADAM, flags=("maximize",))
 def adam_amsgrad(
-    parameter, gradient, average, square, largest, lr=0.001, beta1=0.9, beta2=0.999, eps=1e-08, weight_decay=0.0,
-    correction1=1.0, correction2=1.0, maximize=False,
-):  # fmt: skip
+    parameter,
+    gradient,
+    average,
+    square,
+    largest,
+    lr=0.001,
+    beta1=0.9,
+    beta2=0.999,
+    eps=1e-08,
+    weight_decay=0.0,
+    correction1=1.0,
+    correction2=1.0,
+    maximize=False,
+):
     """`adam` with the largest square so far in the denominator."""
     gradient = _descent(parameter, gradient, weight_decay, maximize)
     average, square = _moments(gradient, average, square, beta1, beta2)
@@ -98,9 +135,19 @@ def adam_amsgrad(
 
 @_update("parameter", "average", "square", numbers=_ADAM, flags=("maximize",))
 def adamw(
-    parameter, gradient, average, square, lr=0.001, beta1=0.9, beta2=0.999, eps=1e-08, weight_decay=0.01,
-    correction1=1.0, correction2=1.0, maximize=False,
-):  # fmt: skip
+    parameter,
+    gradient,
+    average,
+    square,
+    lr=0.001,
+    beta1=0.9,
+    beta2=0.999,
+    eps=1e-08,
+    weight_decay=0.01,
+    correction1=1.0,
+    correction2=1.0,
+    maximize=False,
+):
     """`adam` with the decay taken from the parameter itself: parameter * (1 - lr * weight_decay) first."""
     average, square = _moments(_positive(gradient, maximize), average, square, beta1, beta2)
     parameter = _decayed(parameter, lr, weight_decay)
@@ -109,9 +156,20 @@ def adamw(
 
 @_update("parameter", "average", "square", "largest", numbers=_ADAM, flags=("maximize",))
 def adamw_amsgrad(
-    parameter, gradient, average, square, largest, lr=0.001, beta1=0.9, beta2=0.999, eps=1e-08, weight_decay=0.01,
-    correction1=1.0, correction2=1.0, maximize=False,
-):  # fmt: skip
+    parameter,
+    gradient,
+    average,
+    square,
+    largest,
+    lr=0.001,
+    beta1=0.9,
+    beta2=0.999,
+    eps=1e-08,
+    weight_decay=0.01,
+    correction1=1.0,
+    correction2=1.0,
+    maximize=False,
+):
     """`adamw` with the largest square so far in the denominator."""
     average, square = _moments(_positive(gradient, maximize), average, square, beta1, beta2)
     largest = s.maximum(largest, square)
@@ -119,11 +177,26 @@ def adamw_amsgrad(
     return _adam_step(parameter, average, largest, lr, eps, correction1, correction2), average, square, largest
 
 
-@_update("parameter", "average", "largest", numbers=("lr", "beta1", "beta2", "eps", "weight_decay", "correction1"), flags=("maximize",))
+@_update(
+    "parameter",
+    "average",
+    "largest",
+    numbers=("lr", "beta1", "beta2", "eps", "weight_decay", "correction1"),
+    flags=("maximize",),
+)
 def adamax(
-    parameter, gradient, average, largest, lr=0.002, beta1=0.9, beta2=0.999, eps=1e-08, weight_decay=0.0,
-    correction1=1.0, maximize=False,
-):  # fmt: skip
+    parameter,
+    gradient,
+    average,
+    largest,
+    lr=0.002,
+    beta1=0.9,
+    beta2=0.999,
+    eps=1e-08,
+    weight_decay=0.0,
+    correction1=1.0,
+    maximize=False,
+):
     """largest = max(beta2 * largest, |gradient| + eps); parameter - lr / correction1 * average / largest."""
     gradient = _descent(parameter, gradient, weight_decay, maximize)
     average = _lerp(average, gradient, 1.0 - beta1)
@@ -132,13 +205,28 @@ def adamax(
 
 
 @_update(
-    "parameter", "average", "square", flags=("decoupled", "maximize"),
+    "parameter",
+    "average",
+    "square",
+    flags=("decoupled", "maximize"),
     numbers=("lr", "beta1", "beta2", "eps", "weight_decay", "correction2", "gradient_step", "average_step"),
-)  # fmt: skip
+)
 def nadam(
-    parameter, gradient, average, square, lr=0.002, beta1=0.9, beta2=0.999, eps=1e-08, weight_decay=0.0,
-    correction2=1.0, gradient_step=0.0, average_step=0.0, decoupled=False, maximize=False,
-):  # fmt: skip
+    parameter,
+    gradient,
+    average,
+    square,
+    lr=0.002,
+    beta1=0.9,
+    beta2=0.999,
+    eps=1e-08,
+    weight_decay=0.0,
+    correction2=1.0,
+    gradient_step=0.0,
+    average_step=0.0,
+    decoupled=False,
+    maximize=False,
+):
     """parameter - (gradient_step * gradient + average_step * average) / (sqrt(square / correction2) + eps).
 
     gradient_step is lr (1 - mu) / (1 - mu_product), average_step is lr mu_next / (1 - mu_product mu_next).
@@ -153,14 +241,30 @@ def nadam(
 
 
 @_update(
-    "parameter", "average", "square", flags=("rectified", "decoupled", "maximize"),
+    "parameter",
+    "average",
+    "square",
+    flags=("rectified", "decoupled", "maximize"),
     numbers=("lr", "beta1", "beta2", "eps", "weight_decay", "correction1", "correction2", "rectification"),
-)  # fmt: skip
+)
 def radam(
-    parameter, gradient, average, square, lr=0.001, beta1=0.9, beta2=0.999, eps=1e-08, weight_decay=0.0,
-    correction1=1.0, correction2=1.0, rectification=1.0, rectified=True, decoupled=False, maximize=False,
-):  # fmt: skip
-    """parameter - lr * average / correction1, times rectification * sqrt(correction2) / (sqrt(square) + eps) if rectified."""
+    parameter,
+    gradient,
+    average,
+    square,
+    lr=0.001,
+    beta1=0.9,
+    beta2=0.999,
+    eps=1e-08,
+    weight_decay=0.0,
+    correction1=1.0,
+    correction2=1.0,
+    rectification=1.0,
+    rectified=True,
+    decoupled=False,
+    maximize=False,
+):
+    """parameter - lr * average / correction1, rectified by its factor over the root of the square."""
     coupled = _descent(parameter, gradient, weight_decay, maximize)
     gradient = s.where(decoupled, _positive(gradient, maximize), coupled)
     parameter = s.where(decoupled, _decayed(parameter, lr, weight_decay), parameter)
@@ -180,7 +284,7 @@ def adagrad(parameter, gradient, square, lr=0.01, eps=1e-10, weight_decay=0.0, m
 
 @_update("parameter", "square", "change", numbers=("lr", "rho", "eps", "weight_decay"), flags=("maximize",))
 def adadelta(parameter, gradient, square, change, lr=1.0, rho=0.9, eps=1e-06, weight_decay=0.0, maximize=False):
-    """Steps scaled by running means: delta = sqrt(change + eps) / sqrt(square + eps) * gradient; parameter - lr * delta."""
+    """parameter - lr * delta with delta = sqrt(change + eps) / sqrt(square + eps) * gradient, of running means."""
     gradient = _descent(parameter, gradient, weight_decay, maximize)
     keep, new, small = s.cast(rho, square), s.cast(1.0 - rho, square), s.cast(eps, square)
     square = square * keep + new * gradient * gradient
@@ -201,7 +305,7 @@ def _rmsprop_step(parameter, gradient, size, buffer, lr, momentum):
 def rmsprop(
     parameter, gradient, square, buffer, lr=0.01, alpha=0.99, eps=1e-08, weight_decay=0.0, momentum=0.0, maximize=False
 ):
-    """square = alpha * square + (1 - alpha) * gradient ** 2; parameter - lr * gradient / (sqrt(square) + eps), with momentum."""
+    """parameter - lr * gradient / (sqrt(square) + eps), square the running mean of gradient ** 2; with momentum."""
     gradient = _descent(parameter, gradient, weight_decay, maximize)
     square = square * s.cast(alpha, square) + s.cast(1.0 - alpha, square) * gradient * gradient
     size = s.sqrt(square) + s.cast(eps, square)
@@ -211,9 +315,18 @@ def rmsprop(
 
 @_update("parameter", "square", "buffer", "average", numbers=_RMSPROP, flags=("maximize",))
 def rmsprop_centered(
-    parameter, gradient, square, buffer, average, lr=0.01, alpha=0.99, eps=1e-08, weight_decay=0.0, momentum=0.0,
+    parameter,
+    gradient,
+    square,
+    buffer,
+    average,
+    lr=0.01,
+    alpha=0.99,
+    eps=1e-08,
+    weight_decay=0.0,
+    momentum=0.0,
     maximize=False,
-):  # fmt: skip
+):
     """`rmsprop` with sqrt(square - average ** 2) in the denominator, average the running mean of the gradient."""
     gradient = _descent(parameter, gradient, weight_decay, maximize)
     square = square * s.cast(alpha, square) + s.cast(1.0 - alpha, square) * gradient * gradient
@@ -224,13 +337,24 @@ def rmsprop_centered(
 
 
 @_update(
-    "parameter", "previous", "step_size", numbers=("eta_minus", "eta_plus", "smallest", "greatest"),
+    "parameter",
+    "previous",
+    "step_size",
+    numbers=("eta_minus", "eta_plus", "smallest", "greatest"),
     flags=("maximize", "first"),
-)  # fmt: skip
+)
 def rprop(
-    parameter, gradient, previous, step_size, eta_minus=0.5, eta_plus=1.2, smallest=1e-06, greatest=50.0, maximize=False,
+    parameter,
+    gradient,
+    previous,
+    step_size,
+    eta_minus=0.5,
+    eta_plus=1.2,
+    smallest=1e-06,
+    greatest=50.0,
+    maximize=False,
     first=False,
-):  # fmt: skip
+):
     """Step sizes grow by eta_plus while the gradient keeps its sign and shrink by eta_minus when it turns."""
     gradient = _positive(gradient, maximize)
     product = gradient * s.where(first, 0.0, previous)

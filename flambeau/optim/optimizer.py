@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import warnings
-import weakref
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
 from copy import deepcopy
@@ -56,6 +55,7 @@ def _with_hooks(step: Callable) -> Callable:
 
     @functools.wraps(step)
     def hooked_step(self: Any, *args: Any, **kwargs: Any) -> Any:
+        self._opt_called = True  # schedules ask for it
         if not (self._optimizer_step_pre_hooks or _global_pre_hooks):
             result = step(self, *args, **kwargs)
         else:
@@ -100,7 +100,7 @@ class Optimizer:
             )
         self.state: defaultdict[Tensor, Any] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
-        self._stepped: list | None = []
+        self._stepped: tuple | None = ()
         groups = list(params)
         if not groups:
             raise ValueError("optimizer got an empty parameter list; pass model.parameters() of a model that has some")
@@ -124,7 +124,7 @@ class Optimizer:
             self.__dict__.setdefault(f"_optimizer_{name}_hooks", OrderedDict())
         for name in ("load_state_dict_pre", "load_state_dict_post"):
             self.__dict__.setdefault(f"_optimizer_{name}_hooks", OrderedDict())
-        self._stepped = []
+        self._stepped = ()
         self._hook_step()
         self.defaults.setdefault("differentiable", False)
 
@@ -141,7 +141,8 @@ class Optimizer:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or with `set_to_none=False` fill them with zeros."""
-        self._stepped = self._stepped and []
+        if self._stepped:
+            self._stepped = ()
         if set_to_none:
             for group in self.param_groups:
                 for parameter in group["params"]:
@@ -317,13 +318,12 @@ class Optimizer:
     def _watch(self, gradients: list) -> None:
         """Warn once when a step uses exactly the gradients of the step before, none of them written since."""
         stepped = self._stepped
-        if stepped is None:
+        if stepped is None or not gradients:
             return
-        if stepped and len(stepped) == len(gradients):
-            for (reference, version), gradient in zip(stepped, gradients, strict=True):
-                if reference() is not gradient or version != gradient._version:
-                    break
-            else:
+        count = len(gradients)
+        if stepped and stepped[0] == count:
+            _, position, smallest, facts = stepped
+            if gradients[position] is smallest and facts == _facts(gradients):
                 self._stepped = None
                 warnings.warn(
                     f"{type(self).__name__}.step: every gradient was used by the step before and has not changed since; "
@@ -331,8 +331,17 @@ class Optimizer:
                     stacklevel=4,
                 )
                 return
-        # Weak references: remembering gradients must not keep their memory.
-        self._stepped = [(weakref.ref(gradient), gradient._version) for gradient in gradients]
+        else:
+            sizes = [gradient.numel() for gradient in gradients]
+            position = sizes.index(min(sizes))
+        # Only the smallest gradient is kept: it is enough to know that nothing was freed in between, and the memory of
+        # the others must not be held.
+        self._stepped = (count, position, gradients[position], _facts(gradients))
+
+
+def _facts(gradients: list) -> list:
+    """Where each gradient is and how often it was written."""
+    return [(gradient.data_ptr(), gradient._version) for gradient in gradients]
 
 
 def _fit(value: Any, parameter: Tensor, key: Any) -> Any:

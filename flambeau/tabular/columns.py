@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-__all__ = ["Column", "equal_columns", "parse_column", "parse_table", "read_column", "read_columns"]
+__all__ = ["LARGEST", "Column", "equal_columns", "parse_column", "parse_table", "read_column", "read_columns"]
 
 MISSING_LEVEL = "(missing)"
 # A text column is numeric when this share of its cells can be read as numbers; the rest count as missing, with a note.
 NUMERIC_SHARE = 0.9
+LARGEST = 1e100  # beyond it squares overflow
 DATE_SHARE = 0.95
 FLAG_WORDS = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0, "y": 1.0, "n": 0.0, "t": 1.0, "f": 0.0}
 IDENTIFIER = re.compile(r"(^|[\s_.-])(id|index|idx|key|uuid|guid|row|rownum|row_?id|row_?number)$", re.IGNORECASE)
@@ -74,7 +75,7 @@ def _texts(series: pd.Series) -> pd.Series:
 def _number(cell: str, decimal: str) -> tuple[float, str] | None:
     match = NUMBER_CELL.match(cell)
     if match is None:
-        return None
+        return (float(cell), "") if cell.casefold().lstrip("+-") in ("inf", "infinity") else None
     digits = match["digits"]
     if not (POINT_DECIMAL if decimal == "." else COMMA_DECIMAL).match(digits):
         return None
@@ -87,18 +88,14 @@ def _number(cell: str, decimal: str) -> tuple[float, str] | None:
     return (-value if negative else value), (match["unit"] or "").strip()
 
 
-def _numbers(texts: pd.Series, decimal: str, unit: str | None) -> np.ndarray:
+def _numbers(texts: pd.Series, decimal: str, unit: str) -> np.ndarray:
     """Each text as a float, NaN where it is not a number (or bears another unit than `unit`)."""
     import numpy as np
 
     read: dict[str, float] = {}
     for cell in texts.dropna().unique():
         number = _number(cell, decimal)
-        lone = cell.casefold() in ("inf", "+inf", "-inf", "infinity", "-infinity")
-        if number is not None and (unit is None or number[1] in ("", unit)):
-            read[cell] = number[0]
-        else:
-            read[cell] = float(cell) if lone else np.nan
+        read[cell] = number[0] if number is not None and number[1] in ("", unit) else np.nan
     return np.array([np.nan if cell is None else read[cell] for cell in texts], dtype=np.float64)
 
 
@@ -222,7 +219,7 @@ def _row_number(series: pd.Series) -> bool:
     if not types.is_numeric_dtype(series) or types.is_bool_dtype(series) or series.isna().any():
         return False
     values = series.to_numpy(dtype=np.float64)
-    if len(values) < 3 or (values % 1).any() or len(np.unique(values)) < len(values):
+    if len(values) < 3 or not np.isfinite(values).all() or (values % 1).any() or len(np.unique(values)) < len(values):
         return False
     if IDENTIFIER.search(str(series.name)) or UNNAMED.match(str(series.name)):
         return True
@@ -266,10 +263,13 @@ def parse_table(frame: pd.DataFrame, columns: list[Column], notes: list[str]) ->
                 f"{column.kind} ({shown}) and count as missing."
             )
         if column.kind == "number":
-            infinite = values.abs() == float("inf")
+            infinite = values.abs() > LARGEST
             if infinite.any():
                 values = values.mask(infinite)
-                notes.append(f"Column {column.name!r}: {int(infinite.sum())} infinite cells count as missing.")
+                notes.append(
+                    f"Column {column.name!r}: {int(infinite.sum())} cells that are infinite or beyond {LARGEST:g} "
+                    "count as missing."
+                )
         parsed[column.name] = values
     return pd.DataFrame(parsed, index=frame.index)
 

@@ -63,7 +63,7 @@ def _shrunken_means(residual: np.ndarray, code: np.ndarray, sizes: np.ndarray) -
     if rows - levels < 1 or size <= 0.0:
         return np.zeros(len(sizes))
     variance = max((between - within) / size, 1e-4 * within, 1e-300)
-    return np.where(seen, sums / (sizes + within / variance), 0.0)
+    return np.where(seen, sums / np.maximum(sizes + within / variance, 1e-300), 0.0)
 
 
 def out_of_fold_effects(

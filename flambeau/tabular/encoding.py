@@ -303,7 +303,7 @@ def _is_code(values: pd.Series, target: np.ndarray, seed: int) -> bool:
 
     present = values.notna().to_numpy()
     numbers, aims = values.to_numpy(dtype=np.float64)[present], target[present]
-    if len(numbers) < 50 or (numbers % 1).any():
+    if len(numbers) < 50 or not np.isfinite(numbers).all() or (numbers % 1).any():
         return False
     levels, codes = np.unique(numbers, return_inverse=True)
     if len(levels) < 4 or len(numbers) / len(levels) < 8:

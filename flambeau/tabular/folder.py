@@ -193,8 +193,9 @@ def read_folder(folder: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], 
     if not path.is_dir():
         raise TableError(f"{str(path)!r} is a file, and the folder that `flambeau train` wrote is needed.")
     again = "Train again, or restore the folder from a copy."
+    text = _read(path, PREPROCESSING, again)
     try:
-        preprocessing = json.loads(_read(path, PREPROCESSING, again).decode("utf-8"))
+        preprocessing = json.loads(text.decode("utf-8"))
         form, version = preprocessing["format"], preprocessing["version"]
     except (ValueError, KeyError, TypeError):
         raise TableError(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import flambeau as fl
 
-from .columns import Column, equal_columns, parse_column, parse_table, read_column, read_columns
+from .columns import LARGEST, Column, equal_columns, parse_column, parse_table, read_column, read_columns
 from .encoding import Encoder, Step, plain_steps, rich_steps
 from .errors import TableError
 from .folder import check_destination, read_folder, write_folder
@@ -321,12 +321,14 @@ def _prepare(
     truth = parse_column(frame[target], target_column)
     positions = np.arange(len(frame))
     if where is not None:
-        readable = frame.assign(**dict(parsed.items()), **{target: truth, "\0position": positions})
+        readings = [column for column in (read_column(frame[name]) for name in drop) if column.kind != "dropped"]
+        left_out = {column.name: parse_column(frame[column.name], column) for column in readings}
+        readable = frame.assign(**{**parsed, **left_out, target: truth, "\0position": positions})
         chosen = select_rows(readable, where)["\0position"].to_numpy()
         notes.append(f"The filter {where!r} keeps {len(chosen):,} of {len(frame):,} rows.")
         positions = chosen
     values = truth.to_numpy(dtype=np.float64)[positions]
-    usable = np.isfinite(values)
+    usable = np.abs(values) <= LARGEST  # false for NaN
     if not usable.any():
         raise TableError(f"The target {target!r} has no usable value: every cell is missing, infinite or not a number.")
     if not usable.all():

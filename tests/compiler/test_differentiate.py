@@ -18,6 +18,8 @@ DECLARATIONS = {
     and declaration.differentiable
     and declaration.accepts not in ("integer", "integral")
 }
+
+
 @pytest.mark.parametrize("name", DECLARATIONS)
 def test_gradients_agree_with_central_differences(name):
     declaration = DECLARATIONS[name]
@@ -78,9 +80,7 @@ def test_gradient_of_a_product_with_zeros(zeros):
     second = gradient.operation.declaration
     u = numpy.array([[1.0, -2.0, 0.5, 4.0]])
     found, _, _ = analytic(second, [numpy.ones(1), x], [u], evaluate(second, [numpy.ones(1), x]), 4)
-    pairs = [
-        sum(u[0, i] * numpy.prod(numpy.delete(x[0], [i, j])) for i in range(4) if i != j) for j in range(4)
-    ]
+    pairs = [sum(u[0, i] * numpy.prod(numpy.delete(x[0], [i, j])) for i in range(4) if i != j) for j in range(4)]
     assert found[1][0].tolist() == pytest.approx(pairs)
 
 

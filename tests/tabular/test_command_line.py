@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -41,9 +42,9 @@ def test_train_and_predict(table_path, capsys):
         "table-model",
     ):
         assert expected in printed.out
-    figures = json.loads(open("table-model/metrics.json").read())
+    figures = json.loads(Path("table-model/metrics.json").read_text())
     assert set(figures["models"]) == {"flambeau, default", "gradient boosting", "ridge", "median"}
-    assert open("table-model/picture.png", "rb").read(4) == b"\x89PNG"
+    assert Path("table-model/picture.png").read_bytes()[:4] == b"\x89PNG"
 
     assert main(["predict", "table-model", table_path]) == 0
     printed = capsys.readouterr()
@@ -73,7 +74,7 @@ def test_options_reach_the_training(table_path, capsys):
         "other",
     ]
     assert main(["train", table_path, "-t", "y", *QUICK, *arguments]) == 0
-    saved = json.loads(open("other/preprocessing.json").read())
+    saved = json.loads(Path("other/preprocessing.json").read_text())
     assert saved["recipe"] == "classic" and saved["network"] == {"sizes": [2, 8, 1], "members": 0}
     assert "kind" in capsys.readouterr().out
 
@@ -106,12 +107,11 @@ def test_bad_input_is_one_paragraph_on_standard_error(table_path, capsys, argume
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [[], ["train"], ["train", "table.csv"], ["trian"], ["train", "t", "--target", "y", "--hidden", "x"], ["train", "t", "--target", "y", "--seed", "-1"]],
-)  # fmt: skip
-def test_wrong_usage_exits_with_2(capsys, arguments):
+    "line", ["", "train", "train table.csv", "trian", "train t --target y --hidden x", "train t --target y --seed -1"]
+)
+def test_wrong_usage_exits_with_2(capsys, line):
     with pytest.raises(SystemExit) as stopped:
-        main(arguments)
+        main(line.split())
     assert stopped.value.code == 2
     assert "usage: flambeau" in capsys.readouterr().err
 

@@ -152,7 +152,7 @@ def test_a_full_disk_leaves_the_older_model(house_model, saved, tmp_path, monkey
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(TableError, match="disk is full.*untouched"):
+    with pytest.raises(TableError, match=r"disk is full.*untouched"):
         house_model.save(saved)
     assert Path(saved, "preprocessing.json").read_bytes() == before
     assert os.listdir(tmp_path) == ["model"]

@@ -112,7 +112,8 @@ def test_tables_that_cannot_be_trained_on_are_refused(numbers, quick, change, to
     "options",
     [
         {"recipe": "fancy"}, {"test_size": 0.0}, {"test_size": 1.5}, {"hidden": (0,)}, {"members": 0}, {"epochs": 0},
-        {"batch_size": 0}, {"patience": 0}, {"learning_rate": -1.0}, {"drop": ["missing"]}, {"drop": ["y"]}, {"where": "y >"},
+        {"batch_size": 0}, {"patience": 0}, {"learning_rate": -1.0}, {"drop": ["missing"]}, {"drop": ["y"]},
+        {"where": "y >"},
     ],
 )  # fmt: skip
 def test_bad_options_are_refused(numbers, options):

@@ -1,0 +1,142 @@
+"""gradcheck and gradgradcheck: compare gradients with central differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from flambeau import _core
+from flambeau.autograd import grad
+
+__all__ = ["GradcheckError", "gradcheck", "gradgradcheck"]
+
+Tensor = _core.Tensor
+
+
+class GradcheckError(RuntimeError):
+    """A gradient differs from the central difference."""
+
+
+def _tuple(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, (tuple, list)) else (value,)
+
+
+def gradcheck(
+    func: Callable[..., Any],
+    inputs: Any,
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    raise_exception: bool = True,
+    nondet_tol: float = 0.0,
+    check_undefined_grad: bool = True,
+    fast_mode: bool = False,
+    **ignored: Any,
+) -> bool:
+    """Whether the gradients of `func` at `inputs` equal central differences.
+
+    The Jacobian of every floating output with respect to every input that requires grad is compared column by column
+    (`fast_mode`: along one random direction only). Inputs should be float64.
+    Raises GradcheckError naming the worst entry (or returns False without `raise_exception`).
+
+    >>> fl.autograd.gradcheck(fl.sin, fl.rand(3, dtype=fl.float64, requires_grad=True))
+    True
+    """
+    from flambeau.ops.create import zeros_like
+    from flambeau.ops.random import Generator, rand
+
+    inputs = _tuple(inputs)
+    wanted = [x for x in inputs if isinstance(x, Tensor) and x.requires_grad]
+    if not wanted:
+        raise ValueError(
+            "gradcheck expects at least one input tensor to require gradient, but none of the them have requires_grad=True."
+        )
+
+    def outputs() -> list[Any]:
+        return [o for o in _tuple(func(*inputs)) if isinstance(o, Tensor) and o.is_floating_point()]
+
+    def values() -> list[list[float]]:
+        return [o.detach().reshape(-1).tolist() for o in outputs()]
+
+    generator = Generator().manual_seed(2)
+    try:
+        for number, x in enumerate(wanted):
+            results = outputs()  # again for each input: the last one's values were moved in place
+            analytic = []
+            for o in results:
+                rows = []
+                for k in range(o.numel()):
+                    seed = zeros_like(o).detach()
+                    seed.reshape(-1)[k] = 1.0
+                    found = (
+                        grad(o, x, seed, retain_graph=True, allow_unused=True)[0] if o.requires_grad else None
+                    )
+                    rows.append([0.0] * x.numel() if found is None else found.reshape(-1).tolist())
+                analytic.append(rows)
+            flat = x.detach()
+            directions: Sequence[Any]
+            if fast_mode:
+                direction = rand(x.numel(), dtype=x.dtype, generator=generator)
+                directions = [direction.tolist()]
+            else:
+                directions = [[1.0 if i == j else 0.0 for i in range(x.numel())] for j in range(x.numel())]
+            original = flat.clone()
+            for direction_number, direction in enumerate(directions):
+                from flambeau.ops.create import tensor
+
+                step = tensor(direction, dtype=x.dtype).reshape(x.shape)
+                flat.copy_(original + eps * step)
+                above = values()
+                flat.copy_(original - eps * step)
+                below = values()
+                flat.copy_(original)
+                for o, (high, low) in enumerate(zip(above, below, strict=True)):
+                    for k, (a, b) in enumerate(zip(high, low, strict=True)):
+                        numeric = (a - b) / (2 * eps)
+                        exact = sum(p * q for p, q in zip(analytic[o][k], direction, strict=True))
+                        if not abs(numeric - exact) <= atol + rtol * abs(numeric) and numeric != exact:
+                            raise GradcheckError(
+                                f"gradcheck: Jacobian mismatch for output {o} with respect to input {number}: entry "
+                                f"({direction_number}, {k}) is {exact:.6g} by backward and {numeric:.6g} by central "
+                                f"difference"
+                            )
+    except GradcheckError:
+        if raise_exception:
+            raise
+        return False
+    return True
+
+
+def gradgradcheck(
+    func: Callable[..., Any],
+    inputs: Any,
+    grad_outputs: Any = None,
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    raise_exception: bool = True,
+    **ignored: Any,
+) -> bool:
+    """Whether the gradients of the gradients of `func` equal central differences; arguments as for gradcheck."""
+    from flambeau.ops.random import Generator, randn
+
+    inputs = _tuple(inputs)
+    generator = Generator().manual_seed(3)
+    results = [o for o in _tuple(func(*inputs)) if isinstance(o, Tensor) and o.requires_grad]
+    if grad_outputs is None:
+        grad_outputs = [randn(tuple(o.shape), dtype=o.dtype, generator=generator).requires_grad_() for o in results]
+    grad_outputs = _tuple(grad_outputs)
+    count = len(inputs)
+
+    def first(*arguments: Any) -> tuple[Any, ...]:
+        given = arguments[:count]
+        found = [o for o in _tuple(func(*given)) if isinstance(o, Tensor) and o.requires_grad]
+        wanted = [x for x in given if isinstance(x, Tensor) and x.requires_grad]
+        gradients = grad(found, wanted, arguments[count:], create_graph=True, allow_unused=True)
+        return tuple(g for g in gradients if g is not None)
+
+    return gradcheck(
+        first, (*inputs, *grad_outputs), eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception
+    )
