@@ -5,7 +5,7 @@
 
 NB_MODULE(_core, m) {
     using namespace flambeau;
-    if (add_tensor_type(m.ptr()) || add_operation_type(m.ptr()) || add_autograd(m.ptr()) || add_functions(m.ptr()) ||
+    if (add_tensor_type(m.ptr()) || add_conversions(m.ptr()) || add_operation_type(m.ptr()) || add_autograd(m.ptr()) || add_functions(m.ptr()) ||
         add_dlpack(m.ptr()))
         throw nanobind::python_error();
 }

@@ -82,7 +82,13 @@ int index_set(PyObject* self, PyObject* key, PyObject* value);
 PyObject* to_list(const Tensor* t, int dim, const char* at);
 PyObject* element(const Tensor* t, const char* at);
 
+void require_grad(Tensor* t, bool value);
+PyMethodDef* tensor_methods();
+void add_number_slots(std::vector<PyType_Slot>& into);
+void set_operators(PyObject* operators);
+
 int add_tensor_type(PyObject* module);
+int add_conversions(PyObject* module);
 int add_operation_type(PyObject* module);
 int add_autograd(PyObject* module);
 int add_functions(PyObject* module);

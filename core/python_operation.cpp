@@ -294,10 +294,7 @@ PyObject* operation_call(Operation& op, PyObject* const* args, Py_ssize_t n, PyO
     }
     TensorRef outputs[4];
     PyObject* out_object = out && out != Py_None ? out : nullptr;
-    TensorRef asked;
     if (out_object) {
-        Resolution* r = nullptr;
-        (void)r;
         if (PyTuple_Check(out_object)) {
             for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(out_object) && i < 4; ++i)
                 outputs[i] = TensorRef(expect_tensor(PyTuple_GET_ITEM(out_object, i), "out"));

@@ -114,7 +114,7 @@ void execute(const Job& job, bool outer_schedule) {
         return;
     }
     int64_t block = std::max<int64_t>(1, kTaskWork / std::max<int64_t>(job.length, 1));
-    if (outer_schedule) block = std::max<int64_t>(64, (block + 63) / 64 * 64);
+    if (outer_schedule) block = std::max<int64_t>(128, (block + 127) / 128 * 128);  // whole groups of vectors
     block = std::min(block, job.rows);
     int64_t blocks = (job.rows + block - 1) / block;
     int64_t group = std::max<int64_t>(1, kTaskWork / std::max<int64_t>(1, block * job.length));  // small jobs share a task
@@ -169,8 +169,7 @@ void run_row(Operation& op, Resolution& r, Arg* args, int count, const RowArgume
         o.row = r.output_rows[i];
         const Shape& shape = o.row ? kept_shape : full;
         if (!outputs[i]) outputs[i] = empty(shape, r.output_codes[i]);
-        else if (!(outputs[i]->shape() == shape))
-            fail(ErrorKind::Shape, op.name + ": out has shape " + shape_text(outputs[i].get()) + " but the result is " + shape.text());
+        else if (!(outputs[i]->shape() == shape)) resize(outputs[i].get(), shape);
         codes[i] = outputs[i]->dtype;
         o.unit = item_size(codes[i]);
         o.data = outputs[i]->data;
@@ -280,7 +279,7 @@ void run_row(Operation& op, Resolution& r, Arg* args, int count, const RowArgume
         if (!outer && length == 1 && !operands[o].row) job.length_strides[o] = operands[o].unit;
         classes |= letter << (2 * o);
     }
-    if (!outer && row_outputs_only && job.rows * job.outer < 8 && length >= kSplitLength && !op.uses_index) {
+    if (!outer && row_outputs_only && job.rows * job.outer < 8 && length >= kSplitLength) {
         if (!r.split_asked) {
             r.split_asked = true;
             compiler.split(op, r);

@@ -94,12 +94,13 @@ def set_default_dtype(d: dtype) -> None:
     if not isinstance(d, dtype) or not d.is_floating_point:
         raise TypeError(f"set_default_dtype: only floating dtypes can be the default, got {d!r}; pass flambeau.float32")
     _default = d
-    try:
-        from flambeau import _core
+    from flambeau import _core
+    from flambeau.compiler import bridge
+    from flambeau.ops import promotion
 
-        _core.dtypes_changed()
-    except (ImportError, AttributeError):  # the core reads the default when it is loaded
-        pass
+    promotion.set_default_dtype(d.name)
+    bridge.forget()
+    _core.dtypes_changed()
 
 
 _UNSIGNED_JOIN = {"int8": int16, "int16": int16, "int32": int32, "int64": int64}

@@ -4,8 +4,28 @@ from __future__ import annotations
 
 from flambeau.ops.create import vander
 from flambeau.ops.linalg import (
-    LinAlgError, cholesky, cholesky_ex, det, eig, eigh, eigvals, eigvalsh, inv, inv_ex, lstsq, matrix_exp,
-    matrix_power, matrix_rank, pinv, qr, slogdet, solve, solve_ex, solve_triangular, svd, svdvals,
+    LinAlgError,
+    cholesky,
+    cholesky_ex,
+    det,
+    eig,
+    eigh,
+    eigvals,
+    eigvalsh,
+    inv,
+    inv_ex,
+    lstsq,
+    matrix_exp,
+    matrix_power,
+    matrix_rank,
+    pinv,
+    qr,
+    slogdet,
+    solve,
+    solve_ex,
+    solve_triangular,
+    svd,
+    svdvals,
 )  # fmt: skip
 from flambeau.ops.norms import cond, matrix_norm, vector_norm
 from flambeau.ops.norms import linalg_norm as norm

@@ -54,7 +54,12 @@ def save(obj: Any, f: Any, *ignored: Any, **options: Any) -> None:
         >>> fl.save(model.state_dict(), "model.safetensors")
     """
     for name in options:
-        if name not in ("pickle_module", "pickle_protocol", "_use_new_zipfile_serialization", "_disable_byteorder_record"):
+        if name not in (
+            "pickle_module",
+            "pickle_protocol",
+            "_use_new_zipfile_serialization",
+            "_disable_byteorder_record",
+        ):
             raise TypeError(f"save() got an unexpected keyword argument '{name}'")
     writer = _Writer()
     tree = writer.encode(obj, "")
@@ -182,7 +187,9 @@ class _Writer:
         for plain in (bool, int, float, str):
             if isinstance(value, plain):
                 return self.encode(plain(value), path)
-        hint = "save its state_dict() instead" if hasattr(value, "state_dict") else "save the tensors and numbers it holds"
+        hint = (
+            "save its state_dict() instead" if hasattr(value, "state_dict") else "save the tensors and numbers it holds"
+        )
         raise TypeError(
             f"save: {kind.__module__}.{kind.__qualname__} at {_place(path)} cannot be saved: a file holds dictionaries, lists, "
             f"tuples, numbers, strings, None and tensors; {hint}"
@@ -230,10 +237,9 @@ class _Writer:
         # Wide elements first: then every entry begins at a multiple of its element's size.
         entries.sort(key=lambda entry: -entry[1].dtype.itemsize)
         header: dict[str, Any] = {}
-        parts, position, check = [], 0, 0
+        parts, position = [], 0
         for name, tensor in entries:
             part = _memory(tensor)
-            check = zlib.crc32(part, check)
             header[name] = {
                 "dtype": _CODES[tensor.dtype.name],
                 "shape": list(tensor.shape),
@@ -241,6 +247,9 @@ class _Writer:
             }
             parts.append(part)
             position += len(part)
+        check = _check_of(header)
+        for part in parts:
+            check = zlib.crc32(part, check)
         text = json.dumps(tree, allow_nan=False, separators=(",", ":"))
         metadata = {
             "format": FORMAT,
@@ -285,6 +294,13 @@ class _Writer:
             span.members.sort(key=lambda r: order[id(r)])
         spans.sort(key=lambda span: order[id(span.members[0])])
         return spans
+
+
+def _check_of(header: dict) -> int:
+    """The checksum of what the header says about the tensors, from which that of the data goes on."""
+    import zlib
+
+    return zlib.crc32(json.dumps(header, sort_keys=True).encode())
 
 
 def _place(path: str) -> str:
@@ -400,8 +416,8 @@ def _read(file: BinaryIO, name: Any, map_location: Any) -> Any:
         entries = sorted(((key, _Entry(key, entry)) for key, entry in header.items()), key=lambda pair: pair[1].start)
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         raise _damaged(name, f"its header cannot be read ({error})") from None
-    tree, checks = _structure(name, metadata)
-    tensors = _read_entries(file, name, entries, checks)
+    tree, expected = _structure(name, metadata)
+    tensors = _read_entries(file, name, entries, expected, _check_of(header))
     if tree is None:
         return {key: _moved(tensor, None, map_location) for key, tensor in sorted(tensors.items())}
     try:
@@ -429,7 +445,9 @@ class _Entry:
         for length in self.shape:
             count *= length
         if self.end - self.start != count:
-            raise ValueError(f"{key!r} of shape {self.shape} needs {count} bytes, but {self.end - self.start} are given")
+            raise ValueError(
+                f"{key!r} of shape {self.shape} needs {count} bytes, but {self.end - self.start} are given"
+            )
 
 
 def _structure(name: Any, metadata: dict) -> tuple[Any, int | None]:
@@ -438,12 +456,14 @@ def _structure(name: Any, metadata: dict) -> tuple[Any, int | None]:
 
     if not isinstance(metadata, dict):
         raise _damaged(name, "its metadata is no dictionary")
-    if metadata.get("format") != FORMAT or "tree" not in metadata:
+    if metadata.get("format") != FORMAT and "tree" not in metadata and "check" not in metadata:
         return None, None
     try:
         version, text, check = int(metadata["version"]), metadata["tree"], metadata["check"]
         if version > VERSION:
-            raise ValueError(f"load: {name} was written by a newer flambeau (format {version}); update flambeau to read it")
+            raise ValueError(
+                f"load: {name} was written by a newer flambeau (format {version}); update flambeau to read it"
+            )
         if zlib.crc32(text.encode()) != int(check[:8], 16):
             raise _damaged(name, "its structure does not match its checksum")
         return [json.loads(text)], int(check[8:], 16)
@@ -451,20 +471,22 @@ def _structure(name: Any, metadata: dict) -> tuple[Any, int | None]:
         raise _damaged(name, f"its structure cannot be read ({error})") from None
 
 
-def _read_entries(file: BinaryIO, name: Any, entries: list, expected: int | None) -> dict[str, Any]:
+def _read_entries(file: BinaryIO, name: Any, entries: list, expected: int | None, check: int) -> dict[str, Any]:
     """The tensors of all entries, read one behind the other."""
     import zlib
 
     position = 0
     for key, entry in entries:
         if entry.start != position:
-            raise _damaged(name, f"{key!r} begins at byte {entry.start} of the data, but the entry before ends at {position}")
+            raise _damaged(
+                name, f"{key!r} begins at byte {entry.start} of the data, but the entry before ends at {position}"
+            )
         position = entry.end
     available = _remaining(file)
     if available is not None and available != position:
         found = "it was cut short" if available < position else "something follows them"
         raise _damaged(name, f"its tensors take {position} bytes, but {available} are there; {found}")
-    tensors, check = {}, 0
+    tensors = {}
     for key, entry in entries:
         kind = dtypes.int16 if entry.dtype is dtypes.bfloat16 else entry.dtype
         tensor = _core.empty(entry.shape, kind)

@@ -23,6 +23,11 @@ def _trace(
     return program
 
 
+def forget() -> None:
+    """Trace again from here on: the default dtype changed, and programs may hold it."""
+    _traced.clear()
+
+
 def resolve(declaration: Any, operands: tuple[tuple[int, int], ...]) -> tuple[Any, ...]:
     """(operand codes, output codes, dtype computed in, which outputs exist once a row, whether positions matter)."""
     operand_codes, output_codes, compute_name = declaration.resolve(operands)

@@ -400,7 +400,9 @@ class Code:
             return self.new(f"{'uitofp' if source in UNSIGNED else 'sitofp'} {from_} {a} to {into}")
         if is_float(source):
             # C's conversion on x86: out of range and NaN give the smallest integer; narrow integers keep the low bits.
-            wide = "i64" if to in ("int64", "uint64", "uint32", "uint8") else "i32"
+            # (uint8 through 64 bits as PyTorch does; a float32 that does not fit 32 bits has eight zeros there anyway.)
+            double = to in ("int64", "uint64", "uint32") or (to == "uint8" and source == "float64")
+            wide = "i64" if double else "i32"
             limit = literal(REGISTER[source], 2.0 ** (int(wide[1:]) - 1), lanes)
             size = self.intrinsic("fabs", REGISTER[source], lanes, a)
             fits = self.new(f"fcmp olt {from_} {size}, {limit}")

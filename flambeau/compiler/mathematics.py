@@ -1,4 +1,59 @@
-"""placeholder docstring"""
+"""How a kernel computes exp, sin, erf, pow and the rest: each is rewritten into operations that are CPU instructions.
+
+`lower` writes one transcendental operation on float32 or float64 values as a small tree of primitives: add, sub, mul,
+div, fma, sqrt, abs, neg, round, trunc, comparisons, where, integer arithmetic and shifts, cast, bitcast.
+`lower_program` does so for a whole program. There are no loops, tables or branches: every lane computes the same
+operations, so a result depends on its argument only. The formulas are in `mathematics_exponential`,
+`mathematics_trigonometric` and `mathematics_special`; what is not here: the operations users call (`flambeau.ops`) and
+derivatives (`differentiate`).
+
+NaN, infinities, zeros of both signs and subnormal numbers (as arguments and as results) are treated as C99 says;
+sign(NaN) is 0, as in PyTorch. `fma` must round once, as the instruction does. Where a target replaces it by a product and a sum,
+float64 sin, cos, tan and pow, erfc and fmod lose accuracy; the others stay within a few ULP.
+
+The largest errors measured, in units in the last place (ULP), and the number of primitive operations (constants and
+bitcasts excluded). float32 was compared with float64 for one bit pattern in 211 of all 2**32, subnormal, huge and
+negative ones included, and sin, cos and tan for the three float32 nearest each multiple of pi/2 up to 2**24 pi/2;
+float64 with 80-bit or multiple precision at 2 * 10**6 arguments of all exponents (3 * 10**4 for the error and gamma
+functions); functions of two arguments at 10**6 pairs or more.
+
+           float32         float64
+          error  ops      error  ops   method
+  exp       1.41   18    1.36   25   own fit; reduction by 2 n ln 2, so that subnormal results need no extra care
+  exp2      0.91   19    0.79   24   own fit
+  expm1     1.41   20    2.07   25   own fit
+  log       0.89   28    0.79   34   own fit; float64: FreeBSD e_log.c
+  log2      1.04   39    0.72   46   as log, in two parts
+  log10     0.99   40    0.67   47   as log, in two parts
+  log1p     1.41   33    1.35   39   log(u) with the rounding error of u = 1 + x in its reduced argument
+  sinh      2.54   29    2.20   40   own fit below 1, exp above
+  cosh      1.72   20    1.88   27   exp
+  tanh      1.49   26    1.36   37   own fit below 0.55, exp above; float64: Cephes tanh.c below 0.625
+  asinh     1.77   46    1.72   52   log1p
+  acosh     2.02   44    2.40   50   log1p
+  atanh     2.01   40    2.03   46   log1p
+  pow       0.50   65    0.89  126   log2 and exp2 in float64; float64: log2 as a sum of two floats
+  sin       1.52   40    1.48  172   own fit; reductions of Payne-Hanek and Cody-Waite
+  cos       1.52   40    1.47  172   the same
+  tan       3.17   41    2.88  173   their quotient
+  asin      2.30   19    2.19   26   own fit
+  acos      1.13   25    1.15   32   own fit
+  atan      1.28   20    1.83   33   own fit
+  atan2     1.46   34    2.07   47   atan
+  erf       1.40   31    0.88   75   own fit; large arguments through log2(erfc), float64 through erfc
+  erfc      3.72   54    2.93   78   own fit in Shepherd and Laframboise's variable
+  erfinv    2.11   62    2.12  145   own fit in Giles's variables; float64: one step of Halley's iteration
+  lgamma    0.50  155    5.95  153   own fit on [1.5, 2.5], recurrence, Stirling, reflection; float32 in float64
+  digamma   0.50  101      75   99   sum of eight terms, asymptotic series, reflection; float32 in float64
+  fmod         0   45       0  258   exact; float64: powers of two modulo y by repeated squaring
+  rsqrt     1.49    2    1.49    2   1 / sqrt(x)
+  sign         0    4       0    4   exact
+  copysign     0    4       0    4   exact
+
+rsqrt is not correctly rounded (two roundings). lgamma and digamma in float64 are accurate to 1.4 and 7 units of
+2**-52 * max(|result|, 1), which is what ERROR_BOUNDS states for them; the table counts results above 0.1 in size, of
+positive arguments: next to their zeros, as between the poles, relative accuracy is lost.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +100,41 @@ _LOWERINGS: dict[str, Callable[..., Value]] = {
 
 #: The operations this module replaces.
 LOWERED = frozenset(_LOWERINGS)
+
+#: The error tests allow, in ULP: the measured maximum and a margin, because no sample holds the worst argument.
+#: For lgamma and digamma the unit is that of max(|result|, 1).
+ERROR_BOUNDS: dict[tuple[str, str], float] = {
+    ("exp", "float32"): 1.75, ("exp", "float64"): 1.5,
+    ("exp2", "float32"): 1.25, ("exp2", "float64"): 1.0,
+    ("expm1", "float32"): 1.75, ("expm1", "float64"): 2.25,
+    ("log", "float32"): 1.0, ("log", "float64"): 1.0,
+    ("log2", "float32"): 1.25, ("log2", "float64"): 1.0,
+    ("log10", "float32"): 1.25, ("log10", "float64"): 1.0,
+    ("log1p", "float32"): 1.75, ("log1p", "float64"): 1.5,
+    ("sinh", "float32"): 2.75, ("sinh", "float64"): 2.5,
+    ("cosh", "float32"): 2.0, ("cosh", "float64"): 2.0,
+    ("tanh", "float32"): 1.75, ("tanh", "float64"): 1.5,
+    ("asinh", "float32"): 2.0, ("asinh", "float64"): 2.0,
+    ("acosh", "float32"): 2.25, ("acosh", "float64"): 2.5,
+    ("atanh", "float32"): 2.25, ("atanh", "float64"): 2.25,
+    ("pow", "float32"): 0.75, ("pow", "float64"): 1.0,
+    ("sin", "float32"): 1.75, ("sin", "float64"): 1.75,
+    ("cos", "float32"): 1.75, ("cos", "float64"): 1.75,
+    ("tan", "float32"): 3.5, ("tan", "float64"): 3.0,
+    ("asin", "float32"): 2.5, ("asin", "float64"): 2.5,
+    ("acos", "float32"): 1.25, ("acos", "float64"): 1.25,
+    ("atan", "float32"): 1.5, ("atan", "float64"): 2.0,
+    ("atan2", "float32"): 1.75, ("atan2", "float64"): 2.25,
+    ("erf", "float32"): 1.5, ("erf", "float64"): 1.0,
+    ("erfc", "float32"): 4.0, ("erfc", "float64"): 3.25,
+    ("erfinv", "float32"): 2.25, ("erfinv", "float64"): 2.25,
+    ("lgamma", "float32"): 0.75, ("lgamma", "float64"): 2.0,
+    ("digamma", "float32"): 0.75, ("digamma", "float64"): 8.0,
+    ("fmod", "float32"): 0.0, ("fmod", "float64"): 0.0,
+    ("rsqrt", "float32"): 1.75, ("rsqrt", "float64"): 1.75,
+    ("sign", "float32"): 0.0, ("sign", "float64"): 0.0,
+    ("copysign", "float32"): 0.0, ("copysign", "float64"): 0.0,
+}  # fmt: skip
 
 
 def lower(op: str, args: tuple[Value, ...], dtype: str) -> Value:

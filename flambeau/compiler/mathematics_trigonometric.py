@@ -2,7 +2,7 @@
 
 See `mathematics` for the table of errors and costs. Arguments of any size are reduced to full accuracy. A float32 is
 multiplied by the bits of 1 / (2 pi) that matter for its size, in float64, piece by piece (after Payne and Hanek). For a
-float64 two reductions are computed and one is selected: subtracting a multiple of pi/2 in four parts (Cody and Waite,
+float64 two reductions are computed and one is selected: subtracting a multiple of pi/2 in three parts (Cody and Waite,
 each subtraction an fma), and Payne and Hanek's with a window into the bits of 2 / pi, in integers.
 """
 
@@ -46,11 +46,9 @@ from .mathematics_exponential import MAGIC
 from .program import Value
 
 TWO_OVER_PI = 0.6366197723675814
-#: pi/2 in parts of 33 bits, so that n < 2**20 times a part is exact, and what is left; FreeBSD's e_rem_pio2.c.
-HALF_PI = tuple(
-    float.fromhex(part)
-    for part in ("0x1.921fb544p+0", "0x1.0b4611a6p-34", "0x1.3198a2ep-69", "0x1.b839a252049c1p-104")
-)
+#: pi/2 cut (not rounded) into parts of 53 bits. n * part is exact inside an fma, and so is the first subtraction: what
+#: remains is rounded once only (shorter parts, exact without an fma, would round twice).
+HALF_PI = tuple(map(float.fromhex, ("0x1.921fb54442d18p+0", "0x1.1a62633145c06p-54", "0x1.c1cd129024e08p-107")))
 #: Above this, in float64, the parts above no longer suffice.
 LARGE = 1048576.0
 #: 1 / (2 pi) from its first bit on, and from bit 56 on, where products with numbers above 2**79 begin to matter: three

@@ -16,7 +16,7 @@ Tensor = _core.Tensor
 
 
 def _numpy_kind(value: Any) -> str:
-    """"array", "number" or "" (not NumPy's); NumPy is not imported only to ask."""
+    """ "array", "number" or "" (not NumPy's); NumPy is not imported only to ask."""
     numpy = sys.modules.get("numpy")
     if numpy is None:
         return ""
@@ -26,8 +26,8 @@ def _numpy_kind(value: Any) -> str:
 def _as_tensor(value: Any) -> Any:
     if value.dtype.kind in "SaUO":
         raise TypeError(
-            f"default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found dtype {value.dtype}; "
-            "give the loader a collate_fn"
+            "default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found dtype "
+            f"{value.dtype}; give the loader a collate_fn"
         )
     return flambeau.as_tensor(value)
 
@@ -51,9 +51,9 @@ def default_convert(data: Any) -> Any:
 def default_collate(batch: Any) -> Any:
     """One batch from a list of samples.
 
-    Tensors and arrays are stacked along a new first dimension, numbers become a tensor, strings stay a list, and tuples,
-    lists and dictionaries of those are put together entry by entry. Errors: ShapeError when tensors differ in shape,
-    RuntimeError when sequences differ in length, TypeError for anything else.
+    Tensors and arrays are stacked along a new first dimension, numbers become a tensor, strings stay a list, and
+    tuples, lists and dictionaries of those are put together entry by entry. Errors: ShapeError when tensors differ in
+    shape, RuntimeError when sequences differ in length, TypeError for anything else.
 
     Example:
         >>> fl.utils.data.default_collate([(1, 2.0), (3, 4.0)])

@@ -65,10 +65,13 @@ class TensorDataset(Dataset[tuple]):
         for position, tensor in enumerate(tensors):
             if not isinstance(tensor, Tensor):
                 raise TypeError(
-                    f"TensorDataset: argument {position} is {type(tensor).__name__}; convert it with flambeau.as_tensor(...)"
+                    f"TensorDataset: argument {position} is {type(tensor).__name__}; convert it with "
+                    "flambeau.as_tensor(...)"
                 )
             if tensor.ndim == 0:
-                raise flambeau.errors.ShapeError(f"TensorDataset: argument {position} has no dimensions, so it has no rows")
+                raise flambeau.errors.ShapeError(
+                    f"TensorDataset: argument {position} has no dimensions, so it has no rows"
+                )
         sizes = [tensor.shape[0] for tensor in tensors]
         if len(set(sizes)) > 1:
             raise _sizes_differ(
@@ -85,11 +88,11 @@ class TensorDataset(Dataset[tuple]):
 
 
 def _sizes_differ(text: str) -> Exception:
-    class SizeMismatch(flambeau.errors.ShapeError, AssertionError):
+    class SizeMismatchError(flambeau.errors.ShapeError, AssertionError):
         """ShapeError that also is what PyTorch's assertion would have been."""
 
-    SizeMismatch.__name__ = SizeMismatch.__qualname__ = "ShapeError"
-    return SizeMismatch(text)
+    SizeMismatchError.__name__ = SizeMismatchError.__qualname__ = "ShapeError"
+    return SizeMismatchError(text)
 
 
 class StackDataset(Dataset):
@@ -99,7 +102,9 @@ class StackDataset(Dataset):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if bool(args) == bool(kwargs):
-            raise ValueError("StackDataset: give datasets either in order (tuples) or by name (dictionaries), at least one")
+            raise ValueError(
+                "StackDataset: give datasets either in order (tuples) or by name (dictionaries), at least one"
+            )
         self.datasets = args or kwargs
         parts = list(args or kwargs.values())
         if any(len(part) != len(parts[0]) for part in parts):
@@ -209,12 +214,14 @@ def random_split(dataset: Dataset, lengths: Sequence[float], generator: Any = No
         for position, fraction in enumerate(lengths):
             if fraction < 0 or fraction > 1:
                 raise ValueError(f"Fraction at index {position} is not between 0 and 1")
-            counts.append(int(math.floor(size * fraction)))
+            counts.append(math.floor(size * fraction))
         for position in range(size - sum(counts)):
             counts[position % len(counts)] += 1
         for position, count in enumerate(counts):
             if count == 0:
-                warnings.warn(f"Length of split at index {position} is 0. This might result in an empty dataset.", stacklevel=2)
+                warnings.warn(
+                    f"Length of split at index {position} is 0. This might result in an empty dataset.", stacklevel=2
+                )
         lengths = counts
     if sum(lengths) != size:
         raise ValueError(

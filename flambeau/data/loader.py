@@ -76,7 +76,8 @@ class DataLoader:
             raise ValueError("timeout option should be non-negative")
         if num_workers == 0 and prefetch_factor is not None:
             raise ValueError(
-                "prefetch_factor option could only be specified in multiprocessing; let num_workers > 0, or leave it out"
+                "prefetch_factor option could only be specified in multiprocessing; let num_workers > 0, or leave it "
+                "out"
             )
         if num_workers > 0 and prefetch_factor is not None and prefetch_factor < 1:
             raise ValueError("prefetch_factor option should be positive")
@@ -102,7 +103,9 @@ class DataLoader:
                 )
             for name, value in (("sampler", sampler), ("batch_sampler", batch_sampler)):
                 if value is not None:
-                    raise ValueError(f"DataLoader with IterableDataset: expected unspecified {name} option, but got {name}={value}")
+                    raise ValueError(
+                        f"DataLoader with IterableDataset: expected unspecified {name} option, but got {name}={value}"
+                    )
         if sampler is not None and shuffle:
             raise ValueError("sampler option is mutually exclusive with shuffle")
         if batch_sampler is not None:
@@ -183,11 +186,13 @@ class DataLoader:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Let the next pass go on where the state was taken: same order, behind the batches given by then.
 
-        Batches of a dataset or sampler of unknown kind are walked over again without being made; a stream is walked over
-        sample by sample.
+        Batches of a dataset or sampler of unknown kind are walked over again without being made; a stream is walked
+        over sample by sample.
         """
         if "batches" not in state_dict:
-            raise ValueError("DataLoader.load_state_dict: expected what DataLoader.state_dict() returned; 'batches' is missing")
+            raise ValueError(
+                "DataLoader.load_state_dict: expected what DataLoader.state_dict() returned; 'batches' is missing"
+            )
         self._resume = dict(state_dict) if state_dict["batches"] else None
         if self._resume is None:
             self._begun = {}
@@ -383,7 +388,7 @@ class _Pool:
     def _stream(self, skip: int) -> Iterator[Any]:
         size = self.loader.batch_size or 1
         live = list(range(len(self.workers)))
-        waiting = {number: 0 for number in live}
+        waiting = dict.fromkeys(live, 0)
         for _ in range(self.loader.prefetch_factor):
             for number in live:
                 self._send(number, ("batch", size))
@@ -422,7 +427,8 @@ class _Pool:
         ready = wait([connection, process.sentinel], timeout)
         if not ready:
             raise RuntimeError(
-                f"DataLoader timed out after {self.loader.timeout} seconds waiting for worker {number} (pid {process.pid})"
+                f"DataLoader timed out after {self.loader.timeout} seconds waiting for worker {number} (pid "
+                f"{process.pid})"
             )
         if connection not in ready and not connection.poll():
             raise self._death(process)
@@ -448,7 +454,8 @@ class _Pool:
             if -code == signal.SIGKILL:
                 how += ", often the sign of too little memory"
         return RuntimeError(
-            f"DataLoader worker (pid {process.pid}) exited unexpectedly {how}; run with num_workers=0 to see its own error"
+            f"DataLoader worker (pid {process.pid}) exited unexpectedly {how}; run with num_workers=0 to see its own "
+            "error"
         )
 
 

@@ -47,8 +47,12 @@ class SeededSampler(Sampler[int]):
 
     def begin(self) -> Any:
         """Start a pass: the generator of its numbers, new, or that of the pass a state was loaded for."""
-        self._seed = draw_seed(self.generator) if self._next_seed is None else self._next_seed
-        self._next_seed = None
+        loaded, self._next_seed = self._next_seed, None
+        if loaded is None or self.generator is not None:
+            # Drawn also where a seed was loaded: the passes that follow then are those that followed the first time.
+            self._seed = draw_seed(self.generator)
+        if loaded is not None:
+            self._seed = loaded
         generator = flambeau.Generator()
         generator.manual_seed(self._seed)
         return generator
@@ -148,7 +152,9 @@ class WeightedRandomSampler(SeededSampler):
             raise ValueError(f"replacement should be a boolean value, but got replacement={replacement}")
         self.weights = flambeau.as_tensor(weights, dtype=flambeau.float64)
         if self.weights.ndim != 1:
-            raise ValueError(f"weights should be a 1d sequence but given weights have shape {tuple(self.weights.shape)}")
+            raise ValueError(
+                f"weights should be a 1d sequence but given weights have shape {tuple(self.weights.shape)}"
+            )
         self.num_samples = num_samples
         self.replacement = replacement
         self.generator = generator

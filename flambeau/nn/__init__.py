@@ -5,21 +5,21 @@ live here: the mathematics of the operations (`flambeau/ops`) and optimizers (`f
 """
 
 from flambeau.nn import functional, init, utils
-from flambeau.nn.activation import *  # noqa: F403
+from flambeau.nn.activation import *
 from flambeau.nn.activation import __all__ as _activation
 from flambeau.nn.container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from flambeau.nn.distance import CosineSimilarity, PairwiseDistance
 from flambeau.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from flambeau.nn.embedding import Embedding
 from flambeau.nn.linear import Bilinear, Identity, Linear
-from flambeau.nn.loss import *  # noqa: F403
+from flambeau.nn.loss import *
 from flambeau.nn.loss import __all__ as _loss
 from flambeau.nn.module import Module
 from flambeau.nn.normalization import GroupNorm, LayerNorm, RMSNorm
 from flambeau.nn.parameter import Buffer, Parameter
 from flambeau.nn.shape import Flatten, Unflatten
 
-__all__ = [
+__all__ = [  # noqa: PLE0604
     *_activation,
     *_loss,
     "AlphaDropout",

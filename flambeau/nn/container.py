@@ -266,7 +266,8 @@ class ModuleDict(Module):
         """Add modules from a mapping or an iterable of pairs; TypeError or ValueError for anything else."""
         if not isinstance(modules, Iterable):
             raise TypeError(
-                f"ModuleDict.update should be called with an iterable of key/value pairs, but got {type(modules).__name__}"
+                "ModuleDict.update should be called with an iterable of key/value pairs, but got "
+                f"{type(modules).__name__}"
             )
         if isinstance(modules, (OrderedDict, ModuleDict, Mapping)):
             for key, module in modules.items():
@@ -274,10 +275,14 @@ class ModuleDict(Module):
             return
         for position, pair in enumerate(modules):
             if not isinstance(pair, Iterable):
-                raise TypeError(f"ModuleDict update sequence element #{position} should be Iterable; is {type(pair).__name__}")
+                raise TypeError(
+                    f"ModuleDict update sequence element #{position} should be Iterable; is {type(pair).__name__}"
+                )
             pair = tuple(pair)
             if len(pair) != 2:
-                raise ValueError(f"ModuleDict update sequence element #{position} has length {len(pair)}; 2 is required")
+                raise ValueError(
+                    f"ModuleDict update sequence element #{position} has length {len(pair)}; 2 is required"
+                )
             self[pair[0]] = pair[1]
 
 
@@ -367,7 +372,9 @@ class ParameterDict(Module):
 
     def _attribute(self, key: Any) -> str:
         if not isinstance(key, str):
-            raise TypeError(f"Index given to ParameterDict cannot be used as a key as it is not a string (type is {type(key)})")
+            raise TypeError(
+                f"Index given to ParameterDict cannot be used as a key as it is not a string (type is {type(key)})"
+            )
         # A name such as "forward" must not hide what a module already has there.
         return "_value_" + key if hasattr(type(self), key) or key in ("_keys", "training") else key
 

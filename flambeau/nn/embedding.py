@@ -60,8 +60,8 @@ class Embedding(Module):
         else:
             if tuple(_weight.shape) != (num_embeddings, embedding_dim):
                 raise AssertionError(
-                    f"Shape of weight does not match num_embeddings and embedding_dim: it is {tuple(_weight.shape)}, not "
-                    f"{(num_embeddings, embedding_dim)}"
+                    f"Shape of weight does not match num_embeddings and embedding_dim: it is {tuple(_weight.shape)}, "
+                    f"not {(num_embeddings, embedding_dim)}"
                 )
             self.weight = Parameter(_weight, requires_grad=not _freeze)
 
@@ -111,7 +111,9 @@ class Embedding(Module):
     ) -> Embedding:
         """An embedding with the given rows (V, C), which are not trained unless `freeze` is False."""
         if embeddings.dim() != 2:
-            raise AssertionError(f"Embeddings parameter is expected to be 2-dimensional, but its shape is {tuple(embeddings.shape)}")
+            raise AssertionError(
+                f"Embeddings parameter is expected to be 2-dimensional, but its shape is {tuple(embeddings.shape)}"
+            )
         rows, columns = embeddings.shape
         return cls(
             num_embeddings=rows,

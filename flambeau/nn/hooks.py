@@ -74,8 +74,8 @@ class HooksMixin:
     ) -> RemovableHandle:
         """Call `hook(module, args, output)` after every forward; what it returns, unless None, replaces the output.
 
-        With `with_kwargs` the hook is `hook(module, args, kwargs, output)`. With `always_call` it also runs when forward
-        raised. `prepend` puts it before the hooks that are there. Returns a handle with `remove()`.
+        With `with_kwargs` the hook is `hook(module, args, kwargs, output)`. With `always_call` it also runs when
+        forward raised. `prepend` puts it before the hooks that are there. Returns a handle with `remove()`.
         """
         extra = (self._forward_hooks_with_kwargs, self._forward_hooks_always_called)
         handle = _add(self._forward_hooks, hook, prepend, extra)
@@ -208,9 +208,7 @@ class _BackwardGate:
         return tuple(result)
 
     def leave(self, output: Any) -> Any:
-        values, rebuild = (
-            ([output], lambda new: new[0]) if isinstance(output, Tensor) else _sequence(output)
-        )
+        values, rebuild = ([output], lambda new: new[0]) if isinstance(output, Tensor) else _sequence(output)
         positions = [i for i, value in enumerate(values) if isinstance(value, Tensor)]
         if not any(values[i].requires_grad for i in positions):
             return output
@@ -230,7 +228,8 @@ class _BackwardGate:
             for hook in self.hooks:
                 if hook(self.module, (None,), grads) is not None:
                     raise RuntimeError(
-                        "full backward hook: returned a grad_input, but no input of the module requires grad; return None"
+                        "full backward hook: returned a grad_input, but no input of the module requires grad; return "
+                        "None"
                     )
         return grads
 

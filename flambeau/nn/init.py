@@ -38,8 +38,8 @@ _LINEAR_KINDS = frozenset(
 def calculate_gain(nonlinearity: str, param: Any = None) -> float:
     """The factor that keeps the variance through a nonlinearity.
 
-    Arguments: `nonlinearity`, the name of a function of `nn.functional`; `param`, the slope of "leaky_relu". Returns 1 for
-    linear layers and sigmoid, 5/3 for tanh, √2 for relu, √(2 / (1 + slope²)) for leaky_relu, 3/4 for selu. Errors:
+    Arguments: `nonlinearity`, the name of a function of `nn.functional`; `param`, the slope of "leaky_relu". Returns 1
+    for linear layers and sigmoid, 5/3 for tanh, √2 for relu, √(2 / (1 + slope²)) for leaky_relu, 3/4 for selu. Errors:
     ValueError for another name.
 
     Example:
@@ -236,7 +236,9 @@ def orthogonal_(tensor: Any, gain: float = 1, generator: Any = None) -> Any:
 def sparse_(tensor: Any, sparsity: float, std: float = 0.01, generator: Any = None) -> Any:
     """Fill normally, with the share `sparsity` of every column zero."""
     if tensor.ndimension() != 2:
-        raise ValueError(f"sparse_: only tensors with 2 dimensions are supported, but the shape is {tuple(tensor.shape)}")
+        raise ValueError(
+            f"sparse_: only tensors with 2 dimensions are supported, but the shape is {tuple(tensor.shape)}"
+        )
     rows, columns = tensor.shape
     zeros = math.ceil(sparsity * rows)
     with flambeau.no_grad():

@@ -8,83 +8,21 @@ directly.
 
 from __future__ import annotations
 
-import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from flambeau import _core
-from flambeau.errors import AutogradError, DeviceError, DTypeError, ShapeError
 from flambeau.nn import hooks as _hooks
+from flambeau.nn.locate import locate
+from flambeau.nn.members import KINDS, Registry, replace_registry
 from flambeau.nn.parameter import Buffer, Parameter
 from flambeau.nn.state import StateMixin
 
 __all__ = ["Module"]
 
 Tensor = _core.Tensor
-_KINDS = ("_parameters", "_buffers", "_modules")
 _MISSING = object()
-
-
-class _Registry(dict):
-    """A dictionary of a module's members that mirrors every change into the module's attributes."""
-
-    __slots__ = ("__weakref__", "owner")
-
-    def __init__(self, owner: Any, entries: Any = ()) -> None:
-        # Weak: a module must die with its last reference, without waiting for the cycle collector.
-        self.owner = weakref.ref(owner)
-        super().__init__(entries)
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        super().__setitem__(name, value)
-        owner = self.owner()
-        if owner is not None:
-            owner.__dict__[name] = value
-
-    def __delitem__(self, name: str) -> None:
-        super().__delitem__(name)
-        owner = self.owner()
-        if owner is not None:
-            owner.__dict__.pop(name, None)
-
-    def pop(self, name: str, *default: Any) -> Any:
-        if name not in self:
-            return super().pop(name, *default)
-        value = self[name]
-        del self[name]
-        return value
-
-    def popitem(self) -> tuple:
-        name, value = super().popitem()
-        owner = self.owner()
-        if owner is not None:
-            owner.__dict__.pop(name, None)
-        return name, value
-
-    def clear(self) -> None:
-        for name in list(self):
-            del self[name]
-
-    def update(self, *args: Any, **kwargs: Any) -> None:
-        for name, value in dict(*args, **kwargs).items():
-            self[name] = value
-
-    def setdefault(self, name: str, default: Any = None) -> Any:
-        if name not in self:
-            self[name] = default
-        return self[name]
-
-    def __ior__(self, other: Any) -> Any:
-        self.update(other)
-        return self
-
-    def __copy__(self) -> dict:
-        return dict(self)
-
-    def __reduce_ex__(self, protocol: int) -> tuple:
-        # A copy or a pickle is a plain dictionary; the module that receives it makes it a registry again.
-        return dict, (dict(self),)
 
 
 class Module(_hooks.HooksMixin, StateMixin):
@@ -119,9 +57,9 @@ class Module(_hooks.HooksMixin, StateMixin):
         # Written past __setattr__, which looks for parameters and modules in every value.
         self.__dict__.update(
             training=True,
-            _parameters=_Registry(self),
-            _buffers=_Registry(self),
-            _modules=_Registry(self),
+            _parameters=Registry(self),
+            _buffers=Registry(self),
+            _modules=Registry(self),
             _non_persistent_buffers_set=set(),
             _forward_hooks=OrderedDict(),
             _forward_hooks_with_kwargs=OrderedDict(),
@@ -150,7 +88,7 @@ class Module(_hooks.HooksMixin, StateMixin):
                 return _hooks.call_with_hooks(self, args, kwargs)
             return self.forward(*args, **kwargs)
         except Exception as error:
-            _locate(error, self)
+            locate(error, self)
             raise
 
     # -- members ------------------------------------------------------------------------------------------------------
@@ -158,7 +96,7 @@ class Module(_hooks.HooksMixin, StateMixin):
     def __getattr__(self, name: str) -> Any:
         # Reached only when ordinary look-up found nothing; members are normally found there, by their mirror.
         attributes = self.__dict__
-        for kind in _KINDS:
+        for kind in KINDS:
             members = attributes.get(kind)
             if members is not None and name in members:
                 return members[name]
@@ -221,8 +159,8 @@ class Module(_hooks.HooksMixin, StateMixin):
                     )
                 _set_buffer(self, name, value)
                 return
-            if name in _KINDS and type(value) is not _Registry:
-                _replace_registry(self, name, value)
+            if name in KINDS and type(value) is not Registry:
+                replace_registry(self, name, value)
                 return
         elif isinstance(value, Buffer):
             raise AttributeError("cannot assign buffer before Module.__init__() call")
@@ -230,7 +168,7 @@ class Module(_hooks.HooksMixin, StateMixin):
 
     def __delattr__(self, name: str) -> None:
         attributes = self.__dict__
-        for kind in _KINDS:
+        for kind in KINDS:
             members = attributes.get(kind)
             if members is not None and name in members:
                 del members[name]
@@ -424,7 +362,8 @@ class Module(_hooks.HooksMixin, StateMixin):
         fn(self)
         return self
 
-    # -- moving and converting ------------------------------------------------------------------------------------------
+    # -- moving and converting
+    # ------------------------------------------------------------------------------------------
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Module:
         """Replace the memory of every parameter, gradient and buffer by `fn` of it; parameters keep their identity."""
@@ -465,11 +404,15 @@ class Module(_hooks.HooksMixin, StateMixin):
         """
         device, dtype, non_blocking = _destination(args, kwargs)
         if dtype is not None and not (dtype.is_floating_point or dtype.is_complex):
-            raise TypeError(f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}")
+            raise TypeError(
+                f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}"
+            )
 
         def move(tensor: Tensor) -> Tensor:
             # A loop over tensor kinds: integer buffers move but never change dtype.
-            wanted = dtype if dtype is not None and (tensor.is_floating_point() or tensor.is_complex()) else tensor.dtype
+            wanted = (
+                dtype if dtype is not None and (tensor.is_floating_point() or tensor.is_complex()) else tensor.dtype
+            )
             return tensor.to(tensor.device if device is None else device, wanted, non_blocking)
 
         return self._apply(move)
@@ -550,7 +493,8 @@ class Module(_hooks.HooksMixin, StateMixin):
 
         self.__dict__["forward"] = flambeau.compile(self.forward, *args, **kwargs)
 
-    # -- showing, copying -----------------------------------------------------------------------------------------------
+    # -- showing, copying
+    # -----------------------------------------------------------------------------------------------
 
     def _get_name(self) -> str:
         return type(self).__name__
@@ -571,22 +515,22 @@ class Module(_hooks.HooksMixin, StateMixin):
     def __getstate__(self) -> dict:
         # The mirrored members are in the three dictionaries; keeping them twice would let a copy disagree with itself.
         attributes = self.__dict__
-        members = {name for kind in _KINDS for name in attributes.get(kind, ())}
+        members = {name for kind in KINDS for name in attributes.get(kind, ())}
         state = {name: value for name, value in attributes.items() if name not in members}
-        for kind in _KINDS:
+        for kind in KINDS:
             if kind in state:
                 state[kind] = dict(state[kind])
         return state
 
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
-        for kind in _KINDS:
-            _replace_registry(self, kind, state.get(kind, {}))
+        for kind in KINDS:
+            replace_registry(self, kind, state.get(kind, {}))
 
 
 def _forget(attributes: dict, name: str, keep: str) -> None:
     """Take `name` out of everything but the dictionary `keep`: it is about to become a member there."""
-    for kind in _KINDS:
+    for kind in KINDS:
         if kind != keep and name in attributes[kind]:
             del attributes[kind][name]
     attributes["_non_persistent_buffers_set"].discard(name)
@@ -612,15 +556,6 @@ def _set_buffer(module: Module, name: str, value: Tensor | None) -> None:
             value = result
     module._buffers[name] = value
     module.__dict__[name] = value
-
-
-def _replace_registry(module: Module, kind: str, entries: Any) -> None:
-    """Give the module a new dictionary of members, and its attributes the new members."""
-    attributes = module.__dict__
-    for name in attributes.get(kind) or ():
-        attributes.pop(name, None)
-    attributes[kind] = _Registry(module, entries)
-    attributes.update(entries)
 
 
 def _type_name(value: Any) -> str:
@@ -656,40 +591,3 @@ def _destination(args: tuple, kwargs: dict) -> tuple[Any, Any, bool]:
 
 def _indent(text: str, first: bool = True) -> str:
     return text.replace("\n", "\n  ")
-
-
-# The errors whose text is ours and may grow a path; every other exception gets a note instead.
-_OWN_ERRORS = (ShapeError, DTypeError, DeviceError, AutogradError)
-
-
-def _locate(error: Exception, module: Module) -> None:
-    """Say in an error that left `module.forward` where in the model it happened.
-
-    Every module that the error passes on its way out puts its own part of the path in front.
-    """
-    known = getattr(error, "_flambeau_path", None)
-    if known is None:
-        child, path, ending = module, "", f" ({type(module).__name__})"
-        text = f"in {type(module).__name__}"
-        original = error.args
-    else:
-        child, path, ending, old, original = known
-        if child is not module:
-            step = next((name for name, found in module.named_modules() if found is child), None)
-            if step is None:
-                return
-            path = f"{step}.{path}" if path else step
-        text = f"in {type(module).__name__}.{path}{ending}" if path else f"in {type(module).__name__}"
-    try:
-        if type(error) in _OWN_ERRORS and len(original) == 1:
-            error.args = (f"{original[0]} ... {text}",)
-        else:
-            notes = getattr(error, "__notes__", None)
-            if notes is None:
-                notes = error.__notes__ = []
-            if known is not None and old in notes:
-                notes.remove(old)
-            notes.append(text)
-        error._flambeau_path = (module, path, ending, text, original)
-    except (AttributeError, TypeError):
-        return  # an exception class that takes no attributes keeps its own text

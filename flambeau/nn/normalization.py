@@ -20,8 +20,8 @@ def _sizes(normalized_shape: Any) -> tuple[int, ...]:
 class LayerNorm(Module):
     """(x - mean) / √(var + eps) · weight + bias over the last dimensions.
 
-    Arguments: `normalized_shape`, the last sizes of the input; `elementwise_affine`, whether there are `weight` (ones) and,
-    unless `bias` is False, `bias` (zeros), both of that shape.
+    Arguments: `normalized_shape`, the last sizes of the input; `elementwise_affine`, whether there are `weight` (ones)
+    and, unless `bias` is False, `bias` (zeros), both of that shape.
 
     Example:
         >>> fl.nn.LayerNorm(2)(fl.tensor([[1.0, 3.0]]))

@@ -22,8 +22,8 @@ def _rebuild_parameter(cls: type, data: Tensor, requires_grad: bool, attributes:
 class Parameter(Tensor):
     """A tensor that a module trains: assigning one to a module attribute registers it in `module.parameters()`.
 
-    Arguments: `data`, the tensor whose memory the parameter shares (an empty one when None); `requires_grad`, True unless
-    told otherwise. Returns a leaf. Errors: RuntimeError for an integer `data` that is to require grad.
+    Arguments: `data`, the tensor whose memory the parameter shares (an empty one when None); `requires_grad`, True
+    unless told otherwise. Returns a leaf. Errors: RuntimeError for an integer `data` that is to require grad.
 
     Example:
         >>> fl.nn.Parameter(fl.zeros(2))

@@ -153,24 +153,14 @@ class StateMixin:
                         current.copy_(value)
             except Exception as error:
                 error_msgs.append(
-                    f'While copying the parameter named "{key}", whose dimensions in the model are {_shape(current)} and '
-                    f"whose dimensions in the checkpoint are {_shape(value)}, an exception occurred: {error.args}."
-                )
-        extra = prefix + EXTRA_STATE
-        if type(self).set_extra_state is not StateMixin.set_extra_state:
-            if extra in state_dict:
-                self.set_extra_state(state_dict[extra])
-            elif strict:
-                missing_keys.append(extra)
-        elif strict and extra in state_dict:
-            unexpected_keys.append(extra)
-        if strict:
-            names = {name for name, _ in own}
-            for key in state_dict:
-                if key.startswith(prefix) and key != extra:
-                    head, dot, _ = key[len(prefix) :].partition(".")
-                    if (dot and head not in self._modules) or (not dot and head not in names):
-                        unexpected_keys.append(key)
+                    f'While copying the parameter named "{key}", whose dimensions in the model are {_shape(current)} and
+                    ' f"whose dimensions in the checkpoint are {_shape(value)}, an exception occurred: {error.args}." )
+                    extra = prefix + EXTRA_STATE if type(self).set_extra_state is not StateMixin.set_extra_state: if
+                    extra in state_dict: self.set_extra_state(state_dict[extra]) elif strict: missing_keys.append(extra)
+                    elif strict and extra in state_dict: unexpected_keys.append(extra) if strict: names = {name for
+                    name, _ in own} for key in state_dict: if key.startswith(prefix) and key != extra: head, dot, _ =
+                    key[len(prefix) :].partition(".") if (dot and head not in self._modules) or (not dot and head not in
+                    names): unexpected_keys.append(key)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Copy parameters and buffers from `state_dict` into the module and its children.
@@ -204,9 +194,7 @@ class StateMixin:
             if missing:
                 errors.insert(0, "Missing key(s) in state_dict: " + ", ".join(f'"{k}"' for k in missing) + ". ")
         if errors:
-            raise RuntimeError(
-                f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(errors)
-            )
+            raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(errors))
         return IncompatibleKeys(missing, unexpected)
 
     def register_state_dict_pre_hook(self, hook: Callable) -> RemovableHandle:

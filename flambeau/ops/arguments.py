@@ -1,4 +1,4 @@
-"""What the functions of this folder share: checks of dimensions, in-place twins, NumPy in and out, gradients of host code.
+"""What the functions of this folder share: checks of arguments, in-place twins, NumPy in and out, host gradients.
 
 No operation lives here, and nothing here is exported to users.
 """
@@ -11,7 +11,7 @@ from typing import Any
 from flambeau import _core
 from flambeau.dtypes import dtype as DType
 from flambeau.dtypes import float32
-from flambeau.errors import DTypeError, ShapeError
+from flambeau.errors import AutogradError, DTypeError, ShapeError
 
 Tensor = _core.Tensor
 
@@ -122,12 +122,23 @@ def with_gradient(outputs: Any, inputs: Sequence[Any], vjp: Callable[..., Any], 
 
     `vjp` is called with one gradient for each output and returns one for each input. When a gradient of the gradient
     is wanted it runs with the tape on, so a vjp made of flambeau's operations on `inputs` differentiates again.
+    An input changed in place before then is an error, as for every operation.
     """
-    if _core.is_grad_enabled() and any(t.requires_grad for t in inputs):
-        if isinstance(outputs, tuple):
-            _core.attach(outputs, tuple(inputs), vjp, name)
-        else:
-            _core.attach((outputs,), tuple(inputs), vjp, name)
+    if not (_core.is_grad_enabled() and any(t.requires_grad for t in inputs)):
+        return outputs
+    versions = [t._version for t in inputs]
+
+    def checked(*gradients: Any) -> Any:
+        for t, version in zip(inputs, versions, strict=True):
+            if t._version != version:
+                raise AutogradError(
+                    f"{name}: one of the variables needed for gradient computation has been modified by an inplace "
+                    f"operation: an input of shape {tuple(t.shape)} is at version {t._version}, expected version "
+                    f"{version}; change a clone() instead"
+                )
+        return vjp(*gradients)
+
+    _core.attach(outputs if isinstance(outputs, tuple) else (outputs,), tuple(inputs), checked, name)
     return outputs
 
 

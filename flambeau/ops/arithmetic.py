@@ -11,7 +11,7 @@ from flambeau import _core, dtypes
 from flambeau.errors import DTypeError
 from flambeau.ops import elementwise as e
 from flambeau.ops import promotion
-from flambeau.ops.arguments import Tensor, check_tensor, deliver, to_numpy, to_tensor, twin
+from flambeau.ops.arguments import Tensor, check_tensor, deliver, to_numpy, to_tensor, twin, with_gradient
 
 _DIRECT = (
     "abs", "acos", "acosh", "addcdiv", "addcmul", "asin", "asinh", "atan", "atan2", "atanh", "bitwise_and",
@@ -85,7 +85,7 @@ def _sub_(self: Any, other: Any, *, alpha: Any = 1) -> Any:
 
 
 def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Any = None) -> Any:
-    """input / other, elementwise; `rounding_mode` "floor" or "trunc" rounds the quotient. Integers give floats without.
+    """input / other, elementwise; `rounding_mode` "floor" or "trunc" rounds. Integers give floats without it.
 
     >>> fl.div(fl.tensor([7, -7]), 2, rounding_mode="floor")
     tensor([ 3, -4])
@@ -272,11 +272,16 @@ def mvlgamma(input: Any, p: int, *, out: Any = None) -> Any:
 
 
 def polygamma(n: int, input: Any, *, out: Any = None) -> Any:
-    """The n-th derivative of the digamma function; n is 0 or 1."""
+    """The n-th derivative of the digamma function."""
     if n < 0:
         raise RuntimeError(f"polygamma: does not support negative n, got {n}")
     if n > 1:
-        raise NotImplementedError(f"polygamma: orders 0 and 1 are supported, got {n}")
+        from scipy import special
+
+        value = input if input.dtype.is_floating_point else input.to(dtypes.get_default_dtype())
+        found = special.polygamma(n, to_numpy(value).astype("float64"))
+        result = to_tensor(found, value.dtype)
+        return deliver(with_gradient(result, (value,), lambda g: (g * polygamma(n + 1, value),), "polygamma"), out)
     return deliver(e.trigamma(input) if n else e.digamma(input), out)
 
 

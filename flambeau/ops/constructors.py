@@ -38,7 +38,7 @@ def legacy_tensor(*args: Any, dtype: DType | None = None, device: Any = None) ->
             return first.detach().to(dtype)
         if not isinstance(first, int):
             if not hasattr(first, "__len__"):
-                raise TypeError(f"Tensor: needs sizes or data, got {type(first).__name__}; use flambeau.tensor({first})")
+                raise TypeError(f"Tensor: needs sizes or data, got {type(first).__name__}; use flambeau.tensor")
             return tensor(first, dtype=dtype)
     return empty(args, dtype=dtype)
 

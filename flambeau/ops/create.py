@@ -436,16 +436,20 @@ def empty_like(
 
 def empty_strided(size: Any, stride: Any, *, dtype: DType | None = None, device: Any = None, **ignored: Any) -> Any:
     """An uninitialised tensor of the given shape and strides."""
-    extent = 1 + sum((n - 1) * s for n, s in zip(size, stride)) if all(size) else 0
+    extent = 1 + sum((n - 1) * s for n, s in zip(size, stride, strict=True)) if all(size) else 0
     return empty((extent,), dtype=dtype, device=device).as_strided(tuple(size), tuple(stride))
 
 
-def empty_permuted(size: Any, physical_layout: Any, *, dtype: DType | None = None, device: Any = None) -> Any:
+def empty_permuted(
+    size: Any, physical_layout: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False,
+    **ignored: Any,
+) -> Any:  # fmt: skip
     """An uninitialised tensor of shape `size` whose dimensions lie in memory in the order `physical_layout`."""
     if sorted(physical_layout) != list(_range(len(size))):
         raise RuntimeError(f"empty_permuted: physical_layout {physical_layout} is no order of {len(size)} dimensions")
     order = [tuple(physical_layout).index(d) for d in _range(len(size))]
-    return empty([size[d] for d in physical_layout], dtype=dtype, device=device).permute(order)
+    result = empty([size[d] for d in physical_layout], dtype=dtype, device=device).permute(order)
+    return result.requires_grad_(True) if requires_grad else result
 
 
 # ------------------------------------------------------------------------------------------------------ from ranges
@@ -480,7 +484,12 @@ def arange(
         raise RuntimeError(f"arange: unsupported range: {start} -> {end}; the bounds must be finite")
     if dtype is _bool:
         raise DTypeError("arange: bool holds no range; use dtype=flambeau.int64")
-    result = _arange(start, end, step, dtype)
+    if dtype.kind == 1 and not _whole(start, end, step):  # counted in floats, stepped in integers
+        count = -int((start - end) // step)
+        first, stride = int(start), int(step)
+        result = _arange(0, count, 1, dtype) * stride + first
+    else:
+        result = _arange(start, end, step, dtype)
     if requires_grad:
         result.requires_grad_(True)
     return result if out is None else deliver(result, out)
@@ -507,6 +516,8 @@ def linspace(
     >>> fl.linspace(0, 1, 3)
     tensor([0.0000, 0.5000, 1.0000])
     """
+    if dtype is not None and not dtype.is_floating_point:
+        start, end = int(start), int(end)
     values = _spaced("linspace", start, end, steps, device)
     result = values.to(dtype or (dtypes._default if out is None else out.dtype))
     if requires_grad:
@@ -523,6 +534,8 @@ def logspace(
     >>> fl.logspace(0, 2, 3)
     tensor([  1.,  10., 100.])
     """
+    if dtype is not None and not dtype.is_floating_point:
+        start, end = int(start), int(end)
     exponents = _spaced("logspace", start, end, steps, device)
     result = (full((), float(base), dtype=dtypes.float64) ** exponents).to(
         dtype or (dtypes._default if out is None else out.dtype)
@@ -568,7 +581,9 @@ def eye(
 
 
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
-    """Coordinate grids from 1-D tensors: grid i has the values of tensor i along dimension i ("xy" swaps the first two).
+    """Coordinate grids from 1-D tensors: grid i has the values of tensor i along dimension i.
+
+    With `indexing="xy"` the first two dimensions are swapped.
 
     Raises RuntimeError for tensors of more than one dimension or of unequal dtypes.
     """
@@ -652,6 +667,7 @@ def _triangle_indices(name: str, row: int, col: int, offset: int, dtype: DType, 
 
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     """The Vandermonde matrix: column j holds x to the power N-1-j (or j with `increasing`)."""
+    x = x.reshape((1,)) if x.ndim == 0 else x
     count = x.shape[-1] if N is None else N
     powers = _arange(0, count, 1, _int64)
     if not increasing:

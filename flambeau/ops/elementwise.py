@@ -13,6 +13,7 @@ import math
 from ..compiler import scalar as s
 from ..compiler.declare import elementwise
 from .activation import *  # noqa: F403  (one place to import every elementwise operation from)
+from .bessel import *  # noqa: F403
 from .logic import *  # noqa: F403
 from .special import *  # noqa: F403
 from .transcendental import *  # noqa: F403

@@ -35,6 +35,8 @@ __all__ = [
 
 
 def _long(name: str, index: Any) -> Any:
+    if isinstance(index, Tensor) and index.numel() == 0:
+        return index.to(dtypes.int64)
     return check_index(name, index).to(dtypes.int64)
 
 
@@ -77,7 +79,8 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None, *, out: Any
     shape = list(broadcast_shapes(own, other))
     own_shape, other_shape = shape[:], shape[:]
     own_shape[dim], other_shape[dim] = length, count
-    return deliver(_core.gather(input.expand(own_shape), dim, _long("take_along_dim", indices).expand(other_shape)), out)
+    index = _long("take_along_dim", indices).expand(other_shape)
+    return deliver(_core.gather(input.expand(own_shape), dim, index), out)
 
 
 def _source(name: str, input: Any, index: Any, src: Any) -> Any:
@@ -244,12 +247,14 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1, 
     index = _vector("index_add", index)
     if source.dtype is not input.dtype:
         raise DTypeError(f"index_add: source must have the dtype of input: {source.dtype} and {input.dtype}")
+    if alpha != 1:
+        source = source * alpha
     if input.ndim == 0:
-        flat = _core.index_add(input.reshape((1,)), 0, index, source.reshape((-1,)), alpha)
+        flat = _core.index_add(input.reshape((1,)), 0, index, source.reshape((-1,)))
         return deliver(flat.reshape(()), out)
     if source.ndim == 0:
         source = source.reshape((1,))
-    return deliver(_core.index_add(input, dim, index, source, alpha), out)
+    return deliver(_core.index_add(input, dim, index, source), out)
 
 
 def _spread(input: Any, dim: int, index: Any, shape: Sequence[int]) -> Any:
@@ -351,7 +356,7 @@ def index_put(input: Any, indices: Sequence[Any], values: Any, accumulate: bool 
     else:
         values = values.expand(block + inner)
     added = _core.index_add(
-        front.reshape((rows, *inner)), 0, flat.reshape((-1,)), values.reshape((flat.numel(), *inner)), 1
+        front.reshape((rows, *inner)), 0, flat.reshape((-1,)), values.reshape((flat.numel(), *inner))
     )
     back = [0] * len(order)
     for position, d in enumerate(order):
@@ -407,14 +412,14 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     if isinstance(value, Tensor):
         if value.ndim:
             raise RuntimeError(
-                f"masked_fill: only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s)"
+                f"masked_fill: only supports a 0-dimensional value tensor, but got one with {value.ndim} dimension(s)"
             )
-        return elementwise.where(mask, value.to(input.dtype), input)
+        return elementwise.masked_fill(input, mask, value.to(input.dtype))
     if not input.dtype.is_floating_point:
         if isinstance(value, float) and value != value // 1:
             raise RuntimeError(f"masked_fill: value {value} cannot be converted to {input.dtype} without overflow")
         value = bool(value) if input.dtype is dtypes.bool else int(value)
-    return elementwise.where(mask, value, input)
+    return elementwise.masked_fill(input, mask, value)
 
 
 def masked_select(input: Any, mask: Any, *, out: Any = None) -> Any:
@@ -512,7 +517,8 @@ def embedding(
     if weight.requires_grad and padding_idx is not None:
         result = elementwise.where((flat == padding_idx).unsqueeze(1), result.detach(), result)
     if weight.requires_grad and scale_grad_by_freq and flat.numel():
-        counts = _core.scatter(_core.full((rows,), 0, dtypes.int64), 0, flat, _core.full(flat.shape, 1, dtypes.int64), "add")
+        one = _core.full(flat.shape, 1, dtypes.int64)
+        counts = _core.scatter(_core.full((rows,), 0, dtypes.int64), 0, flat, one, "add")
         share = (1.0 / _core.gather(counts, 0, flat).to(weight.dtype)).unsqueeze(1)
         result = with_gradient(result.detach().clone(), (result,), lambda g: (g * share,), "embedding")
     return result.reshape(shape)

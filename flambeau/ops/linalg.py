@@ -193,6 +193,7 @@ def solve(A: Any, B: Any, *, left: bool = True, out: Any = None) -> Any:
 def _solve(A: Any, B: Any) -> Any:
     """X with A X = B for matrices whose batches broadcast."""
     import numpy
+
     from flambeau.ops.constructors import broadcast_shapes
 
     if B.ndim < 2 or B.shape[-2] != A.shape[-1]:
@@ -569,12 +570,14 @@ def matrix_exp(A: Any) -> Any:
     _matrix("matrix_exp", A)
     if A.numel() == 0:
         return A.clone()
+    if A.dtype is dtypes.float32:  # squaring would add up the rounding of every step
+        return matrix_exp(A.to(dtypes.float64)).to(dtypes.float32)
     size = float(numpy.abs(to_numpy(A)).sum(-2).max())
     squarings = max(0, int(numpy.ceil(numpy.log2(size / 0.5)))) if numpy.isfinite(size) and size > 0.5 else 0
     scaled = A / float(2**squarings)
     unit = eye(A.shape[-1], dtype=A.dtype).expand(A.shape)
     result = unit
-    for k in range(18 if A.dtype is dtypes.float64 else 10, 0, -1):  # Horner's rule
+    for k in range(18, 0, -1):  # Horner's rule
         result = unit + scaled @ result / float(k)
     for _ in range(squarings):
         result = result @ result

@@ -1,4 +1,4 @@
-"""Norms and distances: of vectors, of matrices, between rows. What a norm computes along a row is declared in `reduce`."""
+"""Norms and distances: of vectors, of matrices, between rows. What a norm is along a row is declared in `reduce`."""
 
 from __future__ import annotations
 
@@ -83,6 +83,8 @@ def matrix_norm(
 
         values = svdvals(movedim(A, dims, (-2, -1)))
         if ord == "nuc":
+            result = values.sum(-1)
+        elif values.shape[-1] == 0 and ord == 2:
             result = values.sum(-1)
         elif values.shape[-1] == 0:
             raise RuntimeError(f"linalg.matrix_norm: no singular values for A of shape {tuple(A.shape)}")
@@ -185,10 +187,7 @@ def cdist(
         batch = broadcast_shapes(x1.shape[:-2], x2.shape[:-2])
         return _core.full((*batch, x1.shape[-2], x2.shape[-2]), 0.0, x1.dtype)
     many = x1.shape[-2] > 25 or x2.shape[-2] > 25
-    if p == 2.0 and (
-        compute_mode == "use_mm_for_euclid_dist"
-        or (many and compute_mode in (None, "use_mm_for_euclid_dist_if_necessary"))
-    ):
+    if p == 2.0 and many and compute_mode != "donot_use_mm_for_euclid_dist":
         squares = r.sum_of_squares(x1, dim=-1, keepdim=True) + r.sum_of_squares(x2, dim=-1).unsqueeze(-2)
         squares = squares - 2.0 * (x1 @ x2.transpose(-2, -1))
         return elementwise.sqrt(elementwise.clamp_min(squares, 1e-30))

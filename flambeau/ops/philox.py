@@ -92,7 +92,7 @@ def random_bernoulli(x, odds, seed, position):
 
 @elementwise(accepts="floating", roles={**_PLACE, "odds": "double"})
 def dropout(x, odds, scale, seed, position):
-    """x * scale where a number drawn for the element is at least `odds`, else 0; backward draws the same numbers again."""
+    """x * scale where the number drawn for the element is at least `odds`, else 0; backward draws it again."""
     word = words(s.index() + position, seed)[0]
     kept = s.cast(s.cast(word, "int64"), "float64") * 2.0**-32 >= odds
     return s.where(kept, x * scale, 0.0)

@@ -1,4 +1,4 @@
-"""Products of vectors, matrices and tensors, all of them layouts over one contraction: matmul, einsum, tensordot, cross.
+"""Products of vectors, matrices and tensors, all layouts over one contraction: matmul, einsum, tensordot, cross.
 
 The contraction kernel itself is native (`_core.matmul`). Decompositions and solves are in `linalg`.
 """
@@ -106,6 +106,9 @@ ger = outer
 
 def _plus(input: Any, product: Any, beta: Any, alpha: Any, out: Any) -> Any:
     """beta * input + alpha * product, where a beta of 0 ignores even NaN in the input."""
+    if not product.dtype.is_floating_point:
+        kind = bool if product.dtype.kind == 0 else int
+        beta, alpha = kind(beta), kind(alpha)
     if alpha != 1:
         product = product * alpha
     if beta == 0:
@@ -265,7 +268,7 @@ def einsum(equation: Any, *operands: Any) -> Any:
         result = [*before, *(dots if found else []), *after]
         for letter in result:
             if not isinstance(letter, int) and letter not in counts:
-                raise RuntimeError(f"einsum: the output subscript {letter!r} does not appear in any operand: {equation!r}")
+                raise RuntimeError(f"einsum: the output subscript {letter!r} is in no operand: {equation!r}")
         if len(set(result)) != len(result):
             raise RuntimeError(f"einsum: a subscript appears more than once in the output: {equation!r}")
     else:

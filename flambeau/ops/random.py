@@ -1,7 +1,7 @@
 """Random tensors and the generators behind them.
 
-The numbers are counter-based (Philox 4x32-10): a generator is a seed and a position, and element i of what it makes is the
-same on every device and at every thread count.
+The numbers are counter-based (Philox 4x32-10): a generator is a seed and a position, and element i of what it makes is
+the same on every device and at every thread count.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from flambeau import _core, dtypes
 from flambeau.devices import CPU, check_device
 from flambeau.dtypes import dtype as DType
 from flambeau.errors import DTypeError
-from flambeau.ops import philox
 from flambeau.ops import philox
 from flambeau.ops.arguments import Tensor, as_shape, check_tensor, deliver, shape_error, to_numpy, to_tensor
 
@@ -205,7 +204,7 @@ def randint(
     low: Any, high: Any = None, size: Any = None, *, generator: Generator | None = None, out: Any = None,
     dtype: DType | None = None, device: Any = None, requires_grad: bool = False, **named: Any,
 ) -> Any:  # fmt: skip
-    """Integers evenly distributed over low, ..., high - 1; `randint(high, size)` starts from 0. int64 without `dtype`."""
+    """Integers evenly distributed over low, ..., high - 1; `randint(high, size)` starts from 0."""
     if size is None:
         if isinstance(high, (tuple, list)):
             low, high, size = 0, low, high
@@ -379,7 +378,7 @@ def binomial(count: Any, prob: Any, generator: Generator | None = None) -> Any:
 
 
 def random_dropout(input: Any, p: float, generator: Generator | None = None) -> Any:
-    """Each element zeroed with probability `p`, the others over 1 - p; the mask is drawn again in backward, not kept."""
+    """Each element zeroed with probability `p`, the others over 1 - p; backward draws the mask again."""
     if p >= 1.0:
         return input * 0.0
     seed, position = _place(generator, input.numel())

@@ -90,7 +90,7 @@ def _check_not_empty(name: str, input: Any, dim: Any) -> None:
     if input.numel():
         return
     if dim is None:
-        raise RuntimeError(f"{name}: Expected reduction dim to be specified for input.numel() == 0. Specify it with dim=")
+        raise RuntimeError(f"{name}: Expected reduction dim to be specified for input.numel() == 0. Pass dim=")
     for d in wrap_dims(name, dim, input.ndim):
         if input.ndim and input.shape[d] == 0:
             raise IndexError(f"{name}: Expected reduction dim {d} to have non-zero size, input is {tuple(input.shape)}")
@@ -251,7 +251,7 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
         else:
             factor = total - correction * (weights * aweights).sum() / total
         result = (centred * weights) @ centred.transpose(0, 1) / elementwise.clamp_min(factor, 0)
-    return result.squeeze() if input.ndim < 2 else result
+    return result.squeeze()
 
 
 def corrcoef(input: Any) -> Any:

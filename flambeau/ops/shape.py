@@ -1,6 +1,6 @@
 """Rearranging tensors: joining, splitting, repeating, turning, and the function forms of the views.
 
-Views themselves are native; here are the functions that PyTorch builds on them. Picking elements by index is in `index`.
+Views themselves are native; here are the functions that PyTorch builds on them. Picking by index is in `index`.
 """
 
 from __future__ import annotations
@@ -235,7 +235,9 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     return split(input, -(-length // chunks), dim)
 
 
-def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0, *, indices: Any = None, sections: Any = None) -> Any:
+def tensor_split(
+    input: Any, indices_or_sections: Any = None, dim: int = 0, *, indices: Any = None, sections: Any = None
+) -> Any:
     """Views of pieces along a dimension: a number of nearly equal pieces, or pieces between the given positions."""
     if indices is not None:
         indices_or_sections = indices
@@ -263,10 +265,10 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0, *, indices:
 
 def _split_along(name: str, input: Any, sections: Any, dim: int, least: int) -> Any:
     if input.ndim < least:
-        raise RuntimeError(f"{name}: requires a tensor with at least {least} dimension(s), got shape {tuple(input.shape)}")
+        raise RuntimeError(f"{name}: requires a tensor with at least {least} dimension(s), got {tuple(input.shape)}")
     if isinstance(sections, int) and (sections <= 0 or input.shape[dim] % sections):
         raise RuntimeError(
-            f"{name}: attempted to split along dimension {dim}, but the size of the dimension {input.shape[dim]} is not "
+            f"{name}: attempted to split along dimension {dim}, but its size {input.shape[dim]} is not "
             f"divisible by the split_size {sections}; use tensor_split"
         )
     return tensor_split(input, sections, dim)
@@ -298,9 +300,9 @@ def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
 # -------------------------------------------------------------------------------------------------------- repeating
 
 
-def repeat(input: Any, *repeats: Any) -> Any:
-    """The tensor repeated `repeats[d]` times along each dimension d; more repeats than dimensions add leading ones."""
-    counts = tuple([int(count) for count in as_shape(repeats)])
+def repeat(input: Any, *sizes: Any, repeats: Any = None) -> Any:
+    """The tensor repeated `sizes[d]` times along each dimension d; more counts than dimensions add leading ones."""
+    counts = tuple([int(count) for count in (as_shape(sizes) if repeats is None else repeats)])
     if len(counts) < input.ndim:
         raise RuntimeError(
             f"repeat: Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor: "
@@ -318,13 +320,15 @@ def repeat(input: Any, *repeats: Any) -> Any:
     return input.reshape(split_shape).expand(wide).clone().reshape(final)
 
 
-def tile(input: Any, *dims: Any) -> Any:
+def tile(input: Any, *repeats: Any, dims: Any = None) -> Any:
     """Like `repeat`; fewer repeats than dimensions leave the leading dimensions as they are."""
-    counts = tuple(as_shape(dims))
+    counts = tuple(as_shape(repeats) if dims is None else dims)
     return repeat(input, (1,) * (input.ndim - len(counts)) + counts)
 
 
-def repeat_interleave(input: Any, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None) -> Any:
+def repeat_interleave(
+    input: Any, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
+) -> Any:
     """Each element repeated, `repeats` times or its own number of times from a tensor, along `dim` or flattened.
 
     >>> fl.repeat_interleave(fl.tensor([1, 2]), 2)
@@ -337,7 +341,7 @@ def repeat_interleave(input: Any, repeats: Any = None, dim: int | None = None, *
     else:
         counts_only = False
         if dim is None:
-            input, dim = input.flatten(), 0
+            input, dim = input.reshape((-1,)), 0
         dim = wrap_dim("repeat_interleave", dim, input.ndim)
         if input.ndim == 0:
             input = input.reshape((1,))
@@ -366,9 +370,9 @@ def repeat_interleave(input: Any, repeats: Any = None, dim: int | None = None, *
 # ---------------------------------------------------------------------------------------------------------- turning
 
 
-def flip(input: Any, *dims: Any) -> Any:
+def flip(input: Any, *axes: Any, dims: Any = None) -> Any:
     """A copy with the order of the elements reversed along the given dimensions."""
-    for dim in wrap_dims("flip", as_shape(dims), input.ndim):
+    for dim in wrap_dims("flip", as_shape(axes) if dims is None else as_shape((dims,)), input.ndim):
         size = input.shape[dim] if input.ndim else 1
         if size > 1:
             input = _core.index_select(input, dim, _core.arange(size - 1, -1, -1, _int64()))
@@ -405,7 +409,7 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     if dims is None or dims == ():
         if len(shifts) != 1:
             raise RuntimeError(f"roll: shifts and dimensions must align: {len(shifts)} shifts, no dims")
-        return roll(input.flatten(), shifts, 0).reshape(input.shape)
+        return roll(input.reshape((-1,)), shifts, 0).reshape(input.shape)
     dims = tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
     if len(shifts) != len(dims):
         raise RuntimeError(f"roll: shifts and dimensions must align: {len(shifts)} shifts, {len(dims)} dims")
@@ -439,14 +443,25 @@ def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
 # ------------------------------------------------------------------------------------------- function forms of views
 
 
-def reshape(input: Any, *shape: Any) -> Any:
+def reshape(input: Any, *sizes: Any, shape: Any = None) -> Any:
     """`input` in another shape with the same number of elements; a view where the layout allows, else a copy."""
-    return input.reshape(*shape)
+    return input.reshape(*sizes) if shape is None else input.reshape(shape)
 
 
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """`input` with the dimensions from `start_dim` to `end_dim` merged into one."""
-    return input.flatten(start_dim, end_dim)
+    shape = tuple(input.shape)
+    if not shape:
+        return input.reshape((1,))
+    start, end = wrap_dim("flatten", start_dim, len(shape)), wrap_dim("flatten", end_dim, len(shape))
+    if start > end:
+        raise RuntimeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim} for shape {shape}")
+    if start == end:
+        return input
+    count = 1
+    for size in shape[start : end + 1]:
+        count *= size
+    return input.reshape((*shape[:start], count, *shape[end + 1 :]))
 
 
 def ravel(input: Any) -> Any:
@@ -489,9 +504,9 @@ def unsqueeze(input: Any, dim: int) -> Any:
     return input.unsqueeze(dim)
 
 
-def permute(input: Any, *dims: Any) -> Any:
+def permute(input: Any, *order: Any, dims: Any = None) -> Any:
     """`input` with its dimensions in another order."""
-    return input.permute(tuple(as_shape(dims)))
+    return input.permute(tuple(as_shape(order) if dims is None else dims))
 
 
 def transpose(input: Any, dim0: int, dim1: int) -> Any:
@@ -517,9 +532,10 @@ def adjoint(input: Any) -> Any:
 def movedim(input: Any, source: Any, destination: Any) -> Any:
     """`input` with the dimensions `source` moved to the positions `destination`; the others keep their order."""
     sources = wrap_dims("movedim", source if isinstance(source, (tuple, list)) else (source,), input.ndim)
-    targets = wrap_dims("movedim", destination if isinstance(destination, (tuple, list)) else (destination,), input.ndim)
+    destination = destination if isinstance(destination, (tuple, list)) else (destination,)
+    targets = wrap_dims("movedim", destination, input.ndim)
     if len(sources) != len(targets):
-        raise RuntimeError(f"movedim: source has {len(sources)} dims, destination has {len(targets)}; give equally many")
+        raise RuntimeError(f"movedim: source has {len(sources)} dims but destination has {len(targets)}")
     if input.ndim == 0:
         return input.view(input.shape)
     rest = iter([d for d in range(input.ndim) if d not in sources])
@@ -595,7 +611,7 @@ def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> A
     side = n + abs(offset)
     # A row of n entries followed by `side` zeros, read as a square matrix, walks down the diagonal.
     zeros = _core.full((*input.shape, side), 0, input.dtype)
-    flat = _core.cat([input.unsqueeze(-1), zeros], -1 % ndim).flatten(-2, -1)
+    flat = flatten(_core.cat([input.unsqueeze(-1), zeros], -1 % ndim), -2, -1)
     square = flat.narrow(-1, 0, n * side) if n else flat
     shape = (*input.shape[:-1], n, side)
     square = square.reshape(shape)
@@ -693,6 +709,7 @@ METHODS = {
     "diagonal_scatter": diagonal_scatter,
     "dsplit": dsplit,
     "expand_as": lambda self, other: self.expand(other.shape),
+    "flatten": flatten,
     "flip": flip,
     "fliplr": fliplr,
     "flipud": flipud,

@@ -118,7 +118,7 @@ def topk(
     k = int(k)
     if not 0 <= k <= length:
         raise RuntimeError(
-            f"topk: selected index k out of range: k={k}, but dimension {dim} of input {tuple(input.shape)} has {length}"
+            f"topk: selected index k out of range: k={k}, dimension {dim} of input {tuple(input.shape)} has {length}"
         )
     if input.ndim == 0:
         return _deliver_pair(_TopK, _picked(input, dim, numpy.zeros((), "int64")), out)
@@ -246,7 +246,7 @@ def _quantile(name: str, input: Any, q: Any, dim: int | None, keepdim: bool, int
         kept_shape = tuple([1 if d == dim else s for d, s in enumerate(input.shape)])
     length = flat.shape[-1]
     if length == 0:
-        raise RuntimeError(f"{name}: input tensor must be non-empty along the reduced dimension, got {tuple(input.shape)}")
+        raise RuntimeError(f"{name}: input tensor must be non-empty, got {tuple(input.shape)}")
     ordered = sort(flat, -1).values
     import numpy
 
@@ -267,11 +267,16 @@ def _quantile(name: str, input: Any, q: Any, dim: int | None, keepdim: bool, int
     if interpolation in ("linear", "midpoint"):
         above = _core.gather(ordered, ordered.ndim - 1, to_tensor(numpy.ceil(rank).astype("int64")))
         if interpolation == "midpoint":
-            weight = numpy.where(rank > below, 0.5, 0.0)
+            share = to_tensor(numpy.where(rank > below, 0.5, 0.0), input.dtype)
+        elif q.requires_grad:
+            whole = to_tensor(numpy.asarray(count - 1, values.dtype), input.dtype)
+            share = q.reshape((-1,)) * whole - to_tensor(below, input.dtype)
         else:
-            weight = rank - below
-        share = to_tensor(numpy.asarray(weight), input.dtype)
-        result = elementwise.where(share == 0, result, result + (above - result) * share)
+            share = to_tensor(numpy.asarray(rank - below), input.dtype)
+        if not q.requires_grad:
+            result = elementwise.where(share == 0, result, result + (above - result) * share)
+        else:
+            result = result + (above - result) * share
     result = result.movedim(-1, 0)
     shape = kept_shape if keepdim else tuple(result.shape[1:])
     return result.reshape(((q.numel(),) if q.ndim else ()) + tuple(shape))
@@ -318,20 +323,20 @@ def _cumsum_gradient(dim: int) -> Callable[[Any], Any]:
 
 
 def _cumprod_gradient(input: Any, dim: int) -> Callable[[Any], Any]:
+    """Exact at zeros: beyond the first zero along `dim` nothing but that zero itself has a gradient."""
     kept = _core.Saved(input, "cumprod")
 
     def vjp(grad: Any) -> Any:
         x = kept.unpack()
-        if not (x == 0).any().item():
-            return (_cumsum_gradient(dim)(grad * x.cumprod(dim))[0] / x,)
-        # With zeros nothing can be divided out: each element's factor is the product of the others up to every place.
-        columns = []
-        ones = _core.full(tuple(x.select(dim, 0).shape), 1, x.dtype).unsqueeze(dim)
-        for i in range(x.shape[dim]):
-            rest = _core.cat([x.narrow(dim, 0, i), ones, x.narrow(dim, i + 1, x.shape[dim] - i - 1)], dim).cumprod(dim)
-            places = x.shape[dim] - i
-            columns.append((grad.narrow(dim, i, places) * rest.narrow(dim, i, places)).sum(dim, True))
-        return (_core.cat(columns, dim),)
+        backward = _cumsum_gradient(dim)
+        zero = x == 0
+        if not zero.any().item():
+            return (backward(grad * x.cumprod(dim))[0] / x,)
+        count = zero.cumsum(dim)
+        first, before = elementwise.logical_and(zero, count == 1), count == 0
+        usual = backward(grad * x.cumprod(dim))[0] / elementwise.where(zero, 1.0, x)
+        others = elementwise.where(before, 0.0, elementwise.where(first, 1.0, x).cumprod(dim))
+        return (elementwise.where(first, backward(grad * others)[0], elementwise.where(before, usual, 0.0)),)
 
     return vjp
 

@@ -18,7 +18,8 @@ def _cosine_window(length: int, periodic: bool, coefficients: tuple[float, ...],
         raise RuntimeError(f"window: the length must be non-negative, got {length}")
     if length < 2:
         return ones((length,), dtype=dtype)
-    angle = _core.arange(0.0, float(length), 1.0, dtypes.float64) * (6.283185307179586 / (length if periodic else length - 1))
+    step = 6.283185307179586 / (length if periodic else length - 1)
+    angle = _core.arange(0.0, float(length), 1.0, dtypes.float64) * step
     result = _core.full((length,), coefficients[0], dtypes.float64)
     for k, coefficient in enumerate(coefficients[1:], 1):
         result = result + (angle * k).cos() * coefficient

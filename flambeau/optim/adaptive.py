@@ -24,7 +24,12 @@ class _Adaptive(Optimizer):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         for group in self.param_groups:
-            for name, value in (("foreach", None), ("maximize", False), ("differentiable", False), ("capturable", False)):
+            for name, value in (
+                ("foreach", None),
+                ("maximize", False),
+                ("differentiable", False),
+                ("capturable", False),
+            ):
                 group.setdefault(name, value)
 
     def _start(self, parameter: Any, group: dict) -> dict[str, Any]:
@@ -113,7 +118,14 @@ class RMSprop(_Adaptive):
                 lists[3] = [flambeau.empty_like(square) for square in squares]  # written with what nobody reads
             lists.append(bundle.column("grad_avg"))
             operation, outputs = _update.rmsprop_centered, (0, 2, 3, 4)
-        scalars = (float(group["lr"]), group["alpha"], group["eps"], group["weight_decay"], group["momentum"], group["maximize"])
+        scalars = (
+            float(group["lr"]),
+            group["alpha"],
+            group["eps"],
+            group["weight_decay"],
+            group["momentum"],
+            group["maximize"],
+        )
         _core.foreach(operation, lists, scalars=scalars, outputs=outputs)
 
 

@@ -45,10 +45,6 @@ def _compile(made: Program, schedule: str, classes: str, name: str) -> tuple[int
     return _compiled[key]
 
 
-def _pointers(arrays: Sequence[np.ndarray]) -> ctypes.Array[ctypes.c_void_p]:
-    return (ctypes.c_void_p * len(arrays))(*[a.ctypes.data for a in arrays])
-
-
 def _integers(numbers: Sequence[int]) -> ctypes.Array[ctypes.c_int64]:
     return (ctypes.c_int64 * len(numbers))(*numbers)
 
@@ -84,9 +80,18 @@ def run_map(
 
 
 def run_row(
-    made: Program, arrays: Sequence[np.ndarray], schedule: str, rows: int, length: int, name: str = "avx512"
+    made: Program,
+    arrays: Sequence[np.ndarray],
+    schedule: str,
+    rows: int,
+    length: int,
+    name: str = "avx512",
+    null: tuple[int, ...] = (),
 ) -> None:
-    """Run over element operands of shape (rows, length) and row operands of shape (rows,), outputs first."""
+    """Run over element operands of shape (rows, length) and row operands of shape (rows,), outputs first.
+
+    The operands in `null` are given as null pointers.
+    """
     levels = [v.level for v in made.outputs] + [i.level for i in made.inputs]
     classes = ""
     for array, level in zip(arrays, levels, strict=True):
@@ -95,14 +100,14 @@ def run_row(
             continue
         stride = array.strides[1 if schedule == "inner" else 0]
         classes += "c" if stride == array.itemsize else "z" if stride == 0 else "s"
-    address, per_length = _compile(made, schedule, classes, name)
+    address, per_length = _compile(made, schedule, classes, name if name in TARGETS else next(iter(TARGETS)))
     guard = 256
     scratch = np.full(per_length * length + 2 * guard, 0xA5, "u1")
     kernel = ctypes.CFUNCTYPE(
         None, *[ctypes.c_void_p] * 3, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p
     )(address)  # fmt: skip
     kernel(
-        _pointers(arrays),
+        (ctypes.c_void_p * len(arrays))(*[None if i in null else a.ctypes.data for i, a in enumerate(arrays)]),
         _integers([a.strides[0] for a in arrays]),
         _integers([a.strides[1] if a.ndim == 2 else 0 for a in arrays]),
         rows,

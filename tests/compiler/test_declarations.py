@@ -40,7 +40,9 @@ UNARY = {
     "logit_clamped": "lambda x: torch.logit(x, 1e-6)",
     "ndtr": "torch.special.ndtr", "ndtri": "torch.special.ndtri", "entr": "torch.special.entr",
     "nan_to_num": "lambda x: torch.nan_to_num(x, 0.0, 3.4028234663852886e38, -3.4028234663852886e38)",
-    "round_decimals": "lambda x: torch.round(x, decimals=0)",
+    "round_decimals": "lambda x: torch.round(x, decimals=0)", "log_ndtr": "torch.special.log_ndtr",
+    "i0": "torch.special.i0", "i0e": "torch.special.i0e", "i1": "torch.special.i1", "i1e": "torch.special.i1e",
+    "polygamma_of_order": "lambda x: torch.polygamma(2, x)",
 }  # fmt: skip
 BINARY = {
     name: f"torch.{name}"
@@ -59,9 +61,13 @@ BINARY = {
 SPECIAL_GRADIENT_SKIPS = {
     "lgamma", "digamma", "trigamma", "tan", "softplus", "logit_clamped", "entr", "sinc", "ndtri", "erfinv", "prelu",
     "float_power", "floor_divide", "heaviside", "mish", "gelu_tanh", "silu", "gelu", "tanhshrink", "ldexp", "logit",
+    "i0", "i0e", "i1", "i1e", "polygamma_of_order", "log_ndtr",
     "xlogy", "xlog1py", "logaddexp2", "logaddexp", "copysign", "pow", "hypot",
 }  # fmt: skip
-SPECIAL_VALUE_SKIPS = {"trigamma", "digamma", "lgamma", "float_power", "ndtri", "entr"}
+SPECIAL_VALUE_SKIPS = {
+    "trigamma", "digamma", "lgamma", "float_power", "ndtri", "entr",
+    "i0", "i0e", "i1", "i1e", "polygamma_of_order", "log_ndtr",
+}  # fmt: skip
 
 
 def compare(torch, name, reference, arrays, special):
@@ -454,6 +460,20 @@ def test_a_split_row_gives_the_same(name):
     (found,) = interpret.run(final, [*columns, numpy.asarray(12), *numbers])
     numpy.testing.assert_allclose(found, evaluate(declaration, arrays)[0], rtol=1e-12)
     assert all(value.level is ROW for value in partial.outputs)
+
+
+def test_special_functions_far_out():
+    special = pytest.importorskip("scipy.special")
+    x = numbers(-300.0, -50.0, -10.5, -10.0, -9.5, 0.0, 3.0, 30.0)
+    (found,) = evaluate(elementwise.log_ndtr.declaration, [x])
+    numpy.testing.assert_allclose(found, special.log_ndtr(x), rtol=1e-12)
+    orders, q = numbers(1.5, 2.0, 3.0, 20.0, 1.0), numbers(0.01, 5.0, 1.0, 2.0, 3.0)
+    (found,) = evaluate(elementwise.zeta.declaration, [orders, q])
+    numpy.testing.assert_allclose(found, special.zeta(orders, q), rtol=1e-12)
+    x = numbers(0.0, 1e-3, 7.9, 8.1, 700.0, -20.0)
+    for name in ("i0", "i1", "i0e", "i1e"):
+        (found,) = evaluate(getattr(elementwise, name).declaration, [x])
+        numpy.testing.assert_allclose(found, getattr(special, name)(x), rtol=2e-13, err_msg=name)
 
 
 def test_trigamma_is_exact():

@@ -165,7 +165,8 @@ def test_every_conversion(name: str, source: str) -> None:
     a = value(0, source)
     x = samples(source, 200)
     if source in FLOATING:
-        x = np.concatenate([x, np.array([3e9, -3e9, 300, -300, 2**31, -(2**31), 2.0**63, 1e30, 65519, 65520], source)])
+        more = [3e9, -3e9, 300, -300, 2**31, -(2**31), 2.0**31 + 263, 2.0**63, 1e30, 65519, 65520]
+        x = np.concatenate([x, np.array(more, source)])
     made = program("map", (a,), *[Value("cast", (a,), to) for to in DTYPES])
     outputs = [np.zeros(len(x), MEMORY[to]) for to in DTYPES]
     run_map(made, [*outputs, x], name=name)

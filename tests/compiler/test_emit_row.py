@@ -208,6 +208,38 @@ def test_rows_of_length_zero(name: str, schedule: str) -> None:
 
 
 @each_target
+def test_an_empty_row_is_not_read(name: str) -> None:
+    a, b = value(0, "float32"), value(1, "float32")
+    made = program("row", [a, b], scalar.add(scalar.reduce_sum(scalar.mul(a, b)), 1.0))
+    out = np.zeros(2, "f4")
+    nothing = np.lib.stride_tricks.as_strided(np.zeros(1, "f4"), (2, 0), (0, 0))
+    run_row(made, [out, nothing, nothing], "inner", 2, 0, name, null=(1, 2))
+    assert (out == 1).all()
+
+
+@each_target
+@each_schedule
+def test_scratch_of_several_dtypes(name: str, schedule: str) -> None:
+    a, b = value(0, "float32"), value(1, "float64")
+    dear = scalar.div(scalar.div(a, 3.0), scalar.add(a, 2.0))
+    dearer = scalar.div(scalar.div(b, 3.0), scalar.add(b, 2.0))
+    small = scalar.lt(scalar.div(scalar.div(a, 7.0), scalar.add(a, 4.0)), 0.05)
+    total = scalar.add(scalar.reduce_sum(scalar.cast(dear, "float64")), scalar.reduce_sum(dearer))
+    total = scalar.add(total, scalar.cast(scalar.reduce_any(small), "float64"))
+    results = [scalar.mul(scalar.cast(total, "float32"), dear), scalar.mul(total, dearer)]
+    results.append(scalar.bitwise_and(small, scalar.lt(scalar.spread(total), 1e9)))
+    made = program("row", [a, b], *results)
+    assert emit_row._Inner(made, "ccccc", TARGETS[name]).scratch == 13
+    for rows, length in ((1, 1), (3, 70), (70, 33)):
+        x, y = (element(rows, length, d, schedule) for d in ("f4", "f8"))
+        x[...], y[...] = np.random.default_rng(8).uniform(0.1, 1, (2, rows, length))
+        outputs = [element(rows, length, d, schedule) for d in ("f4", "f8", "?")]
+        run_row(made, [*outputs, x, y], schedule, rows, length, name)
+        for found, right in zip(outputs, interpret.run(made, [x, y], precise=True), strict=True):
+            np.testing.assert_allclose(found, right, rtol=1e-5)
+
+
+@each_target
 @each_schedule
 def test_several_reductions_share_a_pass(name: str, schedule: str) -> None:
     a = value(0, "float32")

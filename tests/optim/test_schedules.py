@@ -34,7 +34,9 @@ def test_formulas():
     assert rates(S.PolynomialLR(sgd(1.0), 4, 2.0), 5) == pytest.approx([1, 0.5625, 0.25, 0.0625, 0, 0])
     cosine = [0.1 + 0.9 * (1 + math.cos(math.pi * n / 5)) / 2 for n in range(13)]
     assert rates(S.CosineAnnealingLR(sgd(1.0), 5, 0.1), 12) == pytest.approx(cosine)
-    restarts = [(1 + math.cos(math.pi * t / p)) / 2 for t, p in [(0, 2), (1, 2), (0, 4), (1, 4), (2, 4), (3, 4), (0, 8)]]
+    restarts = [
+        (1 + math.cos(math.pi * t / p)) / 2 for t, p in [(0, 2), (1, 2), (0, 4), (1, 4), (2, 4), (3, 4), (0, 8)]
+    ]
     assert rates(S.CosineAnnealingWarmRestarts(sgd(1.0), 2, 2), 6) == pytest.approx(restarts)
 
 
@@ -58,10 +60,12 @@ def makers(library, param):
         ),
         "cyclic": lambda: s.CyclicLR(optimizer(**momentum), 0.1, 1.0, 3, 2, mode="triangular2"),
         "cyclic range": lambda: s.CyclicLR(optimizer(**momentum), 0.1, 1.0, 3, mode="exp_range", gamma=0.9),
-        "sequence": lambda: (lambda o: s.SequentialLR(
-            o, [s.LinearLR(o, 0.1, 1.0, 4), s.CosineAnnealingLR(o, 6), s.ExponentialLR(o, 0.5)], [4, 9]
-        ))(optimizer()),
-        "chain": lambda: (lambda o: s.ChainedScheduler([s.ConstantLR(o, 0.1, 3), s.ExponentialLR(o, 0.9)]))(optimizer()),
+        "sequence": lambda o=None: s.SequentialLR(
+            o := optimizer(), [s.LinearLR(o, 0.1, 1.0, 4), s.CosineAnnealingLR(o, 6), s.ExponentialLR(o, 0.5)], [4, 9]
+        ),
+        "chain": lambda o=None: s.ChainedScheduler(
+            [s.ConstantLR(o := optimizer(), 0.1, 3), s.ExponentialLR(o, 0.9)]
+        ),
     }  # fmt: skip
 
 
@@ -101,7 +105,9 @@ def test_plateau_as_in_torch(mode, threshold_mode):
     torch = pytest.importorskip("torch")
     options = {"mode": mode, "threshold_mode": threshold_mode, "patience": 1, "threshold": 0.1, "factor": 0.5}
     a = S.ReduceLROnPlateau(sgd(1.0), **options)
-    b = torch.optim.lr_scheduler.ReduceLROnPlateau(torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0), **options)
+    b = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0), **options
+    )
     for n in range(20):
         metric = math.sin(n * 1.3) + 2
         a.step(metric)

@@ -1,15 +1,15 @@
 """`flambeau.nn.functional`: layers and losses as functions, each file one family.
 
-What does not live here: the operations' mathematics (`flambeau/ops`) and modules with parameters (`flambeau/nn`). Modules
-look these names up when they are called, so a program may replace them.
+What does not live here: the operations' mathematics (`flambeau/ops`) and modules with parameters (`flambeau/nn`).
+Modules look these names up when they are called, so a program may replace them.
 """
 
-from flambeau.nn.functional.activation import *  # noqa: F403
-from flambeau.nn.functional.classification import *  # noqa: F403
-from flambeau.nn.functional.distance import *  # noqa: F403
-from flambeau.nn.functional.dropout import *  # noqa: F403
-from flambeau.nn.functional.embedding import *  # noqa: F403
-from flambeau.nn.functional.linear import *  # noqa: F403
-from flambeau.nn.functional.loss import *  # noqa: F403
-from flambeau.nn.functional.metric import *  # noqa: F403
-from flambeau.nn.functional.normalise import *  # noqa: F403
+from flambeau.nn.functional.activation import *
+from flambeau.nn.functional.classification import *
+from flambeau.nn.functional.distance import *
+from flambeau.nn.functional.dropout import *
+from flambeau.nn.functional.embedding import *
+from flambeau.nn.functional.linear import *
+from flambeau.nn.functional.loss import *
+from flambeau.nn.functional.metric import *
+from flambeau.nn.functional.normalise import *

@@ -241,7 +241,8 @@ def glu(input: Any, dim: int = -1) -> Any:
 
 def _choose_dim(name: str, dimensions: int) -> int:
     warnings.warn(
-        f"{name}: Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
+        f"{name}: Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an "
+        "argument.",
         stacklevel=4,
     )
     return 0 if dimensions in (0, 1, 3) else 1

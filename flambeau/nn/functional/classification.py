@@ -29,16 +29,23 @@ def _check_classes(name: str, input: Any, target: Any, weight: Any) -> int:
     dim = 0 if len(shape) == 1 else 1
     wanted = shape[:dim] + shape[dim + 1 :]
     if found != wanted:
-        fix = "use target.squeeze()" if len(found) == len(wanted) + 1 and 1 in found else f"give one class for each of {wanted}"
+        fix = (
+            "use target.squeeze()"
+            if len(found) == len(wanted) + 1 and 1 in found
+            else f"give one class for each of {wanted}"
+        )
         raise ShapeError(
-            f"{name}: input is {shape}, so target must be {wanted} class indices (dimension {dim} of input is classes), "
-            f"but target is {found}; {fix}"
+            f"{name}: input is {shape}, so target must be {wanted} class indices (dimension {dim} of input is "
+            f"classes), but target is {found}; {fix}"
         )
     if target.dtype.is_floating_point or target.dtype == flambeau.bool:
-        raise DTypeError(f"{name}: expected class indices of dtype int64, but target is {target.dtype}; use target.long()")
+        raise DTypeError(
+            f"{name}: expected class indices of dtype int64, but target is {target.dtype}; use target.long()"
+        )
     if weight is not None and tuple(weight.shape) != (shape[dim],):
         raise ShapeError(
-            f"{name}: weight must have one value for each of the {shape[dim]} classes, but its shape is {tuple(weight.shape)}"
+            f"{name}: weight must have one value for each of the {shape[dim]} classes, but its shape is "
+            f"{tuple(weight.shape)}"
         )
     return dim
 
@@ -78,8 +85,8 @@ def nll_loss(
 ) -> Any:
     """-input[class of the sample], `input` holding logarithms of probabilities; averaged, added or kept.
 
-    Arguments: `input` (C,), (N, C) or (N, C, d1, ...); `target`, class numbers without the C; `weight` (C,), factors of the
-    classes, by whose sum the mean divides; `ignore_index`, a target that does not count.
+    Arguments: `input` (C,), (N, C) or (N, C, d1, ...); `target`, class numbers without the C; `weight` (C,), factors of
+    the classes, by whose sum the mean divides; `ignore_index`, a target that does not count.
     """
     if size_average is not None or reduce is not None:
         reduction = _legacy(size_average, reduce)
@@ -179,7 +186,9 @@ def multi_margin_loss(
     if weight is None:
         values = _loss.multi_margin_loss(input, target, margin, p == 2, dim=dim)
     else:
-        values = _loss.multi_margin_loss_weighted(input, target, _along(weight, dim, input.ndim), margin, p == 2, dim=dim)
+        values = _loss.multi_margin_loss_weighted(
+            input, target, _along(weight, dim, input.ndim), margin, p == 2, dim=dim
+        )
     return _reduce(values, reduction)
 
 

@@ -20,8 +20,8 @@ def embedding(
 ) -> Any:
     """The rows of `weight` (V, C) at the positions in `input` (any shape of integers): input.shape + (C,).
 
-    Arguments: `padding_idx`, the row that gets no gradient; `max_norm`, rows that are used are first shortened to it, in
-    place, in the norm `norm_type`; `scale_grad_by_freq`, divide each row's gradient by how often it is used.
+    Arguments: `padding_idx`, the row that gets no gradient; `max_norm`, rows that are used are first shortened to it,
+    in place, in the norm `norm_type`; `scale_grad_by_freq`, divide each row's gradient by how often it is used.
     """
     return _index.embedding(input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse)
 

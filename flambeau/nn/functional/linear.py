@@ -16,8 +16,8 @@ _linear = _core.linear
 def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     """y = x Wᵀ + b over the last dimension.
 
-    Arguments: `input` (..., in), `weight` (out, in) or (in,), `bias` (out,). Returns (..., out). Errors: ShapeError when
-    the inner sizes differ, DTypeError when the dtypes do.
+    Arguments: `input` (..., in), `weight` (out, in) or (in,), `bias` (out,). Returns (..., out). Errors: ShapeError
+    when the inner sizes differ, DTypeError when the dtypes do.
 
     Example:
         >>> F.linear(fl.tensor([1.0, 2.0]), fl.tensor([[3.0, 4.0]]))
@@ -29,14 +29,17 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
 def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
     """y_o = x1ᵀ W_o x2 + b_o over the last dimensions.
 
-    Arguments: `input1` (..., in1), `input2` (..., in2) with equal leading sizes, `weight` (out, in1, in2), `bias` (out,).
+    Arguments: `input1` (..., in1), `input2` (..., in2) with equal leading sizes, `weight` (out, in1, in2), `bias`
+    (out,).
     """
     if weight.ndim != 3:
         raise ShapeError(f"bilinear: weight must be (out, in1, in2), but it is {tuple(weight.shape)}")
     first, second = tuple(input1.shape), tuple(input2.shape)
     outputs, size1, size2 = weight.shape
     if first[:-1] != second[:-1]:
-        raise ShapeError(f"bilinear: both inputs must have equal sizes but for the last, but they are {first} and {second}")
+        raise ShapeError(
+            f"bilinear: both inputs must have equal sizes but for the last, but they are {first} and {second}"
+        )
     for which, shape, size in (("input1", first, size1), ("input2", second, size2)):
         if shape[-1] != size:
             raise ShapeError(f"bilinear: {which} size does not match weight: {shape[-1]} of {shape} is not {size}")

@@ -221,8 +221,8 @@ def binary_cross_entropy_with_logits(
 ) -> Any:
     """`binary_cross_entropy` of sigmoid(input), computed so that no input is too large.
 
-    Arguments: `input`, any real numbers; `target` of the same shape; `weight`, broadcast to it, factors of the elements;
-    `pos_weight`, broadcast to it, factors of the target's part. Errors: ShapeError when the shapes differ.
+    Arguments: `input`, any real numbers; `target` of the same shape; `weight`, broadcast to it, factors of the
+    elements; `pos_weight`, broadcast to it, factors of the target's part. Errors: ShapeError when the shapes differ.
 
     Example:
         >>> F.binary_cross_entropy_with_logits(fl.zeros(3), fl.ones(3))
@@ -263,7 +263,9 @@ def kl_div(
     if size_average is not None or reduce is not None:
         reduction = _legacy(size_average, reduce)
     if reduction not in ("mean", "sum", "none", "batchmean"):
-        raise ValueError(f"kl_div: {reduction} is not a valid value for reduction; use 'mean', 'batchmean', 'sum' or 'none'")
+        raise ValueError(
+            f"kl_div: {reduction} is not a valid value for reduction; use 'mean', 'batchmean', 'sum' or 'none'"
+        )
     if reduction == "mean":
         import warnings
 
@@ -329,8 +331,8 @@ def gaussian_nll_loss(
             var = var.unsqueeze(-1)
         elif not (shape[:-1] == own[:-1] and own[-1:] == (1,)):
             raise ShapeError(
-                f"gaussian_nll_loss: var is of incorrect size: it is {own}, the input is {shape}; give one variance for "
-                f"each element, or {(*shape[:-1], 1)}"
+                f"gaussian_nll_loss: var is of incorrect size: it is {own}, the input is {shape}; give one variance "
+                f"for each element, or {(*shape[:-1], 1)}"
             )
     _check_reduction("gaussian_nll_loss", reduction)
     if (var < 0).any():

@@ -71,8 +71,8 @@ def cosine_embedding_loss(
         raise _shapes_differ("cosine_embedding_loss", input1, input2)
     if tuple(target.shape) != tuple(input1.shape)[:-1]:
         raise flambeau.errors.ShapeError(
-            f"cosine_embedding_loss: inputs are {tuple(input1.shape)}, so target must be {tuple(input1.shape)[:-1]}, but "
-            f"target is {tuple(target.shape)}"
+            f"cosine_embedding_loss: inputs are {tuple(input1.shape)}, so target must be {tuple(input1.shape)[:-1]}, "
+            f"but target is {tuple(target.shape)}"
         )
     # The small number stands inside the root, as in PyTorch, so that zero vectors have a gradient.
     tiny = 1e-12
@@ -133,8 +133,9 @@ def triplet_margin_with_distance_loss(
     for other in (positive, negative):
         if other.ndim != anchor.ndim:
             raise RuntimeError(
-                "triplet_margin_loss: The anchor, positive, and negative tensors are expected to have the same number of "
-                f"dimensions, but got: anchor {anchor.ndim}D, positive {positive.ndim}D, and negative {negative.ndim}D inputs"
+                "triplet_margin_loss: The anchor, positive, and negative tensors are expected to have the same "
+                f"number of dimensions, but got: anchor {anchor.ndim}D, positive {positive.ndim}D, and negative "
+                f"{negative.ndim}D inputs"
             )
     distance = distance_function or pairwise_distance
     far = distance(anchor, negative)

@@ -26,15 +26,17 @@ def _check_last(name: str, input: Any, normalized_shape: Any, weight: Any, bias:
         )
     for which, tensor in (("weight", weight), ("bias", bias)):
         if tensor is not None and tuple(tensor.shape) != sizes:
-            raise ShapeError(f"{name}: {which} must have shape normalized_shape {sizes}, but it is {tuple(tensor.shape)}")
+            raise ShapeError(
+                f"{name}: {which} must have shape normalized_shape {sizes}, but it is {tuple(tensor.shape)}"
+            )
     return count
 
 
 def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
     """(x - mean) / √(var + eps) · weight + bias over the last dimensions.
 
-    Arguments: `normalized_shape`, the last sizes of the input; `weight` and `bias` of that shape. Errors: ShapeError when
-    the sizes do not fit.
+    Arguments: `normalized_shape`, the last sizes of the input; `weight` and `bias` of that shape. Errors: ShapeError
+    when the sizes do not fit.
 
     Example:
         >>> F.layer_norm(fl.tensor([[1.0, 3.0]]), (2,))
@@ -74,7 +76,10 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
         )
     for which, tensor in (("weight", weight), ("bias", bias)):
         if tensor is not None and tuple(tensor.shape) != (channels,):
-            raise ShapeError(f"group_norm: {which} must have one value for each of {channels} channels, but it is {tuple(tensor.shape)}")
+            raise ShapeError(
+                f"group_norm: {which} must have one value for each of {channels} channels, but it is "
+                f"{tuple(tensor.shape)}"
+            )
     result = _normalise.layer_norm(input.reshape((shape[0], num_groups, -1)), eps, dim=-1).reshape(shape)
     per_channel = (channels,) + (1,) * (len(shape) - 2)
     if weight is not None:

@@ -32,7 +32,9 @@ def vector_to_parameters(vec: Any, parameters: Iterable[Any]) -> None:
     parameters = list(parameters)
     needed = sum(parameter.numel() for parameter in parameters)
     if vec.numel() != needed:
-        raise ShapeError(f"vector_to_parameters: the parameters have {needed} elements, but the vector has {vec.numel()}")
+        raise ShapeError(
+            f"vector_to_parameters: the parameters have {needed} elements, but the vector has {vec.numel()}"
+        )
     start = 0
     for parameter in parameters:
         count = parameter.numel()

@@ -1,0 +1,5 @@
+"""What flambeau costs, measured beside torch and NumPy on the same code: `python -m benchmarks`.
+
+Here are the cases, the clock and the report. What checks that results are right lives in `tests`.
+`python -m benchmarks.housing` is another measurement: how good the models of `flambeau train` are.
+"""
