@@ -58,9 +58,14 @@ def main() -> int:
     quiet = arguments.json == "-"
     out = sys.stderr if quiet else sys.stdout
     print(report.heading(frameworks, arguments.threads), file=out)
-    results = []
+    results, failed = [], []
     for case in chosen:
-        result = case.run(frameworks, rounds)
+        try:
+            result = case.run(frameworks, rounds)
+        except Exception as error:
+            failed.append(case.name)
+            print(f"{case.title}: {type(error).__name__}: {error}", file=out, flush=True)
+            continue
         results.append(result)
         print(report.line(result), file=out, flush=True)
     document = report.document(frameworks, arguments.threads, rounds, results)
@@ -72,9 +77,11 @@ def main() -> int:
         else:
             with open(arguments.json, "w", encoding="utf-8") as file:
                 file.write(text)
-    if not arguments.names and not arguments.quick and "torch" in frameworks:
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=out)
+    elif not arguments.names and not arguments.quick and "torch" in frameworks:
         print(f"written: benchmarks/results/{report.keep(document)}", file=out)
-    return 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

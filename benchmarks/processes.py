@@ -52,7 +52,10 @@ def _environment(cache: str) -> dict[str, str]:
 
 def _run(program: str, cache: str) -> str:
     command = [sys.executable, "-c", program]
-    return subprocess.run(command, env=_environment(cache), check=True, capture_output=True, text=True).stdout
+    done = subprocess.run(command, env=_environment(cache), capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"the timed process failed:\n{done.stderr.strip()}")
+    return done.stdout
 
 
 def _sides(frameworks: dict[str, Any]) -> list[str]:

@@ -88,7 +88,9 @@ def _row(cells: list[str], mark: str) -> str:
 def heading(frameworks: dict[str, Any], threads: int) -> str:
     named = ", ".join(f"{name} {version}" for name, version in versions(frameworks).items())
     head = _row(["", "flambeau", "torch", "numpy", "ratio", "asked"], "")
-    return f"{cpu_name()}; {threads} threads; {named}\nratio: torch's time by flambeau's\n\n{head}"
+    busy = os.getloadavg()[0]
+    warning = f"\nother programs are running (load {busy:.1f}): times will be too long" if busy > 0.5 else ""
+    return f"{cpu_name()}; {threads} threads; {named}\nratio: torch's time by flambeau's{warning}\n\n{head}"
 
 
 def line(result: dict[str, Any]) -> str:
@@ -103,6 +105,7 @@ def document(frameworks: dict[str, Any], threads: int, rounds: int, results: lis
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "cpu": cpu_name(),
         "system": f"{platform.system()} {platform.machine()}",
+        "load": round(os.getloadavg()[0], 1),
         "threads": threads,
         "rounds": rounds,
         "versions": versions(frameworks),

@@ -70,7 +70,7 @@ def _calls(timer: timeit.Timer) -> int:
 
 
 def outcome(case: Any, samples: dict[str, list[float]]) -> dict[str, Any]:
-    """One case's record: for each framework the figure and the plain median, the ratio, and whether it is what was asked."""
+    """One case's record: each framework's figure and plain median, the ratio, and whether it is what was asked."""
     record: dict[str, Any] = {"name": case.name, "title": case.title, "unit": "s"}
     for name, values in samples.items():
         record[name] = {"best": significant(_best(values)), "median": significant(statistics.median(values))}

@@ -15,8 +15,14 @@ PyObject* tensor_from(PyObject* o) {
     return checked(PyObject_CallOneArg(make, o));
 }
 
+// NumPy arrays are taken as tensors; its integers and bools as Python's.
 bool is_sequence_key(PyObject* o) {
-    return PyList_Check(o) || PyTuple_Check(o) || PyRange_Check(o) || (!PyIndex_Check(o) && PyObject_HasAttrString(o, "__array__"));
+    if (PyList_Check(o) || PyTuple_Check(o) || PyRange_Check(o)) return true;
+    if (is_tensor(o) || PyLong_Check(o) || !PyObject_HasAttrString(o, "__array__")) return false;
+    Owned dimensions(PyObject_GetAttrString(o, "ndim"));
+    if (!dimensions) PyErr_Clear();
+    bool scalar = dimensions && PyLong_Check(dimensions.p) && PyLong_AsLong(dimensions) == 0;
+    return !scalar || !PyIndex_Check(o);
 }
 
 struct Parsed {
@@ -63,7 +69,7 @@ Parsed parse(Tensor* t, PyObject* key) {
         fail(ErrorKind::Index, "index: too many indices for tensor of dimension " + std::to_string(t->ndim) + " (shape " + shape_text(t) + ", the key has " + std::to_string(used) + ")");
     Parsed out;
     out.view = TensorRef(t);
-    int dim = 0;
+    int dim = 0, own = 0;  // the dimension of the view, and of the tensor itself
     auto place = [&](int d, TensorRef index) {
         if (int(out.indices.size()) <= d) out.indices.resize(size_t(d) + 1);
         out.indices[size_t(d)] = std::move(index);
@@ -76,6 +82,7 @@ Parsed parse(Tensor* t, PyObject* key) {
             ++dim;
         } else if (o == Py_Ellipsis) {
             dim += t->ndim - used;
+            own += t->ndim - used;
         } else if (PyBool_Check(o)) {
             out.view = unsqueeze(out.view.get(), dim);
             TensorRef chosen = empty(Shape{o == Py_True ? 1 : 0}, kInt64);
@@ -89,6 +96,7 @@ Parsed parse(Tensor* t, PyObject* key) {
             int64_t start = slice_bound(s->start, 0), stop = slice_bound(s->stop, INT64_MAX / 2);
             if (!(s->start == Py_None && s->stop == Py_None && step == 1)) out.view = slice(out.view.get(), dim, start, stop, step);
             ++dim;
+            ++own;
         } else if (is_tensor(o) && !(tensor_of(o)->ndim == 0 && tensor_of(o)->dtype != kBool && !is_float(tensor_of(o)->dtype))) {
             Tensor* index = tensor_of(o);
             if (index->dtype == kBool) {
@@ -107,18 +115,20 @@ Parsed parse(Tensor* t, PyObject* key) {
                 GradModeGuard off(false);
                 TensorRef where = nonzero(index);
                 for (int i = 0; i < index->ndim; ++i) place(dim++, contiguous(select(where.get(), 1, i).get()));
+                own += index->ndim;
             } else {
                 if (is_float(index->dtype))
                     fail(ErrorKind::Index, std::string("index: tensors used as indices must be long, int, byte or bool tensors, got ") + kDTypeNames[index->dtype] + "; convert with .long()");
-                if (index->dtype == kUInt8 && false) continue;
                 place(dim++, TensorRef(index));
+                ++own;
             }
         } else if (PyIndex_Check(o)) {
             int64_t at = is_tensor(o) ? read_int(tensor_of(o), tensor_of(o)->data) : as_int(o, "index");
             int64_t size = out.view->sizes[dim];
             if (at < -size || at >= size)
-                fail(ErrorKind::Index, "index " + std::to_string(at) + " is out of bounds for dimension " + std::to_string(dim) + " with size " + std::to_string(size) + " (the tensor is " + shape_text(t) + ")");
+                fail(ErrorKind::Index, "index " + std::to_string(at) + " is out of bounds for dimension " + std::to_string(own) + " with size " + std::to_string(size) + " (the tensor is " + shape_text(t) + ")");
             out.view = select(out.view.get(), dim, at);
+            ++own;
         } else {
             fail(ErrorKind::Type, std::string("index: only integers, slices (`:`), ellipsis (`...`), None and long or bool tensors are valid indices, got ") + Py_TYPE(o)->tp_name);
         }

@@ -192,7 +192,8 @@ void run_row(Operation& op, Resolution& r, Arg* args, int count, const RowArgume
             if (full.sizes[d] > 1 && operands[o].strides[d] == 0) whole = false;
         if (whole || model < 0) model = o;
     }
-    Group along = merge(reduced, reduced_count, full, operands, total, false);
+    Group along;
+    if (length > 0) along = merge(reduced, reduced_count, full, operands, total, false);  // nothing to walk otherwise
     if (along.count > 1 && model >= 0 && !op.uses_index) {
         // Another order of the reduced dimensions may merge (a reduction over a transposed tensor).
         int sorted[kMaxDims];

@@ -185,7 +185,7 @@ void check_in_place(Tensor* t, const char* operation) {
              std::string(operation) +
                  ": a view of a leaf Variable that requires grad is being used in an in-place operation; wrap the "
                  "change in `with no_grad():`, or work on a clone()");
-    if (t->ndim)
+    if (t->numel)
         for (int i = 0; i < t->ndim; ++i)
             if (t->strides[i] == 0 && t->sizes[i] > 1)
                 fail(ErrorKind::Runtime,

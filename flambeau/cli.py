@@ -142,7 +142,7 @@ def _live_progress() -> Iterator[tuple[Callable[[str], None], Callable[[int, int
 
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TextColumn("{task.fields[figures]}"),
         TimeElapsedColumn(),

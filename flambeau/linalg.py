@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from flambeau.ops.create import vander
 from flambeau.ops.linalg import (
     LinAlgError,
     cholesky,
@@ -31,6 +30,7 @@ from flambeau.ops.norms import cond, matrix_norm, vector_norm
 from flambeau.ops.norms import linalg_norm as norm
 from flambeau.ops.products import linalg_cross as cross
 from flambeau.ops.products import matmul, multi_dot, tensorinv, tensorsolve, vecdot
+from flambeau.ops.create import vander as _vander
 from flambeau.ops.shape import diagonal as _diagonal
 
 __all__ = [
@@ -39,6 +39,11 @@ __all__ = [
     "norm", "pinv", "qr", "slogdet", "solve", "solve_ex", "solve_triangular", "svd", "svdvals", "tensorinv",
     "tensorsolve", "vander", "vecdot", "vector_norm",
 ]  # fmt: skip
+
+
+def vander(x, *, N=None):
+    """The Vandermonde matrix: column j holds x to the power j."""
+    return _vander(x, N, increasing=True)
 
 
 def diagonal(A, *, offset=0, dim1=-2, dim2=-1):

@@ -1,4 +1,4 @@
-"""`save` and `load`: tensors and plain Python structures in one safetensors file, without pickle and without running code.
+"""`save` and `load`: tensors and plain Python structures in one safetensors file, without pickle, running no code.
 
 The file is an ordinary safetensors file: every tool that reads those finds the tensors, under the keys of the state
 dictionary. The structure around them (dictionaries, lists, numbers, which tensors share memory) is JSON in the file's
@@ -75,9 +75,9 @@ def save(obj: Any, f: Any, *ignored: Any, **options: Any) -> None:
 def load(f: Any, map_location: Any = None, pickle_module: Any = None, **options: Any) -> Any:
     """Read what `save` wrote, or any safetensors file (as a dictionary of tensors).
 
-    Arguments: `f`, a path or a binary file; `map_location`, the device for all tensors, or a dictionary from saved devices
-    to others; `weights_only`, `mmap` and `pickle_module` are accepted: no code of the file ever runs. Errors: ValueError
-    for a file that is damaged, cut short or of another kind; FileNotFoundError.
+    Arguments: `f`, a path or a binary file; `map_location`, the device for all tensors, or a dictionary from saved
+    devices to others; `weights_only`, `mmap` and `pickle_module` are accepted: no code of the file ever runs. Errors:
+    ValueError for a file that is damaged, cut short or of another kind; FileNotFoundError.
 
     Example:
         >>> model.load_state_dict(fl.load("model.safetensors"))
@@ -96,7 +96,7 @@ def load(f: Any, map_location: Any = None, pickle_module: Any = None, **options:
 
 
 class _Span:
-    """Memory that is written as one entry: one tensor's elements, or the bytes that several overlapping tensors share."""
+    """Memory that is written as one entry: one tensor's elements, or bytes that several overlapping tensors share."""
 
     __slots__ = ("end", "members", "name", "start")
 
@@ -191,8 +191,8 @@ class _Writer:
             "save its state_dict() instead" if hasattr(value, "state_dict") else "save the tensors and numbers it holds"
         )
         raise TypeError(
-            f"save: {kind.__module__}.{kind.__qualname__} at {_place(path)} cannot be saved: a file holds dictionaries, lists, "
-            f"tuples, numbers, strings, None and tensors; {hint}"
+            f"save: {kind.__module__}.{kind.__qualname__} at {_place(path)} cannot be saved: a file holds "
+            f"dictionaries, lists, tuples, numbers, strings, None and tensors; {hint}"
         )
 
     def _tensor(self, tensor: Any, path: str) -> dict:
@@ -261,8 +261,8 @@ class _Writer:
         encoded += b" " * (-len(encoded) % 8)
         if len(encoded) > LARGEST_HEADER:
             raise ValueError(
-                f"save: the structure without its tensors takes {len(encoded)} bytes, and a safetensors header holds at most "
-                f"{LARGEST_HEADER}; put long lists of numbers into tensors"
+                f"save: the structure without its tensors takes {len(encoded)} bytes, and a safetensors header holds "
+                f"at most {LARGEST_HEADER}; put long lists of numbers into tensors"
             )
         return len(encoded).to_bytes(8, "little") + encoded, parts
 
@@ -399,8 +399,8 @@ def _read(file: BinaryIO, name: Any, map_location: Any) -> Any:
     start = file.read(8)
     if start[:4] == b"PK\x03\x04" or start[:1] == b"\x80":
         raise ValueError(
-            f"load: {name} is a pickle file, such as torch.save writes; it is not read because unpickling runs code from the "
-            "file. Convert it where it was made: safetensors.torch.save_file(state_dict, path)"
+            f"load: {name} is a pickle file, such as torch.save writes; it is not read because unpickling runs code "
+            "from the file. Convert it where it was made: safetensors.torch.save_file(state_dict, path)"
         )
     if len(start) < 8:
         raise _damaged(name, f"it has only {len(start)} bytes")
@@ -608,5 +608,6 @@ def _moved(tensor: Any, place: str | None, map_location: Any) -> Any:
         return tensor.to(target)
     except RuntimeError as error:
         raise RuntimeError(
-            f"load: a tensor was saved on, or is wanted on, {target}, which is not there ({error}); pass map_location='cpu'"
+            f"load: a tensor was saved on, or is wanted on, {target}, which is not there ({error}); pass "
+            "map_location='cpu'"
         ) from None

@@ -8,8 +8,8 @@ operations, so a result depends on its argument only. The formulas are in `mathe
 derivatives (`differentiate`).
 
 NaN, infinities, zeros of both signs and subnormal numbers (as arguments and as results) are treated as C99 says;
-sign(NaN) is 0, as in PyTorch. `fma` must round once, as the instruction does. Where a target replaces it by a product and a sum,
-float64 sin, cos, tan and pow, erfc and fmod lose accuracy; the others stay within a few ULP.
+sign(NaN) is 0, as in PyTorch. `fma` must round once, as the instruction does. Where a target has a product and a sum in
+its place, float64 sin, cos, tan and pow, erfc and fmod lose accuracy; the others stay within a few ULP.
 
 The largest errors measured, in units in the last place (ULP), and the number of primitive operations (constants and
 bitcasts excluded). float32 was compared with float64 for one bit pattern in 211 of all 2**32, subnormal, huge and
@@ -48,9 +48,9 @@ functions); functions of two arguments at 10**6 pairs or more.
   fmod         0   45       0  258   exact; float64: powers of two modulo y by repeated squaring
   rsqrt     1.49    2    1.49    2   1 / sqrt(x)
   sign         0    4       0    4   exact
-  copysign     0    4       0    4   exact
+  copysign     0    3       0    3   exact
 
-rsqrt is not correctly rounded (two roundings). lgamma and digamma in float64 are accurate to 1.4 and 7 units of
+Two roundings keep rsqrt from being correctly rounded. In float64 lgamma and digamma are accurate to 1.4 and 7 units of
 2**-52 * max(|result|, 1), which is what ERROR_BOUNDS states for them; the table counts results above 0.1 in size, of
 positive arguments: next to their zeros, as between the poles, relative accuracy is lost.
 """

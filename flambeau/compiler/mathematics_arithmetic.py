@@ -29,7 +29,7 @@ def const(number: float | int | bool, dtype: str) -> Value:
         number = float(number)
     elif dtype != "bool":
         width = 32 if dtype in ("int32", "uint32") else 64
-        number &= (1 << width) - 1
+        number = int(number) & (1 << width) - 1
         if dtype in ("int32", "int64") and number >> (width - 1):
             number -= 1 << width
     return Value("const", (), dtype, number, ROW)
@@ -43,11 +43,17 @@ def node(op: str, args: tuple[Value, ...], dtype: str) -> Value:
     return Value(op, args, dtype, None, ROW)
 
 
+def _like(operand: Operand, other: Operand) -> Value:
+    # The operand as a value; a number gets the dtype of the other operand.
+    if isinstance(operand, Value):
+        return operand
+    if isinstance(other, Value):
+        return const(operand, other.dtype)
+    raise TypeError(f"two numbers, {operand!r} and {other!r}, have no dtype")
+
+
 def _binary(op: str, a: Operand, b: Operand, dtype: str | None = None) -> Value:
-    if a.__class__ is not Value:
-        a = const(a, b.dtype)
-    elif b.__class__ is not Value:
-        b = const(b, a.dtype)
+    a, b = _like(a, b), _like(b, a)
     return node(op, (a, b), dtype or a.dtype)
 
 
@@ -69,10 +75,7 @@ def div(a: Operand, b: Operand) -> Value:
 
 def fma(a: Value, b: Operand, c: Operand) -> Value:
     """`a * b + c`, rounded once."""
-    if b.__class__ is not Value:
-        b = const(b, a.dtype)
-    if c.__class__ is not Value:
-        c = const(c, a.dtype)
+    b, c = _like(b, a), _like(c, a)
     return node("fma", (a, b, c), a.dtype)
 
 
@@ -86,10 +89,6 @@ def magnitude(a: Value) -> Value:
 
 def sqrt(a: Value) -> Value:
     return node("sqrt", (a,), a.dtype)
-
-
-def floor(a: Value) -> Value:
-    return node("floor", (a,), a.dtype)
 
 
 def rint(a: Value) -> Value:
@@ -143,10 +142,7 @@ def shr(a: Value, b: Operand) -> Value:
 
 
 def where(condition: Value, a: Operand, b: Operand) -> Value:
-    if a.__class__ is not Value:
-        a = const(a, b.dtype)
-    elif b.__class__ is not Value:
-        b = const(b, a.dtype)
+    a, b = _like(a, b), _like(b, a)
     return node("where", (condition, a, b), a.dtype)
 
 

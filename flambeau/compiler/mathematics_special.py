@@ -205,15 +205,16 @@ def lgamma(x: Value) -> Value:
     if x.dtype == "float32":
         return cast(lgamma(cast(x, "float64")), "float32")
     size = magnitude(x)
-    z = sub(size, rint(size))
+    nearest = rint(size)
+    z = sub(size, nearest)
     near = mul(z, polynomial(z, LGAMMA))
     # For size < 7.5: lgamma(2 + z) plus the logarithm of the factors between, or minus it below 3/2.
-    product: Value = where(lt(size, 0.5), mul(size, add(size, 1.0)), where(lt(size, 1.5), size, 1.0))
+    product: Value = where(lt(nearest, 1.0), mul(size, add(size, 1.0)), where(lt(nearest, 2.0), size, 1.0))
     for k in range(1, 6):
-        product = where(lt(size, k + 1.5), product, mul(product, sub(size, float(k))))
+        product = where(lt(nearest, k + 2.0), product, mul(product, sub(size, float(k))))
     large = le(7.5, size)
     logarithm = log(where(large, size, product))
-    middle = add(near, where(lt(size, 1.5), neg(logarithm), logarithm))
+    middle = add(near, where(lt(nearest, 2.0), neg(logarithm), logarithm))
     inverse = div(1.0, size)
     series = fma(inverse, polynomial(mul(inverse, inverse), STIRLING), 0.41893853320467274)  # log(2 pi) / 2 - 1 / 2
     stirling = fma(sub(size, 0.5), sub(logarithm, 1.0), series)

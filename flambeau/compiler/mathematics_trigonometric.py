@@ -157,7 +157,7 @@ def _reduce64(size: Value) -> tuple[Value, Value]:
     for k in range(1, 6):
         column = add(add(carry, mul(high, digits[k - 1])), both(products[k], 0xFFFFFFFF))
         columns.append(column)
-        carry = add(shr(products[k], 32), shr(column, 32)) if k < 5 else None
+        carry = add(shr(products[k], 32), shr(column, 32))
     top = either(shl(columns[4], 32), both(columns[3], 0xFFFFFFFF))
     rest = either(shl(columns[2], 32), both(columns[1], 0xFFFFFFFF))
     # Two bits of quadrant, then the fraction, which is taken as signed: it is the distance to the nearest quadrant.

@@ -46,9 +46,9 @@ def split_row(program: Program, inputs: int) -> tuple[Program, Program] | None:
         if value.op in ("reduce_argmax", "reduce_argmin"):
             op, element = value.op.replace("arg", ""), value.args[0]
             extreme = next((r for r in reductions if r.op == op and r.args[0] is element), None)
-            best = Value(
-                value.op, (partial(extreme or Value(op, (element,), element.dtype, None, ROW)),), "int64", None, ROW
-            )
+            if extreme is None:
+                extreme = Value(op, (element,), element.dtype, None, ROW)
+            best = Value(value.op, (partial(extreme),), "int64", None, ROW)
             position = leaf + scalar.index() * PART
             replaced[id(value)] = scalar.reduce_sum(scalar.where(scalar.index() == best, position, 0))
         else:

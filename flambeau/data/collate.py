@@ -99,7 +99,7 @@ def default_collate(batch: Any) -> Any:
 
 
 def _like(original: Any, values: Any) -> Any:
-    """The values in a container of the original's type, or in the plain one where that type cannot be made from them."""
+    """The values in a container of the original's type, or in the plain one where that cannot be made from them."""
     if type(original) in (dict, list, tuple):
         return type(original)(values)
     try:

@@ -87,7 +87,7 @@ class HooksMixin:
         return handle
 
     def register_full_backward_hook(self, hook: Callable, prepend: bool = False) -> RemovableHandle:
-        """Call `hook(module, grad_input, grad_output)` when the gradients with respect to the module's inputs are known.
+        """Call `hook(module, grad_input, grad_output)` when the gradients of the module's inputs are known.
 
         What it returns, unless None, replaces `grad_input`. Both are tuples over the positional tensors of the call.
         Returns a handle with `remove()`.

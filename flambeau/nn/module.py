@@ -206,7 +206,7 @@ class Module(_hooks.HooksMixin, StateMixin):
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Add a tensor that is state but not trained, such as a running mean.
 
-        Arguments: `persistent`, whether it is part of `state_dict()`. Errors: TypeError, KeyError for a bad or taken name.
+        Arguments: `persistent`, whether it is part of `state_dict()`. Errors: TypeError; KeyError for a taken name.
         """
         if "_buffers" not in self.__dict__:
             raise AttributeError("cannot assign buffer before Module.__init__() call")

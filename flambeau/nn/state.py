@@ -153,22 +153,32 @@ class StateMixin:
                         current.copy_(value)
             except Exception as error:
                 error_msgs.append(
-                    f'While copying the parameter named "{key}", whose dimensions in the model are {_shape(current)} and
-                    ' f"whose dimensions in the checkpoint are {_shape(value)}, an exception occurred: {error.args}." )
-                    extra = prefix + EXTRA_STATE if type(self).set_extra_state is not StateMixin.set_extra_state: if
-                    extra in state_dict: self.set_extra_state(state_dict[extra]) elif strict: missing_keys.append(extra)
-                    elif strict and extra in state_dict: unexpected_keys.append(extra) if strict: names = {name for
-                    name, _ in own} for key in state_dict: if key.startswith(prefix) and key != extra: head, dot, _ =
-                    key[len(prefix) :].partition(".") if (dot and head not in self._modules) or (not dot and head not in
-                    names): unexpected_keys.append(key)
+                    f'While copying the parameter named "{key}", whose dimensions in the model are {_shape(current)} '
+                    f"and whose dimensions in the checkpoint are {_shape(value)}, an exception occurred: {error.args}."
+                )
+        extra = prefix + EXTRA_STATE
+        if type(self).set_extra_state is not StateMixin.set_extra_state:
+            if extra in state_dict:
+                self.set_extra_state(state_dict[extra])
+            elif strict:
+                missing_keys.append(extra)
+        elif strict and extra in state_dict:
+            unexpected_keys.append(extra)
+        if strict:
+            names = {name for name, _ in own}
+            for key in state_dict:
+                if key.startswith(prefix) and key != extra:
+                    head, dot, _ = key[len(prefix) :].partition(".")
+                    if (dot and head not in self._modules) or (not dot and head not in names):
+                        unexpected_keys.append(key)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Copy parameters and buffers from `state_dict` into the module and its children.
 
         Arguments: `strict`, whether missing and unknown names are an error; `assign`, put the given tensors in place of
-        the module's own instead of copying their values. Returns `(missing_keys, unexpected_keys)`. Errors: RuntimeError
-        that lists every missing and unexpected name and every shape that differs; TypeError for something that is not a
-        mapping.
+        the module's own instead of copying their values. Returns `(missing_keys, unexpected_keys)`. Errors:
+        RuntimeError that lists every missing and unexpected name and every shape that differs; TypeError for something
+        that is not a mapping.
 
         Example:
             >>> model.load_state_dict(fl.load("model.safetensors"))
@@ -214,7 +224,7 @@ class StateMixin:
         return handle
 
     def register_load_state_dict_pre_hook(self, hook: Callable) -> RemovableHandle:
-        """Call `hook(module, state_dict, prefix, local_metadata, strict, missing, unexpected, errors)` before loading."""
+        """Call `hook(module, state_dict, prefix, metadata, strict, missing, unexpected, errors)` before loading."""
         return self._register_load_state_dict_pre_hook(hook, with_module=True)
 
     def _register_load_state_dict_pre_hook(self, hook: Callable, with_module: bool = False) -> RemovableHandle:

@@ -85,7 +85,7 @@ def _sub_(self: Any, other: Any, *, alpha: Any = 1) -> Any:
 
 
 def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Any = None) -> Any:
-    """input / other, elementwise; `rounding_mode` "floor" or "trunc" rounds. Integers give floats without it.
+    """input / other, elementwise; `rounding_mode` "floor" or "trunc" rounds it. Integers give floats without.
 
     >>> fl.div(fl.tensor([7, -7]), 2, rounding_mode="floor")
     tensor([ 3, -4])
@@ -101,7 +101,7 @@ def _division(rounding_mode: str | None) -> Any:
         return e.floor_divide
     if rounding_mode == "trunc":
         return e.trunc_divide
-    raise RuntimeError(f"div: expected rounding_mode to be one of None, 'trunc', or 'floor' but found {rounding_mode!r}")
+    raise RuntimeError(f"div: expected rounding_mode to be one of None, 'trunc', 'floor' but found {rounding_mode!r}")
 
 
 def _div_(self: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
@@ -152,7 +152,19 @@ def _clamp_(self: Any, min: Any = None, max: Any = None) -> Any:
 
 
 clip = clamp
-clamp_min, clamp_max = e.clamp_min, e.clamp_max
+
+
+def clamp_min(input: Any, min: Any, *, out: Any = None) -> Any:
+    """`input` where it is not below `min`, else `min`."""
+    operation = e.maximum if isinstance(input, Tensor) and input.dtype is dtypes.bool else e.clamp_min
+    return operation(input, min) if out is None else operation(input, min, out=out)
+
+
+def clamp_max(input: Any, max: Any, *, out: Any = None) -> Any:
+    """`input` where it is not above `max`, else `max`."""
+    operation = e.minimum if isinstance(input, Tensor) and input.dtype is dtypes.bool else e.clamp_max
+    return operation(input, max) if out is None else operation(input, max, out=out)
+
 
 
 def round(input: Any, *, decimals: int = 0, out: Any = None) -> Any:
@@ -313,7 +325,14 @@ def nextafter(input: Any, other: Any, *, out: Any = None) -> Any:
     """The next floating number after `input` in the direction of `other`, elementwise."""
     import numpy
 
-    return deliver(to_tensor(numpy.asarray(numpy.nextafter(to_numpy(input), to_numpy(other))), input.dtype), out)
+    result = to_tensor(numpy.asarray(numpy.nextafter(to_numpy(input), to_numpy(other))), input.dtype)
+
+    def vjp(gradient: Any) -> tuple[Any, Any]:
+        same = e.eq(input, other)
+        moved, still = e.where(same, 0.0, gradient), e.where(same, gradient, 0.0)
+        return moved.sum_to_size(input.shape), still.sum_to_size(other.shape)
+
+    return deliver(with_gradient(result, (input, other), vjp, "nextafter"), out)
 
 
 class _Frexp(tuple):
@@ -344,9 +363,9 @@ METHODS.update(
         "angle": angle,
         "clamp": clamp,
         "clamp_": _clamp_,
-        "clamp_max": e.clamp_max,
+        "clamp_max": clamp_max,
         "clamp_max_": e.clamp_max.inplace,
-        "clamp_min": e.clamp_min,
+        "clamp_min": clamp_min,
         "clamp_min_": e.clamp_min.inplace,
         "clip": clamp,
         "clip_": _clamp_,

@@ -606,7 +606,6 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
     for i, t in enumerate(tensors):
         grids.append(t.reshape((1,) * i + (-1,) + (1,) * (len(shape) - i - 1)).expand(shape))
     if swap:
-        grids = [grid.transpose(0, 1) for grid in grids]
         grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
 

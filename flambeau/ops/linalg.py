@@ -515,7 +515,8 @@ def eigh(A: Any, UPLO: str = "L", *, out: Any = None) -> Any:
             return (None,) if gL is None else (V * gL.unsqueeze(-2) @ _mT(V),)
         unit = eye(L.shape[-1], dtype=L.dtype)
         gap = L.unsqueeze(-2) - L.unsqueeze(-1) + unit
-        middle = (_mT(V) @ gV) / gap * (1 - unit)
+        turned = _mT(V) @ gV
+        middle = (turned - _mT(turned)) / (2.0 * gap)
         if gL is not None:
             middle = middle + diag_embed(gL)
         return (V @ middle @ _mT(V),)

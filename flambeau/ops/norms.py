@@ -37,7 +37,7 @@ def vector_norm(
         dims = wrap_dims("linalg.vector_norm", dim, x.ndim)
         if not x.ndim or any(x.shape[d] == 0 for d in dims):
             raise RuntimeError(
-                f"linalg.vector_norm: cannot compute the {ord} norm of no elements: the operation has no identity, x is "
+                f"linalg.vector_norm: cannot compute the {ord} norm of no elements, which has no identity: x is "
                 f"{tuple(x.shape)}"
             )
     return deliver(_along(x, p, dim, keepdim), out)
@@ -95,7 +95,7 @@ def matrix_norm(
                 result = result.unsqueeze(d)
         return deliver(result, out)
     else:
-        raise RuntimeError(f"linalg.matrix_norm: Order {ord!r} not supported; use 'fro', 'nuc', 1, -1, 2, -2, inf or -inf")
+        raise RuntimeError(f"linalg.matrix_norm: Order {ord!r} not supported; use 'fro', 'nuc', 1, 2, inf or -inf")
     if not keepdim:
         for d in sorted(dims, reverse=True):
             result = result.squeeze(d)

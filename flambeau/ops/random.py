@@ -284,7 +284,7 @@ def randint_like(
 
 def normal(
     mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, out: Any = None,
-    dtype: DType | None = None, device: Any = None, requires_grad: bool = False,
+    dtype: DType | None = None, device: Any = None, requires_grad: bool = False, **ignored: Any,
 ) -> Any:  # fmt: skip
     """Normally distributed numbers: one for each element of `mean` and `std`, or `size` of them from two numbers."""
     tensors = [x for x in (mean, std) if isinstance(x, Tensor)]

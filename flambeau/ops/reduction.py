@@ -231,12 +231,12 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
     if input.ndim > 2:
         raise RuntimeError(f"cov: expected input to have two or fewer dimensions, got {tuple(input.shape)}")
     rows = input.reshape((1, -1)) if input.ndim < 2 else input
+    if not rows.dtype.is_floating_point:
+        rows = rows.to(dtypes.get_default_dtype())
     weights = None
     for each in (fweights, aweights):
         if each is not None:
             weights = each.to(rows.dtype) if weights is None else weights * each
-    if not rows.dtype.is_floating_point:
-        rows = rows.to(dtypes.get_default_dtype())
     if weights is None:
         count: Any = rows.shape[1]
         centred = rows - rows.mean(1, keepdim=True) if count else rows

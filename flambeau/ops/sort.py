@@ -437,6 +437,8 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
     if n < 0:
         raise RuntimeError(f"diff: order must be non-negative but got {n}")
     dim = wrap_dim("diff", dim, input.ndim)
+    if n == 0:
+        return deliver(input.clone(), out)
     parts = [part for part in (prepend, input, append) if part is not None]
     if len(parts) > 1:
         from flambeau.ops.shape import cat
@@ -447,7 +449,7 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
         length = result.shape[dim] - 1
         after, before = result.narrow(dim, 1, length), result.narrow(dim, 0, length)
         result = elementwise.logical_xor(after, before) if result.dtype is dtypes.bool else after - before
-    return deliver(result.clone() if result is input else result, out)
+    return deliver(result, out)
 
 
 def _panels(name: str, y: Any, x: Any, dx: Any, dim: int) -> tuple[Any, int]:

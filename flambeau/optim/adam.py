@@ -27,7 +27,8 @@ def _start(parameter: Any, group: dict) -> dict[str, Any]:
 class Adam(Optimizer):
     """Steps scaled by running means of the gradient and of its square.
 
-    m ← β1·m + (1 - β1)·g, v ← β2·v + (1 - β2)·g², θ ← θ - lr·m̂ / (√v̂ + eps), with m̂ = m / (1 - β1^t), v̂ = v / (1 - β2^t).
+    m ← β1·m + (1 - β1)·g, v ← β2·v + (1 - β2)·g², θ ← θ - lr·m̂ / (√v̂ + eps), with m̂ = m / (1 - β1^t), v̂ = v / (1 -
+    β2^t).
 
     Arguments: `params`; `lr`; `betas`; `eps`; `weight_decay`, times θ added to g; `amsgrad`, use the largest v̂ so far;
     `maximize`, go up instead of down; `decoupled_weight_decay`, as `AdamW`. `foreach`, `capturable` and `fused` are

@@ -185,8 +185,8 @@ class Adagrad(_Adaptive):
 class Adadelta(_Adaptive):
     """Steps scaled by running means of squared gradients and squared changes: no rate of one's own is needed.
 
-    Arguments: `rho`, how much of the histories stays; `lr`, a factor of every change; `weight_decay`; `maximize`. Errors:
-    ValueError for options out of range.
+    Arguments: `rho`, how much of the histories stays; `lr`, a factor of every change; `weight_decay`; `maximize`.
+    Errors: ValueError for options out of range.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Gathering one group's tensors for a fused call: parameters, gradients and state, by the number of steps they had.
 
-Parameters that began together share one step tensor, so that a step counts once for all of them; the lists are built anew
-at every step from the group and the state, which programs are free to edit.
+Parameters that began together share one step tensor, so that a step counts once for all of them; the lists are built
+anew at every step from the group and the state, which programs are free to edit.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Bundle:
 def gather(optimizer: Any, group: dict, start: Callable[[Any, dict], dict], seen: list) -> list[Bundle]:
     """The bundles of a group, their step counts raised by one.
 
-    Arguments: `start`, makes the state of a parameter at its first step from the parameter and its group; `seen`, a list
-    that the gradients are added to. Returns an empty list when no parameter has a gradient.
+    Arguments: `start`, makes the state of a parameter at its first step from the parameter and its group; `seen`, a
+    list that the gradients are added to. Returns an empty list when no parameter has a gradient.
     """
     all_states = optimizer.state
     params, gradients, states = [], [], []

@@ -2,8 +2,8 @@
 
 Those that also move momentum are in `cycles.py`, the one that watches a metric is in `plateau.py`.
 
-Most schedules multiply the current rate, as PyTorch's do, so that several can work on one optimizer; where a formula for
-the rate after n steps exists it is in `_get_closed_form_lr`, which `step(epoch)` uses.
+Most schedules multiply the current rate, as PyTorch's do, so that several can work on one optimizer; where a formula
+for the rate after n steps exists it is in `_get_closed_form_lr`, which `step(epoch)` uses.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def set_rate(group: dict, value: Any, key: str = "lr") -> None:
 class LRScheduler:
     """The base class: counts steps and writes the rates of `get_lr()` into the optimizer's groups.
 
-    Arguments: `optimizer`; `last_epoch`, the number of the last step taken, -1 to begin. Errors: TypeError for something
-    that is no optimizer, KeyError when continuing without the groups' "initial_lr".
+    Arguments: `optimizer`; `last_epoch`, the number of the last step taken, -1 to begin. Errors: TypeError for
+    something that is no optimizer, KeyError when continuing without the groups' "initial_lr".
     """
 
     def __init__(self, optimizer: Any, last_epoch: int = -1) -> None:
@@ -428,9 +428,9 @@ class SequentialLR(LRScheduler):
                 )
         if len(milestones) != len(schedulers) - 1:
             raise ValueError(
-                f"Sequential Schedulers expects number of schedulers provided to be one more than the number of milestone "
-                f"points, but got number of schedulers {len(schedulers)} and the number of milestones to be equal to "
-                f"{len(milestones)}"
+                "Sequential Schedulers expects number of schedulers provided to be one more than the number of "
+                f"milestone points, but got number of schedulers {len(schedulers)} and the number of milestones to "
+                f"be equal to {len(milestones)}"
             )
         self.optimizer = optimizer
         self._schedulers = list(schedulers)
@@ -497,7 +497,8 @@ class ChainedScheduler(LRScheduler):
                 raise ValueError("ChainedScheduler does not support ReduceLROnPlateau: it needs a metric at every step")
             if scheduler.optimizer is not optimizer:
                 raise ValueError(
-                    f"ChainedScheduler expects all schedulers to belong to the same optimizer; number {position} does not"
+                    f"ChainedScheduler expects all schedulers to belong to the same optimizer; number {position} "
+                    "does not"
                 )
         self._schedulers = list(schedulers)
         self.optimizer = optimizer

@@ -1,7 +1,7 @@
 """`Optimizer`, the base class: parameter groups, state, hooks, and the format in which both are saved.
 
-The mathematics of each rule is an operation in `flambeau/ops/update.py`; an optimizer gathers lists of tensors and makes
-one fused call for each group.
+The mathematics of each rule is an operation in `flambeau/ops/update.py`; an optimizer gathers lists of tensors and
+makes one fused call for each group.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ def _with_hooks(step: Callable) -> Callable:
 class Optimizer:
     """The base class of optimizers.
 
-    Arguments: `params`, an iterable of tensors, of (name, tensor) pairs or of dictionaries, one for each parameter group,
-    whose other entries are that group's options; `defaults`, the options of groups that do not give their own.
+    Arguments: `params`, an iterable of tensors, of (name, tensor) pairs or of dictionaries, one for each parameter
+    group, whose other entries are that group's options; `defaults`, the options of groups that do not give their own.
     """
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
@@ -188,8 +188,8 @@ class Optimizer:
                 raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {type(value).__name__}")
             if not (self.defaults.get("differentiable") or value.is_leaf or value.retains_grad):
                 raise ValueError(
-                    f"can't optimize a non-leaf Tensor: one of shape {tuple(value.shape)} is the result of a computation; "
-                    "pass the leaf it comes from, or value.detach().requires_grad_()"
+                    f"can't optimize a non-leaf Tensor: one of shape {tuple(value.shape)} is the result of a "
+                    "computation; pass the leaf it comes from, or value.detach().requires_grad_()"
                 )
         for name, default in self.defaults.items():
             if default is required and name not in param_group:
@@ -237,8 +237,8 @@ class Optimizer:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take back what `state_dict()` of an optimizer with as many groups and parameters gave.
 
-        State tensors take the dtype and device of their parameters (step counts keep their own). Errors: ValueError when
-        the numbers of groups or of their parameters differ; nothing has changed then.
+        State tensors take the dtype and device of their parameters (step counts keep their own). Errors: ValueError
+        when the numbers of groups or of their parameters differ; nothing has changed then.
         """
         state_dict = dict(state_dict)
         for hook in list(self._optimizer_load_state_dict_pre_hooks.values()):
@@ -302,7 +302,7 @@ class Optimizer:
         return self._register("state_dict_pre", hook, prepend)
 
     def register_state_dict_post_hook(self, hook: Callable, prepend: bool = False) -> RemovableHandle:
-        """Call `hook(optimizer, state_dict)` after `state_dict()`; what it returns, unless None, replaces the result."""
+        """Call `hook(optimizer, state_dict)` after `state_dict()`; a returned value replaces the result."""
         return self._register("state_dict_post", hook, prepend)
 
     def register_load_state_dict_pre_hook(self, hook: Callable, prepend: bool = False) -> RemovableHandle:
@@ -326,8 +326,9 @@ class Optimizer:
             if gradients[position] is smallest and facts == _facts(gradients):
                 self._stepped = None
                 warnings.warn(
-                    f"{type(self).__name__}.step: every gradient was used by the step before and has not changed since; "
-                    "call optimizer.zero_grad() and loss.backward() before the next step (this warning comes once)",
+                    f"{type(self).__name__}.step: every gradient was used by the step before and has not changed "
+                    "since; call optimizer.zero_grad() and loss.backward() before the next step (this warning comes "
+                    "once)",
                     stacklevel=4,
                 )
                 return

@@ -13,9 +13,9 @@ __all__ = ["ReduceLROnPlateau"]
 class ReduceLROnPlateau(LRScheduler):
     """Multiply the rate by `factor` when a metric has not improved for more than `patience` steps.
 
-    Arguments: `mode`, "min" or "max", the direction that is better; `threshold` and `threshold_mode` ("rel" or "abs"), how
-    much better counts; `cooldown`, steps without counting after a reduction; `min_lr`, one for all or each group; `eps`,
-    a smaller change of the rate is not made.
+    Arguments: `mode`, "min" or "max", the direction that is better; `threshold` and `threshold_mode` ("rel" or "abs"),
+    how much better counts; `cooldown`, steps without counting after a reduction; `min_lr`, one for all or each
+    group; `eps`, a smaller change of the rate is not made.
 
     Example:
         >>> scheduler = fl.optim.lr_scheduler.ReduceLROnPlateau(optimizer, "min", patience=3)
@@ -92,8 +92,9 @@ class ReduceLROnPlateau(LRScheduler):
         if len(groups) != len(self.min_lrs):
             if self.default_min_lr is None:
                 raise RuntimeError(
-                    f"The number of param groups in the `optimizer` ({len(groups)}) differs from when `ReduceLROnPlateau` "
-                    f"was initialized ({len(self.min_lrs)}); set scheduler.min_lrs to one value for each group"
+                    f"The number of param groups in the `optimizer` ({len(groups)}) differs from when "
+                    f"`ReduceLROnPlateau` was initialized ({len(self.min_lrs)}); set scheduler.min_lrs to one value "
+                    "for each group"
                 )
             self.min_lrs = [self.default_min_lr] * len(groups)
         for group, lowest in zip(groups, self.min_lrs, strict=True):

@@ -159,8 +159,8 @@ class Model:
         model.report.metrics = metrics.get("models", {})
         model.report.notes = metrics.get("notes", [])
         model.report.facts = metrics.get("facts", {})
-        for name, values in metrics.get("history", {}).items():
-            setattr(model.history, name, values)
+        for name in vars(model.history):
+            setattr(model.history, name, metrics.get("history", {}).get(name, []))
         return model
 
 

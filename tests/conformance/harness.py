@@ -48,6 +48,10 @@ FREE_BASIS = ("svd", "linalg.svd", "linalg.eigh", "qr", "linalg.qr")
 TIES = ("sort", "argsort", "topk", "kthvalue", "median", "nanmedian", "mode", "msort")
 
 
+#: Relative tolerances of entries that sum many rounded steps in PyTorch's float32.
+LOOSE = {"matrix_exp": 1e-4, "linalg.matrix_exp": 1e-4}
+
+
 class Outcome(NamedTuple):
     """What one entry gave: status is "pass", "fail", "missing", "skip"; detail says why."""
 
@@ -142,7 +146,7 @@ def convert(value: Any, api: Any, requires_grad: bool = False, leaves: list[Any]
     if isinstance(value, torch.nn.Module) or value is torch.nn.functional.pairwise_distance:
         raise Unsupported(type(value).__name__)
     if isinstance(value, torch.Tensor):
-        if value.dtype is torch.bfloat16 or value.dtype.is_complex or value.layout is not torch.strided or value.is_quantized:
+        if value.dtype is torch.bfloat16 or value.dtype.is_complex or value.layout is not torch.strided:
             raise Unsupported(str(value.dtype))
         wanted = requires_grad and value.requires_grad
         if api is torch:
@@ -211,6 +215,7 @@ def tolerance(entry: Any, dtype: Any) -> tuple[float, float]:
                 for kind, stated in getattr(each, "d", {}).items() if hasattr(each, "d") else ():
                     if kind == dtype:
                         atol, rtol = max(atol, stated.atol), max(rtol, stated.rtol)
+    rtol = max(rtol, LOOSE.get(entry.name, 0.0))
     # Two correct float32 results may differ by the rounding of intermediate sums.
     return (atol, rtol * 8) if dtype is torch.float32 else (atol, rtol)
 
@@ -405,7 +410,7 @@ def _check_gradient(entry: Any, function: Any, api: Any, sample: Any) -> str | N
     process = sample.output_process_fn_grad
     theirs = process(entry.op(reference[0], *reference[1], **reference[2]))
     their_outputs = [t for t in flatten(theirs) if is_tensor(t) and t.requires_grad]
-    if not their_outputs or any(t.dtype.is_complex for t in their_outputs):
+    if not their_outputs or any(t.dtype.is_complex or t.dtype is torch.bfloat16 for t in their_outputs):
         return "unsupported"
     generator = torch.Generator().manual_seed(1)
     cotangents = [torch.randn(t.shape, dtype=t.dtype, generator=generator) for t in their_outputs]

@@ -37,7 +37,8 @@ def test_every_dtype(name, path):
 def test_structures(path):
     value = {
         "none": None, "flag": True, "whole": 2**70, "real": 0.1, "text": "Grüße", 3: "three",
-        (1, 2): [1, (2, {"a": 3})], "infinite": [float("inf"), -float("inf")], "counter": Counter("aab"), "bytes": b"\x00\xff", "complex": 1 + 2j,
+        (1, 2): [1, (2, {"a": 3})], "infinite": [float("inf"), -float("inf")],
+        "counter": Counter("aab"), "bytes": b"\x00\xff", "complex": 1 + 2j,
         "ordered": OrderedDict(b=1, a=2), "dtype": fl.float32, "size": fl.zeros(2, 3).shape, "device": fl.device("cpu"),
         "empty": [{}, [], ()],
     }  # fmt: skip

@@ -200,7 +200,7 @@ def multilabel_soft_margin_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Any:
-    """The mean over classes of `binary_cross_entropy_with_logits`, a number for each sample; averaged, added or kept."""
+    """The mean over classes of `binary_cross_entropy_with_logits`, for each sample; averaged, added or kept."""
     from flambeau.nn.functional.activation import logsigmoid
 
     if input.shape != target.shape:

@@ -26,8 +26,8 @@ def get_total_norm(
 ) -> Any:
     """The norm of all elements of all tensors, as if they were one vector.
 
-    Arguments: `norm_type`, the p of the norm, `float("inf")` for the largest; `error_if_nonfinite`, raise RuntimeError when
-    it is NaN or infinite. Returns a 0-dim tensor, 0 of no tensors.
+    Arguments: `norm_type`, the p of the norm, `float("inf")` for the largest; `error_if_nonfinite`, raise RuntimeError
+    when it is NaN or infinite. Returns a 0-dim tensor, 0 of no tensors.
     """
     tensors = [tensors] if isinstance(tensors, Tensor) else list(tensors)
     norm_type = float(norm_type)
@@ -39,8 +39,9 @@ def get_total_norm(
         total = norms[0] if len(norms) == 1 else flambeau.stack(norms).norm(norm_type)
     if error_if_nonfinite and not math.isfinite(total.item()):
         raise RuntimeError(
-            f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot be clipped. "
-            "To disable this error and scale the gradients by the non-finite norm anyway, set `error_if_nonfinite=False`"
+            f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot be "
+            "clipped. To disable this error and scale the gradients by the non-finite norm anyway, set "
+            "`error_if_nonfinite=False`"
         )
     return total
 
