@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 from flambeau import _core, dtypes
 from flambeau.devices import device as Device
+from flambeau.utils.memory import bytes_of, empty_with_bytes
 
 __all__ = ["load", "save"]
 
@@ -239,7 +240,7 @@ class _Writer:
         header: dict[str, Any] = {}
         parts, position = [], 0
         for name, tensor in entries:
-            part = _memory(tensor)
+            part = bytes_of(tensor)
             header[name] = {
                 "dtype": _CODES[tensor.dtype.name],
                 "shape": list(tensor.shape),
@@ -335,16 +336,6 @@ def _bytes_of(span: _Span) -> Any:
     size = first.dtype.itemsize
     vector = first.as_strided(((span.end - span.start) // size,), (1,), first.storage_offset())
     return vector if len(kinds) == 1 else vector.view(dtypes.uint8)
-
-
-def _memory(tensor: Any) -> memoryview:
-    """A contiguous tensor's bytes."""
-    if tensor.numel() == 0:
-        return memoryview(b"")
-    vector = tensor.reshape((-1,))
-    if vector.dtype is dtypes.bfloat16:
-        vector = vector.view(dtypes.int16)  # the buffer protocol has no letter for it
-    return memoryview(vector).cast("B")
 
 
 def _write_whole(path: str, header: bytes, parts: list) -> None:
@@ -488,10 +479,8 @@ def _read_entries(file: BinaryIO, name: Any, entries: list, expected: int | None
         raise _damaged(name, f"its tensors take {position} bytes, but {available} are there; {found}")
     tensors = {}
     for key, entry in entries:
-        kind = dtypes.int16 if entry.dtype is dtypes.bfloat16 else entry.dtype
-        tensor = _core.empty(entry.shape, kind)
+        tensor, memory = empty_with_bytes(entry.shape, entry.dtype)
         if entry.end > entry.start:
-            memory = memoryview(tensor.reshape((-1,))).cast("B")
             done = 0
             while done < len(memory):
                 count = file.readinto(memory[done:]) if hasattr(file, "readinto") else _read_into(file, memory[done:])
@@ -499,7 +488,7 @@ def _read_entries(file: BinaryIO, name: Any, entries: list, expected: int | None
                     raise _damaged(name, f"it ends within {key!r}; it was cut short")
                 done += count
             check = zlib.crc32(memory, check)
-        tensors[key] = tensor if kind is entry.dtype else tensor.view(entry.dtype)
+        tensors[key] = tensor
     if expected is not None and check != expected:
         raise _damaged(name, "its tensors do not match their checksum; some bytes have changed since it was written")
     return tensors

@@ -32,7 +32,7 @@ from flambeau.ops import (
 )
 from flambeau.printing import tensor_text
 
-Tensor = _core.Tensor
+Tensor = _core.Tensor  # the class itself
 
 _no_grad_off = _core.set_grad_enabled
 

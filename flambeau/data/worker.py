@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import flambeau
 from flambeau import _core
+from flambeau.utils.memory import bytes_of, empty_with_bytes
 
 __all__ = ["Failure", "WorkerInfo", "get_worker_info", "receive", "run_worker"]
 
@@ -90,8 +91,8 @@ def _pack(value: Any, buffers: list) -> Any:
     """The structure with every tensor's memory moved to `buffers`."""
     if isinstance(value, Tensor):
         tensor = value.detach().cpu().contiguous()
-        buffers.append(memoryview(tensor.reshape(-1).view(flambeau.uint8).numpy()) if tensor.numel() else b"")
-        return _Wire(len(buffers) - 1, str(tensor.dtype).rpartition(".")[2], tuple(tensor.shape))
+        buffers.append(bytes_of(tensor))
+        return _Wire(len(buffers) - 1, tensor.dtype.name, tuple(tensor.shape))
     if type(value) in (list, tuple):
         return type(value)(_pack(each, buffers) for each in value)
     if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -101,33 +102,58 @@ def _pack(value: Any, buffers: list) -> Any:
     return value
 
 
-def _unpack(value: Any, buffers: list) -> Any:
+def _unpack(value: Any, tensors: list) -> Any:
+    """The structure with the tensors that arrived in their places."""
     if isinstance(value, _Wire):
-        dtype = getattr(flambeau, value.dtype)
-        if not buffers[value.position]:
-            return flambeau.empty(value.shape, dtype=dtype)
-        return flambeau.frombuffer(bytearray(buffers[value.position]), dtype=dtype).reshape(value.shape)
+        return tensors[value.position]
     if type(value) in (list, tuple):
-        return type(value)(_unpack(each, buffers) for each in value)
+        return type(value)(_unpack(each, tensors) for each in value)
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(_unpack(each, buffers) for each in value))
+        return type(value)(*(_unpack(each, tensors) for each in value))
     if type(value) is dict:
-        return {key: _unpack(each, buffers) for key, each in value.items()}
+        return {key: _unpack(each, tensors) for key, each in value.items()}
     return value
 
 
 def send(connection: Any, answer: Any) -> None:
     """Put one answer into a pipe."""
     buffers: list = []
-    connection.send_bytes(pickle.dumps((_pack(answer, buffers), len(buffers)), protocol=pickle.HIGHEST_PROTOCOL))
+    packed = _pack(answer, buffers)
+    wires: list[_Wire] = []
+    _collect(packed, wires)
+    connection.send_bytes(pickle.dumps((packed, wires), protocol=pickle.HIGHEST_PROTOCOL))
     for buffer in buffers:
-        connection.send_bytes(buffer)
+        # Past the connection's own framing, which would copy: the receiver knows from the wires how much comes.
+        done = 0
+        while done < len(buffer):
+            done += os.write(connection.fileno(), buffer[done:])
+
+
+def _collect(value: Any, wires: list) -> None:
+    if isinstance(value, _Wire):
+        wires.append(value)
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            _collect(each, wires)
+    elif type(value) is dict:
+        for each in value.values():
+            _collect(each, wires)
 
 
 def receive(connection: Any) -> Any:
-    """Take one answer out of a pipe."""
-    answer, count = pickle.loads(connection.recv_bytes())
-    return _unpack(answer, [connection.recv_bytes() for _ in range(count)])
+    """Take one answer out of a pipe; the tensors' bytes go straight into their memory."""
+    answer, wires = pickle.loads(connection.recv_bytes())
+    tensors = []
+    for wire in wires:
+        tensor, memory = empty_with_bytes(wire.shape, getattr(flambeau, wire.dtype))
+        done = 0
+        while done < len(memory):
+            count = os.readv(connection.fileno(), [memory[done:]])
+            if not count:
+                raise EOFError
+            done += count
+        tensors.append(tensor)
+    return _unpack(answer, tensors)
 
 
 def fetch(dataset: Any, collate: Any, batched: bool, indices: Any) -> Any:

@@ -302,9 +302,9 @@ class Module(_hooks.HooksMixin, StateMixin):
                     path = f"{prefix}.{name}" if prefix else name
                     yield from module.named_modules(memo, path, remove_duplicate)
 
-    def modules(self) -> Iterator[Module]:
-        """Every module of the tree, itself first."""
-        for _, module in self.named_modules():
+    def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
+        """Every module of the tree, itself first; a shared one once unless told otherwise."""
+        for _, module in self.named_modules(remove_duplicate=remove_duplicate):
             yield module
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
@@ -420,6 +420,12 @@ class Module(_hooks.HooksMixin, StateMixin):
     def cuda(self, device: Any = None) -> Module:
         """Move the module to a GPU, in place."""
         return self._apply(lambda tensor: tensor.cuda(device))
+
+    def to_empty(self, *, device: Any, recurse: bool = True) -> Module:
+        """Move the module to `device` without its values, in place."""
+        import flambeau
+
+        return self._apply(lambda tensor: flambeau.empty_like(tensor, device=device), recurse)
 
     def cpu(self) -> Module:
         """Move the module to the CPU, in place."""

@@ -62,7 +62,7 @@ class LayerNorm(Module):
     def extra_repr(self) -> str:
         """The options."""
         text = f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
-        return text + (", bias=False" if self.elementwise_affine and self.bias is None else "")
+        return f"{text}, bias={self.bias is not None}"
 
 
 class RMSNorm(Module):
@@ -107,8 +107,8 @@ class RMSNorm(Module):
 class GroupNorm(Module):
     """(x - mean) / √(var + eps) over each group of channels of each sample, times weight plus bias.
 
-    Arguments: `num_groups`, by which `num_channels` must be divisible; `affine`, whether there are `weight` (ones) and
-    `bias` (zeros), one for each channel. Errors: ValueError when not divisible.
+    Arguments: `num_groups`, by which `num_channels` must be divisible; `affine`, whether there are `weight` (ones) and,
+    unless `bias` is False, `bias` (zeros), one for each channel. Errors: ValueError when not divisible.
     """
 
     def __init__(
@@ -119,6 +119,8 @@ class GroupNorm(Module):
         affine: bool = True,
         device: Any = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         if num_channels % num_groups != 0:
@@ -127,8 +129,8 @@ class GroupNorm(Module):
         self.num_channels = num_channels
         self.eps = eps
         self.affine = affine
-        for name in ("weight", "bias"):
-            if affine:
+        for name, wanted in (("weight", True), ("bias", bias)):
+            if affine and wanted:
                 setattr(self, name, Parameter(flambeau.empty(num_channels, device=device, dtype=dtype)))
             else:
                 self.register_parameter(name, None)
@@ -136,8 +138,9 @@ class GroupNorm(Module):
 
     def reset_parameters(self) -> None:
         """Ones and zeros."""
-        if self.affine:
+        if self.weight is not None:
             init.ones_(self.weight)
+        if self.bias is not None:
             init.zeros_(self.bias)
 
     def forward(self, input: Any) -> Any:
@@ -146,4 +149,5 @@ class GroupNorm(Module):
 
     def extra_repr(self) -> str:
         """The options."""
-        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+        sizes = f"{self.num_groups}, {self.num_channels}"
+        return f"{sizes}, eps={self.eps}, affine={self.affine}, bias={self.bias is not None}"

@@ -12,7 +12,8 @@ ACTIVATIONS = [
     ("leaky_relu", {"negative_slope": 0.2}), ("hardtanh", {"min_val": -0.5, "max_val": 0.7}), ("hardsigmoid", {}),
     ("hardswish", {}), ("hardshrink", {"lambd": 0.3}), ("softshrink", {"lambd": 0.3}), ("tanhshrink", {}),
     ("softsign", {}), ("softplus", {"beta": 2.0, "threshold": 1.0}), ("sigmoid", {}), ("logsigmoid", {}), ("tanh", {}),
-    ("silu", {}), ("mish", {}), ("gelu", {}), ("gelu", {"approximate": "tanh"}), ("threshold", {"threshold": 0.1, "value": 9}),
+    ("silu", {}), ("mish", {}), ("gelu", {}), ("gelu", {"approximate": "tanh"}),
+    ("threshold", {"threshold": 0.1, "value": 9}),
     ("softmax", {"dim": 1}), ("softmax", {"dim": 0}), ("softmin", {"dim": 1}), ("log_softmax", {"dim": -1}),
     ("normalize", {}), ("normalize", {"p": 3.0, "dim": 0}), ("layer_norm", {"normalized_shape": (5,)}),
     ("layer_norm", {"normalized_shape": (3, 5), "eps": 0.1}), ("rms_norm", {"normalized_shape": (5,), "eps": 1e-5}),
@@ -46,7 +47,8 @@ LOSSES = [
     ("multi_margin_loss", [X, ((3,), CLASS)], {}),
     ("multi_margin_loss", [X, ((3,), CLASS)], {"p": 2, "margin": 0.5, "weight": ((5,), UNIT)}),
     ("multilabel_soft_margin_loss", [X, ((3, 5), UNIT)], {"weight": ((5,), UNIT)}),
-    ("multilabel_margin_loss", [X, ((3, 5), "labels")], {}), ("hinge_embedding_loss", [X, ((3, 5), SIGN)], {"margin": 0.8}),
+    ("multilabel_margin_loss", [X, ((3, 5), "labels")], {}),
+    ("hinge_embedding_loss", [X, ((3, 5), SIGN)], {"margin": 0.8}),
     ("margin_ranking_loss", [X, X, ((3, 5), SIGN)], {"margin": 0.3}),
     ("cosine_embedding_loss", [X, X, ((3,), SIGN)], {"margin": 0.1}),
     ("triplet_margin_loss", [X, X, X], {}), ("triplet_margin_loss", [X, X, X], {"p": 1, "swap": True, "margin": 0.5}),
@@ -119,7 +121,7 @@ def evaluate(library, name, arguments, options):
 
     learned = 1 if name in ("cross_entropy", "binary_cross_entropy", "kl_div", "poisson_nll_loss") else 9
     targets = {"soft_margin_loss", "multi_margin_loss", "hinge_embedding_loss", "multilabel_soft_margin_loss"}
-    learned = 1 if name in targets else learned
+    learned = 1 if name in targets else 2 if name == "cosine_embedding_loss" else learned
     called = [turn(v, i < learned) for i, v in enumerate(arguments)]
     result = getattr(library.nn.functional, name)(*called, **{k: turn(v, False) for k, v in options.items()})
     wanted = [t for t in inputs if t.requires_grad]
@@ -136,8 +138,10 @@ def compare(name, arguments, options):
     value, gradients = evaluate(fl, name, arguments, options)
     expected, expected_gradients = evaluate(torch, name, arguments, options)
     assert flat(value) == pytest.approx(flat(expected), rel=1e-9, abs=1e-11)
+    # PyTorch computes the gradients of these two with a constant rounded to single precision.
+    exact = 1e-7 if name in ("celu", "hardsigmoid") else 1e-8
     for mine, theirs in zip(gradients, expected_gradients, strict=True):
-        assert flat(mine) == pytest.approx(flat(theirs), rel=1e-8, abs=1e-10)
+        assert flat(mine) == pytest.approx(flat(theirs), rel=exact, abs=1e-10)
 
 
 @pytest.mark.parametrize(("name", "options"), ACTIVATIONS)
@@ -212,7 +216,13 @@ def test_in_place():
         x = fl.tensor([-3.0, 2.0])
         result = getattr(F, name)(x) if name.endswith("_") else getattr(F, name)(x, inplace=True)
         assert result is x and x.tolist() == pytest.approx(value)
-    for module in (nn.ReLU(True), nn.SiLU(inplace=True), nn.ELU(inplace=True), nn.Threshold(0, 1, True), nn.ReLU6(True)):
+    for module in (
+        nn.ReLU(True),
+        nn.SiLU(inplace=True),
+        nn.ELU(inplace=True),
+        nn.Threshold(0, 1, True),
+        nn.ReLU6(True),
+    ):
         x = fl.tensor([-3.0, 2.0])
         assert module(x) is x
 

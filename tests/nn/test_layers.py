@@ -51,7 +51,9 @@ def test_as_in_torch(name, arguments, options, shapes):
     ours, theirs = getattr(nn, name)(*arguments, **options), getattr(torch.nn, name)(*arguments, **options)
     assert repr(ours) == repr(theirs)
     reference = theirs.state_dict()
-    assert {k: tuple(v.shape) for k, v in ours.state_dict().items()} == {k: tuple(v.shape) for k, v in reference.items()}
+    assert {k: tuple(v.shape) for k, v in ours.state_dict().items()} == {
+        k: tuple(v.shape) for k, v in reference.items()
+    }
     ours.load_state_dict({k: fl.tensor(v.tolist()) for k, v in reference.items()})
     inputs = [torch.randn(shape) for shape in shapes]
     result = ours(*(fl.tensor(t.tolist()) for t in inputs))

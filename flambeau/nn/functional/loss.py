@@ -235,13 +235,14 @@ def binary_cross_entropy_with_logits(
     _check_reduction("binary_cross_entropy_with_logits", reduction)
     if weight is None and pos_weight is None:
         return _call("binary_cross_entropy_with_logits", reduction, input, target)
+    one = flambeau.ones((), dtype=input.dtype, device=input.device)
     return _call(
         "binary_cross_entropy_with_logits_weighted",
         reduction,
         input,
         target,
-        1.0 if weight is None else weight,
-        1.0 if pos_weight is None else pos_weight,
+        one if weight is None else weight,
+        one if pos_weight is None else pos_weight,
     )
 
 
