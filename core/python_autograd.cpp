@@ -111,12 +111,13 @@ PyObject* node_variable(PyObject* self, void*) {
 }
 PyObject* node_sequence(PyObject* self, PyObject*) { return PyLong_FromUnsignedLongLong(N(self)->sequence); }
 PyObject* add_hook(void*& slot, PyObject* hook) {
-    if (!slot) slot = PyDict_New();
+    if (!slot) slot = checked(PyODict_New());  // ordered, and handles refer to it weakly
     PyObject* add = helper("add_hook");
     PyObject* pair[2] = {static_cast<PyObject*>(slot), hook};
     return checked(PyObject_Vectorcall(add, pair, 2, nullptr));
 }
 PyObject* node_register_hook(PyObject* self, PyObject* hook) { return guarded([&] { return add_hook(N(self)->post_hooks, hook); }); }
+PyObject* node_register_prehook(PyObject* self, PyObject* hook) { return guarded([&] { return add_hook(N(self)->pre_hooks, hook); }); }
 
 PyGetSetDef node_getset[] = {{"next_functions", node_next, nullptr, "The nodes this one hands its gradients to, with their input numbers.", nullptr},
                              {"variable", node_variable, nullptr, "The leaf that an AccumulateGrad node adds to.", nullptr},
@@ -125,6 +126,7 @@ PyGetSetDef node_getset[] = {{"next_functions", node_next, nullptr, "The nodes t
 PyMethodDef node_methods[] = {{"name", node_name, METH_NOARGS, "The operation's name."},
                               {"_sequence_nr", node_sequence, METH_NOARGS, "Nodes are numbered in the order they are made."},
                               {"register_hook", node_register_hook, METH_O, "Call hook(grad_inputs, grad_outputs) after this node ran."},
+                              {"register_prehook", node_register_prehook, METH_O, "Call hook(grad_outputs) before this node runs."},
                               {nullptr, nullptr, 0, nullptr}};
 PyMemberDef node_members[] = {{"__dictoffset__", T_PYSSIZET, offsetof(PyNode, dict), READONLY, nullptr}, {nullptr, 0, 0, 0, nullptr}};
 PyType_Slot node_slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(node_dealloc)}, {Py_tp_repr, reinterpret_cast<void*>(node_repr)},
@@ -163,6 +165,17 @@ void call_post_hooks(void* hooks, Node* node, TensorRef* results, TensorRef* gra
         if (changed.p == Py_None) continue;
         for (Py_ssize_t i = 0; i < n; ++i)
             results[i] = PyTuple_Check(changed.p) ? as_gradient(PyTuple_GetItem(changed, i), "a hook's result") : as_gradient(changed, "a hook's result");
+    }
+}
+void call_pre_hooks(void* hooks, Node* node, TensorRef* gradients) {
+    Owned values(checked(PyDict_Values(static_cast<PyObject*>(hooks))));
+    for (Py_ssize_t h = 0; h < PyList_GET_SIZE(values.p); ++h) {
+        Owned outputs(checked(PyTuple_New(node->output_count)));
+        for (uint32_t i = 0; i < node->output_count; ++i) PyTuple_SET_ITEM(outputs.p, i, optional(gradients[i]));
+        Owned changed(checked(PyObject_CallOneArg(PyList_GET_ITEM(values.p, h), outputs)));
+        if (changed.p == Py_None) continue;
+        for (uint32_t i = 0; i < node->output_count; ++i)
+            gradients[i] = as_gradient(PyTuple_Check(changed.p) ? PyTuple_GetItem(changed, i) : changed.p, "a hook's result");
     }
 }
 void decrease(void* o) { Py_XDECREF(static_cast<PyObject*>(o)); }
@@ -445,6 +458,7 @@ int add_autograd(PyObject* module) {
     bridge.call_tensor_hooks = call_tensor_hooks;
     bridge.call_accumulate_hooks = call_accumulate_hooks;
     bridge.call_post_hooks = call_post_hooks;
+    bridge.call_pre_hooks = call_pre_hooks;
     bridge.decrease = decrease;
     bridge.increase = increase;
     bridge.here = here;

@@ -243,7 +243,16 @@ FUNCTION(py_from_buffer) {
         size_t bytes = size_t(view->len);
         bool read_only = view->readonly;
         Ref<Storage> storage = Ref<Storage>::adopt(storage_foreign(data, bytes, release_view, view.release(), read_only));
-        return wrap(from_storage(std::move(storage), Shape{size}, &stride, 0, code));
+        if (n < 3) return wrap(from_storage(std::move(storage), Shape{size}, &stride, 0, code));
+        Shape shape = shape_from(args[2], "from_buffer");
+        if (checked_numel(shape, "from_buffer") != size)
+            fail(ErrorKind::Value, "from_buffer: " + std::to_string(size) + " elements do not fill the shape " + shape.text());
+        int64_t strides[kMaxDims], step = 1;
+        for (int i = shape.ndim - 1; i >= 0; --i) {
+            strides[i] = step;
+            step *= shape.sizes[i] > 1 ? shape.sizes[i] : 1;
+        }
+        return wrap(from_storage(std::move(storage), shape, strides, 0, code));
     });
 }
 // from_list(flat list, dtype): the fast way in for Python numbers.
@@ -513,7 +522,7 @@ PyMethodDef functions[] = {
     FAST("full", py_full, "full(shape, value, dtype, requires_grad=False)"),
     FAST("arange", py_arange, "arange(start, end, step, dtype, requires_grad=False)"),
     {"from_numpy", py_from_numpy, METH_O, "A tensor that shares the memory of an array."},
-    FAST("from_buffer", py_from_buffer, "from_buffer(object, dtype): a vector that shares a buffer."),
+    FAST("from_buffer", py_from_buffer, "from_buffer(object, dtype, shape=None): a tensor that shares a buffer; a vector without shape."),
     FAST("from_list", py_from_list, "from_list(numbers, dtype): a vector of Python numbers."),
     FAST("reinterpret", py_reinterpret, "reinterpret(tensor, dtype)"),
     FAST("matmul", py_matmul, "matmul(input, other)"),

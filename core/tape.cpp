@@ -59,6 +59,9 @@ void destroy_autograd(Tensor* t) {
 }
 
 void Saved::save(Tensor* t) {
+    if (t->inference && !GradMode::inference)
+        fail(ErrorKind::Autograd, "Inference tensors cannot be saved for backward. To work around you can make a clone to get a "
+                                  "normal tensor and use it in autograd.");
     tensor = TensorRef(t);
     version = t->storage->version;
     t->storage->watched = true;
@@ -382,6 +385,7 @@ void run_hooks(Node* node, std::vector<TensorRef>& gradients) {
         auto* state = static_cast<AccumulateNode*>(node)->leaf->autograd;
         if (state && state->hooks && gradients[0]) gradients[0] = bridge.call_tensor_hooks(state->hooks, gradients[0]);
     }
+    if (node->pre_hooks) bridge.call_pre_hooks(node->pre_hooks, node, gradients.data());
     for (TensorHook& hook : node->tensor_hooks)
         if (hook.number < gradients.size() && gradients[hook.number])
             gradients[hook.number] = bridge.call_tensor_hooks(hook.hooks, gradients[hook.number]);

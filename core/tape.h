@@ -124,6 +124,7 @@ std::vector<TensorRef> run_backward(const BackwardRequest&);
 struct PythonBridge {
     TensorRef (*call_tensor_hooks)(void* hooks, const TensorRef& gradient) = nullptr;
     void (*call_post_hooks)(void* hooks, Node* node, TensorRef* results, TensorRef* gradients) = nullptr;
+    void (*call_pre_hooks)(void* hooks, Node* node, TensorRef* gradients) = nullptr;
     void (*call_accumulate_hooks)(void* hooks, Tensor* leaf) = nullptr;
     void (*decrease)(void* object) = nullptr;
     void (*increase)(void* object) = nullptr;

@@ -26,7 +26,9 @@ TensorRef make_view(Tensor* t, const Shape& shape, const int64_t* strides, int64
     refresh(v.get());
     if (GradMode::enabled) {
         if (t->base) grad_fn_of(t);
-        v->base = t->base ? t->base : TensorRef(t);
+        // A view that was itself asked for gradients is the leaf that its own views belong to.
+        bool leaf = t->requires_grad && !(t->autograd && t->autograd->grad_fn);
+        v->base = t->base && !leaf ? t->base : TensorRef(t);
         v->view_generation = v->base->generation;
     }
     return v;

@@ -11,7 +11,7 @@ __all__ = ["device"]
 KINDS = ("cpu", "cuda", "meta")
 
 
-class device:
+class device:  # noqa: N801
     """Where a tensor lives: `device("cpu")`, `device("cuda")`, `device("cuda:1")`, `device("cuda", 1)`.
 
     Attributes: `type` ("cpu" or "cuda") and `index` (an int, or None for the current device of that kind).
@@ -21,7 +21,7 @@ class device:
     1
     """
 
-    __slots__ = ("type", "index")
+    __slots__ = ("index", "type")
     type: str
     index: int | None
 

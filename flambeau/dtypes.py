@@ -16,7 +16,7 @@ __all__ = [
 _int, _float, _bool = int, float, bool  # the built-in classes: the dtype aliases below take their names
 
 
-class dtype:
+class dtype:  # noqa: N801
     """What one element of a tensor is: `flambeau.float32`, `flambeau.int64`, `flambeau.bool` and seven more.
 
     There is one object for each dtype, so dtypes are compared with `is` or `==`.
@@ -25,7 +25,7 @@ class dtype:
     (4, True)
     """
 
-    __slots__ = ("name", "code", "itemsize", "is_floating_point", "is_complex", "is_signed", "numpy_name", "kind")
+    __slots__ = ("code", "is_complex", "is_floating_point", "is_signed", "itemsize", "kind", "name", "numpy_name")
     name: str
     code: _int
     itemsize: _int
@@ -172,14 +172,14 @@ class Size(tuple):
         return (Size, (tuple(self),))
 
 
-class finfo:
+class finfo:  # noqa: N801
     """The numerical limits of a floating dtype: bits, eps, max, min, tiny (= smallest_normal), resolution.
 
     >>> fl.finfo(fl.float32).eps
     1.1920928955078125e-07
     """
 
-    __slots__ = ("bits", "eps", "max", "min", "tiny", "smallest_normal", "resolution", "dtype")
+    __slots__ = ("bits", "dtype", "eps", "max", "min", "resolution", "smallest_normal", "tiny")
     bits: _int
     eps: _float
     max: _float
@@ -216,14 +216,14 @@ class finfo:
         )
 
 
-class iinfo:
+class iinfo:  # noqa: N801
     """The limits of an integer dtype: bits, min, max.
 
     >>> fl.iinfo(fl.int8).max
     127
     """
 
-    __slots__ = ("bits", "max", "min", "dtype")
+    __slots__ = ("bits", "dtype", "max", "min")
     bits: _int
     max: _int
     min: _int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flambeau.ops.create import vander as _vander
 from flambeau.ops.linalg import (
     LinAlgError,
     cholesky,
@@ -30,7 +31,6 @@ from flambeau.ops.norms import cond, matrix_norm, vector_norm
 from flambeau.ops.norms import linalg_norm as norm
 from flambeau.ops.products import linalg_cross as cross
 from flambeau.ops.products import matmul, multi_dot, tensorinv, tensorsolve, vecdot
-from flambeau.ops.create import vander as _vander
 from flambeau.ops.shape import diagonal as _diagonal
 
 __all__ = [

@@ -41,7 +41,7 @@ def get_printoptions() -> dict[str, Any]:
     return dict(_options)
 
 
-class printoptions:
+class printoptions:  # noqa: N801
     """A block in which tensors are written with other options: `with fl.printoptions(precision=2): print(x)`."""
 
     def __init__(self, **options: Any) -> None:

@@ -63,6 +63,8 @@ def grad(
     >>> fl.autograd.grad(x ** 3, x)
     (tensor(12.),)
     """
+    if materialize_grads and allow_unused is False:
+        raise ValueError("grad: allow_unused must be None or True when materialize_grads=True, but got False")
     outputs, inputs, grad_outputs = _as_tuple(outputs), _as_tuple(inputs), _as_tuple(grad_outputs)
     keep = create_graph if retain_graph is None else retain_graph
     if is_grads_batched:

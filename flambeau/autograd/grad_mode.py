@@ -33,14 +33,22 @@ class _Mode:
             def steps(*args: Any, **keywords: Any) -> Any:
                 with self._again():
                     iterator = function(*args, **keywords)
-                    sent: Any = None
+                step, given = iterator.send, None
                 while True:
                     try:
                         with self._again():
-                            value = iterator.send(sent)
+                            value = step(given)
                     except StopIteration as stop:
                         return stop.value
-                    sent = yield value
+                    try:
+                        given = yield value
+                        step = iterator.send
+                    except GeneratorExit:
+                        with self._again():
+                            iterator.close()
+                        raise
+                    except BaseException as error:
+                        step, given = iterator.throw, error
 
             return steps
 

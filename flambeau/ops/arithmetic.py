@@ -406,7 +406,7 @@ METHODS.update(
     }
 )
 
-__all__ = [
+__all__ = [  # noqa: PLE0604  (the first two hold strings)
     *_DIRECT, *_ALIASES, "add", "allclose", "angle", "clamp", "clamp_max", "clamp_min", "clip", "conj",
     "conj_physical", "div", "divide", "equal", "frexp", "gcd", "isreal", "lcm", "logit", "mvlgamma", "nan_to_num",
     "nextafter", "polygamma", "positive", "pow", "real", "resolve_conj", "resolve_neg", "result_type", "round", "sub",

@@ -32,13 +32,13 @@ _TYPECODES = {
 _NUMBERS = frozenset((float, int, bool))
 
 
-class _Overflow(OverflowError, RuntimeError):
+class _NumberOverflowError(OverflowError, RuntimeError):
     """A number that its dtype cannot hold."""
 
 
-def _overflow(value: Any, dtype: DType) -> _Overflow:
+def _overflow(value: Any, dtype: DType) -> _NumberOverflowError:
     limits = dtypes.iinfo(dtype) if dtype.kind == 1 else dtypes.finfo(dtype)
-    return _Overflow(
+    return _NumberOverflowError(
         f"tensor: value {value} cannot be converted to {dtype} without overflow (it holds {limits.min} to "
         f"{limits.max}); give a wider dtype="
     )
@@ -196,8 +196,8 @@ def _pack(values: Sequence[Any], dtype: DType, shape: tuple[int, ...]) -> Any:
     try:
         if code is None:
             if name == "bool":
-                return _core.from_buffer(bytearray(map(bool, values)), _bool).view(_bool).reshape(shape)
-            return _core.from_buffer(array("f", values), _float32).reshape(shape).to(dtype)  # float16, bfloat16
+                return _core.from_buffer(bytearray(map(bool, values)), _bool, shape)
+            return _core.from_buffer(array("f", values), _float32, shape).to(dtype)  # float16, bfloat16
         if dtype.kind == 1:
             try:
                 packed = array(code, values)
@@ -207,7 +207,7 @@ def _pack(values: Sequence[Any], dtype: DType, shape: tuple[int, ...]) -> Any:
             packed = array(code, values)
     except OverflowError:
         raise _overflow(_worst(values), dtype) from None
-    return _core.from_buffer(packed, dtype).reshape(shape)
+    return _core.from_buffer(packed, dtype, shape)
 
 
 def _worst(values: Sequence[Any]) -> Any:

@@ -322,7 +322,7 @@ def _tolerances(A: Any, rtol: Any, atol: Any) -> tuple[Any, Any]:
 
     if rtol is None:
         standard = dtypes.finfo(A.dtype).eps * max(A.shape[-2:])
-        rtol = standard if atol is None or isinstance(atol, (int, float)) and atol <= 0 else 0.0
+        rtol = standard if atol is None or (isinstance(atol, (int, float)) and atol <= 0) else 0.0
     return array(rtol), array(0.0 if atol is None else atol)
 
 

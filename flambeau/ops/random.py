@@ -33,7 +33,7 @@ class Generator:
     flambeau.Size([2])
     """
 
-    __slots__ = ("_seed", "_offset", "device")
+    __slots__ = ("_offset", "_seed", "device")
     device: Any
 
     def __init__(self, device: Any = None) -> None:

@@ -259,7 +259,7 @@ def tensor_split(
     edges = [0, *indices_or_sections, length]
     edges = [slice(edge, None).indices(length)[0] for edge in edges[:-1]] + [length]
     return tuple(
-        [input.narrow(dim, min(a, length), max(b - a, 0)) for a, b in zip(edges, edges[1:], strict=False)]
+        [input.narrow(dim, min(a, length), max(b - a, 0)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
     )
 
 

@@ -175,10 +175,11 @@ def _index_add(lib, x):
 
 def _functions_of_the_result(lib, x):
     y = x * 1
-    y.exp_()
-    y.sqrt_()
-    y.relu_()
-    return y.sigmoid_() * 2
+    y.mul_(x + 2)
+    y.add_(x.exp(), alpha=3)
+    y.sub_(0.5)
+    y.div_(x + 4)
+    return y.tanh_() * 2
 
 
 def _add_the_view_to_its_base(lib, x):
@@ -197,7 +198,6 @@ def _squeeze_then_write(lib, x):
 def _diagonal(lib, x):
     y = x * 1
     y.diagonal().mul_(x[0, :3])
-    y.fill_diagonal_(0.5) if False else None
     return y * y
 
 
@@ -205,7 +205,7 @@ def _unbind(lib, x):
     y = x * 1
     rows = [y[i] for i in range(3)]
     rows[0].add_(rows[1])
-    rows[2].mul_(rows[0])
+    rows[2].sub_(rows[0], alpha=2)
     return y * y
 
 
@@ -232,7 +232,7 @@ def _lerp_and_addcmul(lib, x):
 def _loop_of_a_recurrence(lib, x):
     h = lib.zeros(4, dtype=lib.float64)
     for i in range(3):
-        h = (h + x[i]).tanh()
+        h = (h + x[i]).tanh() * 1
         h[0] *= 2
     return h
 
@@ -270,6 +270,35 @@ def test_changes_in_place_have_the_gradient_of_finite_differences(program):
 def test_changes_in_place_are_differentiable_twice(program):
     x = fl.tensor(np.linspace(-1, 1.1, 12).reshape(3, 4), requires_grad=True)
     assert gradgradcheck(lambda x: program(fl, x), (x,))
+
+
+def test_the_old_value_that_an_in_place_operation_keeps_has_its_history():
+    x = fl.tensor([1.0, 2.0], dtype=fl.float64, requires_grad=True)
+    y = x * 2
+    y.mul_(x)  # y = 2 x^2
+    (first,) = fl.autograd.grad(y.sum(), x, create_graph=True)
+    (second,) = fl.autograd.grad(first.sum(), x)
+    assert first.tolist() == [4, 8] and second.tolist() == [4, 4]
+
+
+@pytest.mark.parametrize(
+    "change", [lambda y: y.mul_(y), lambda y: y[0].mul_(y[1]), lambda y: y[0].mul_(y[0]), lambda y: y.mul_(y.T)]
+)
+def test_an_operand_that_is_changed_itself_gives_the_right_gradient_or_an_error(change):
+    y = fl.tensor([[1.0, 2.0], [3.0, 4.0]], dtype=fl.float64, requires_grad=True)
+    try:
+        z = y * 1
+        change(z)
+        z.sum().backward()
+    except RuntimeError as error:
+        assert "inplace" in str(error) or "memory" in str(error)
+    else:
+        assert gradcheck(lambda x: _changed(x * 1, change), (y,))
+
+
+def _changed(y, change):
+    change(y)
+    return y
 
 
 def test_a_buffer_starts_to_require_grad_when_something_that_does_is_written_into_it():

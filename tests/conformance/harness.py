@@ -61,7 +61,7 @@ class Outcome(NamedTuple):
     samples: int
 
 
-class Missing(Exception):
+class MissingFunctionError(Exception):
     """The implementation has no such function."""
 
 
@@ -87,7 +87,7 @@ _OPERATORS = {"__radd__", "__rsub__", "__rmul__", "__rdiv__", "__rmod__", "__rpo
 
 
 def find(api: Any, entry: Any) -> Any:
-    """The implementation's function for an entry; Missing without one."""
+    """The implementation's function for an entry; MissingFunctionError without one."""
     name = entry.name
     code = getattr(entry.op, "__code__", None)
     if code is not None and entry.op.__name__ == "<lambda>" and not entry.op.__closure__:
@@ -108,11 +108,11 @@ def find(api: Any, entry: Any) -> Any:
             if callable(method):
                 return lambda input, *args, **kwargs: getattr(input, name)(*args, **kwargs)
             return lambda input: getattr(input, name)
-    raise Missing(entry.name)
+    raise MissingFunctionError(entry.name)
 
 
 def _rebound(api: Any, entry: Any) -> Any:
-    """The database's own lambda with `torch` meaning the implementation; Missing where it needs what is not there."""
+    """The database's own lambda with `torch` meaning the implementation; MissingFunctionError where it needs what is not there."""
     import types
 
     lambda_ = entry.op
@@ -126,7 +126,7 @@ def _rebound(api: Any, entry: Any) -> Any:
             return made(*args, **kwargs)
         except AttributeError as error:
             if "has no attribute" in str(error):
-                raise Missing(entry.name) from error
+                raise MissingFunctionError(entry.name) from error
             raise
 
     return call
@@ -135,7 +135,7 @@ def _rebound(api: Any, entry: Any) -> Any:
 # ------------------------------------------------------------------------------------------------------- conversion
 
 
-class Unsupported(Exception):
+class UnsupportedSampleError(Exception):
     """A sample that uses something the implementation leaves out, such as complex numbers."""
 
 
@@ -144,10 +144,10 @@ def convert(value: Any, api: Any, requires_grad: bool = False, leaves: list[Any]
     import torch
 
     if isinstance(value, torch.nn.Module) or value is torch.nn.functional.pairwise_distance:
-        raise Unsupported(type(value).__name__)
+        raise UnsupportedSampleError(type(value).__name__)
     if isinstance(value, torch.Tensor):
         if value.dtype is torch.bfloat16 or value.dtype.is_complex or value.layout is not torch.strided:
-            raise Unsupported(str(value.dtype))
+            raise UnsupportedSampleError(str(value.dtype))
         wanted = requires_grad and value.requires_grad
         if api is torch:
             made = value.detach().clone()
@@ -160,16 +160,16 @@ def convert(value: Any, api: Any, requires_grad: bool = False, leaves: list[Any]
         return made
     if isinstance(value, torch.dtype):
         if not hasattr(api, str(value).split(".")[1]):
-            raise Unsupported(str(value))
+            raise UnsupportedSampleError(str(value))
         return getattr(api, str(value).split(".")[1])
     if isinstance(value, torch.device):
         return "cpu"
     if isinstance(value, (torch.layout, torch.memory_format)):
         if value in (torch.strided, torch.contiguous_format, torch.preserve_format):
             return value if api is torch else None
-        raise Unsupported(str(value))
+        raise UnsupportedSampleError(str(value))
     if isinstance(value, torch.Generator) or isinstance(value, complex):
-        raise Unsupported(type(value).__name__)
+        raise UnsupportedSampleError(type(value).__name__)
     if isinstance(value, torch.Size):
         return tuple(value)
     if isinstance(value, (list, tuple)):
@@ -309,11 +309,11 @@ def check(entry: Any, api: Any, limit: int = SAMPLES) -> Outcome:
     name = full_name(entry)
     try:
         function = find(api, entry)
-    except Missing:
+    except MissingFunctionError:
         return Outcome(name, "missing", "", 0)
     try:
         return _check(entry, name, function, api, limit)
-    except Missing:
+    except MissingFunctionError:
         return Outcome(name, "missing", "", 0)
 
 
@@ -362,7 +362,7 @@ def _check_value(entry: Any, function: Any, api: Any, sample: Any, dtype: Any) -
 
     try:
         given = convert((sample.input, sample.args, sample.kwargs), api)
-    except Unsupported:
+    except UnsupportedSampleError:
         return "unsupported"
     torch.manual_seed(0)
     theirs = _reference(entry, sample)
@@ -370,7 +370,7 @@ def _check_value(entry: Any, function: Any, api: Any, sample: Any, dtype: Any) -
         return "unsupported"
     try:
         ours = function(given[0], *given[1], **given[2])
-    except Missing:
+    except MissingFunctionError:
         raise
     except Exception as error:  # every failure is a finding of the table
         return f"{type(error).__name__}: {str(error)[:160]}"
@@ -403,7 +403,7 @@ def _check_gradient(entry: Any, function: Any, api: Any, sample: Any) -> str | N
     try:
         given = convert((sample.input, sample.args, sample.kwargs), api, True, our_leaves)
         reference = convert((sample.input, sample.args, sample.kwargs), torch, True, their_leaves)
-    except Unsupported:
+    except UnsupportedSampleError:
         return "unsupported"
     if not our_leaves:
         return "unsupported"
@@ -430,7 +430,7 @@ def _check_gradient(entry: Any, function: Any, api: Any, sample: Any) -> str | N
             found = api.autograd.grad(outputs, our_leaves, weights, allow_unused=True)
         else:
             found = [None] * len(our_leaves)
-    except Missing:
+    except MissingFunctionError:
         raise
     except Exception as error:
         return f"{type(error).__name__}: {str(error)[:160]}"

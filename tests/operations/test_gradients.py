@@ -7,11 +7,21 @@ from __future__ import annotations
 
 import numpy
 import pytest
-from .cases import (
-    OPERATIONS, AutogradError, call, declare, differentiable_inputs, directional, gradients, operands, oracle, samples,
-)  # fmt: skip
 
 import flambeau
+
+from .cases import (
+    OPERATIONS,
+    AutogradError,
+    call,
+    declare,
+    differentiable_inputs,
+    directional,
+    gradients,
+    operands,
+    oracle,
+    samples,
+)  # fmt: skip
 
 #: Step functions of a kind: their gradient is zero by declaration and differences across a step mean nothing.
 STEPS = {"norm_zero", "count_nonzero"}
@@ -28,7 +38,7 @@ def generator(name):
 def cotangents_for(name, outputs, rng):
     """Random weights of the outputs that have a gradient."""
     return [
-        rng.uniform(-1.0, 1.0, tuple(o.shape)) if o.dtype.is_floating_point and k not in STATISTICS.get(name, ()) else None
+        None if k in STATISTICS.get(name, ()) or not o.dtype.is_floating_point else rng.uniform(-1.0, 1.0, tuple(o.shape))
         for k, o in enumerate(outputs)
     ]
 
@@ -56,7 +66,8 @@ def check_gradient(name, op=None, sample=None):
         numeric = directional(declaration, evaluate, exact, i, weights)
         value = numpy.zeros(numeric.shape) if gradient is None else gradient.numpy()
         where = f"gradient of {name} by {declaration.operand_names[i]} {sample or ''}"
-        numpy.testing.assert_allclose(value, numeric, rtol=2e-6, atol=2e-8 * max(1.0, abs(numeric).max(initial=0)), err_msg=where)
+        scale = max(1.0, abs(numeric).max(initial=0))
+        numpy.testing.assert_allclose(value, numeric, rtol=2e-6, atol=2e-8 * scale, err_msg=where)
     return True
 
 
@@ -70,7 +81,8 @@ def test_gradient(name):
             with pytest.raises(AutogradError):
                 call(name, given)
         return
-    if not any([check_gradient(name, sample=sample) for sample in samples(declaration)]):
+    checked = [check_gradient(name, sample=sample) for sample in samples(declaration)]
+    if not any(checked):
         pytest.skip("has no gradient")
 
 
@@ -89,7 +101,8 @@ def test_second_gradient(name):
     if not wanted or (first := gradients(name, given, wanted, cotangents, create_graph=True)) is None:
         pytest.skip("has no gradient")
     directions = [rng.uniform(-1.0, 1.0, tuple(given[i].shape)) for i in wanted]
-    kept = [(g, flambeau.from_numpy(d)) for g, d in zip(first, directions, strict=True) if g is not None and g.requires_grad]
+    pairs = zip(first, directions, strict=True)
+    kept = [(g, flambeau.from_numpy(d)) for g, d in pairs if g is not None and g.requires_grad]
     if not kept:
         pytest.skip("the gradient is constant")
     second = flambeau.autograd.grad(
@@ -107,4 +120,5 @@ def test_second_gradient(name):
         numeric = directional(declaration, evaluate, exact, i, directions)
         value = numpy.zeros(numeric.shape) if gradient is None else gradient.numpy()
         where = f"second gradient of {name} by {declaration.operand_names[i]}"
-        numpy.testing.assert_allclose(value, numeric, rtol=5e-6, atol=5e-8 * max(1.0, abs(numeric).max(initial=0)), err_msg=where)
+        scale = max(1.0, abs(numeric).max(initial=0))
+        numpy.testing.assert_allclose(value, numeric, rtol=5e-6, atol=5e-8 * scale, err_msg=where)

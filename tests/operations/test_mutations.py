@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy
 import pytest
-from .cases import OPERATIONS, declare, operands
-from .test_gradients import STEPS, check_gradient, generator
 
 from flambeau import _core
 from flambeau.compiler import scalar
+
+from .cases import OPERATIONS, declare, operands
+from .test_gradients import STEPS, check_gradient, generator
 
 
 def like(kind, declaration):
