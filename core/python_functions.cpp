@@ -499,15 +499,26 @@ PyObject* py_load_machine_code(PyObject*, PyObject* o) {
         return PyLong_FromUnsignedLongLong(load_machine_code(bytes, size_t(size)));
     });
 }
-// reinterpret(tensor, dtype): the same bytes as another dtype of the same size.
+// reinterpret(tensor, dtype): the same bytes as another dtype; the last dimension grows or shrinks with its size.
 FUNCTION(py_reinterpret) {
     return guarded([&]() -> PyObject* {
         need(n, 2, "view");
         Tensor* t = tensor_at(args, 0, "view");
         uint8_t code = dtype_code(args[1]);
-        if (item_size(code) != item_size(t->dtype)) fail(ErrorKind::DType, "view: the dtypes must have elements of the same size");
+        int before = item_size(t->dtype), after = item_size(code);
         TensorRef v = alias(t);
         v->dtype = code;
+        if (before == after) return wrap(std::move(v));
+        std::string what = std::string("view: a tensor of shape ") + shape_text(t) + " and dtype " + kDTypeNames[t->dtype] + " cannot be seen as " + kDTypeNames[code] + ": ";
+        if (t->ndim == 0) fail(ErrorKind::Runtime, what + "self.dim() cannot be 0 when the element sizes differ");
+        int last = t->ndim - 1;
+        if (t->strides[last] != 1) fail(ErrorKind::Runtime, what + "self.stride(-1) must be 1 when the element sizes differ; call contiguous() first");
+        bool fits = t->sizes[last] * before % after == 0 && (t->data - t->storage->data) % after == 0;
+        for (int i = 0; i < last; ++i) fits = fits && t->strides[i] * before % after == 0;
+        if (!fits) fail(ErrorKind::Runtime, what + "its last dimension and strides must hold whole elements of " + std::to_string(after) + " bytes");
+        v->sizes[last] = t->sizes[last] * before / after;
+        for (int i = 0; i < last; ++i) v->strides[i] = t->strides[i] * before / after;
+        refresh(v.get());
         return wrap(std::move(v));
     });
 }

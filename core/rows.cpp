@@ -149,7 +149,7 @@ void run_row(Operation& op, Resolution& r, Arg* args, int count, const RowArgume
     uint8_t codes[4];
     for (int i = 0; i < count; ++i) {
         Operand& o = operands[r.outputs + i];
-        o.row = op.row_input[i] || args[i].is_number();
+        o.row = op.row_input[i];
         o.unit = item_size(args[i].code);
         if (args[i].is_number()) {
             o.data = reinterpret_cast<char*>(&args[i].integer);

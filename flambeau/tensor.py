@@ -166,17 +166,7 @@ def type_as(self: Any, other: Any) -> Any:
 
 
 def view_dtype(self: Any, dtype: DType) -> Any:
-    """The same bytes read as another dtype of the same size (a view)."""
-    if dtype.itemsize != self.dtype.itemsize:
-        if self.ndim == 0 or self.stride(-1) != 1:
-            raise RuntimeError(f"view: self.stride(-1) must be 1 to view {self.dtype!r} as {dtype!r} (different sizes)")
-        last = self.shape[-1] * self.dtype.itemsize
-        if last % dtype.itemsize:
-            raise RuntimeError(f"view: the last dimension of {tuple(self.shape)} does not hold whole {dtype!r} elements")
-        flat = self.contiguous()
-        return _core.from_buffer(memoryview(flat.detach()).cast("B"), dtype).view(
-            *self.shape[:-1], last // dtype.itemsize
-        )
+    """The same bytes read as another dtype, a view; the last dimension changes with the size of the elements."""
     return _core.reinterpret(self, dtype)
 
 

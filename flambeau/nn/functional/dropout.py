@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import flambeau
+from flambeau.ops.random import random_dropout
 
 __all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"]
 
@@ -26,7 +27,9 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
     _check("dropout", p)
     if not training or p == 0.0:
         return input
-    return _times_mask(input, tuple(input.shape), p, inplace)
+    if inplace or p == 1.0:
+        return _times_mask(input, tuple(input.shape), p, inplace)
+    return random_dropout(input, p)
 
 
 def _feature_dropout(name: str, input: Any, p: float, training: bool, inplace: bool, batched: bool) -> Any:
