@@ -439,10 +439,15 @@ OperationNode* make_node(Operation& op, const GradientPlan& plan, Arg* args, int
         if (kind != Read::Input) continue;
         if (args[index].is_number()) {
             node->saved[i].number = args[index];
+            node->keeps = true;
         } else {
             if (in_place && index == 0) {
+                // The value before the change, with the history it had.
                 GradModeGuard off(false);
-                node->saved[i].tensor.save(clone(args[index].tensor.get()).get());
+                Tensor* t = args[0].tensor.get();
+                TensorRef old = clone(t);
+                if (t->autograd && t->autograd->grad_fn) set_history(old.get(), t->autograd->grad_fn.get(), t->autograd->output_number);
+                node->saved[i].tensor.save(old.get());
             } else {
                 node->saved[i].tensor.save(args[index].tensor.get());
             }
@@ -480,6 +485,24 @@ uint32_t needs_of(const Arg* args, int count) {
     return needs;
 }
 
+// Kernels never trap: what the processor would refuse is refused here.
+void refuse_zero_divisor(Operation& op, const Resolution& r, const Arg* args) {
+    if (is_float(r.output_codes[0])) return;
+    const Arg& divisor = args[op.divisor];
+    bool zero = false;
+    if (divisor.is_number()) {
+        zero = divisor.code == kFloat64 ? divisor.real == 0 : divisor.integer == 0;
+    } else {
+        GradModeGuard off(false);
+        TensorRef dense = contiguous(divisor.tensor.get());
+        int size = item_size(dense->dtype);
+        for (int64_t i = 0; i < dense->numel && !zero; ++i) zero = read_int(dense.get(), dense->data + i * size) == 0;
+    }
+    if (zero)
+        fail(ErrorKind::ZeroDivision, op.name + ": an integer is divided by zero; convert with .float() "
+                                                "to get inf and nan, or mask the zeros");
+}
+
 void refuse_gradient(Operation& op) {
     fail(ErrorKind::Autograd, op.name + ": this operation has no gradient, and an operand requires grad; detach() the "
                                         "operand or run under no_grad() if none is wanted");
@@ -494,6 +517,7 @@ void call_map(Operation& op, Arg* args, int count, TensorRef* outputs) {
         fail(ErrorKind::Autograd, op.name + ": functions with out=... arguments don't support automatic differentiation, "
                                             "but one of the arguments requires grad; leave out= away or use no_grad()");
     Resolution& r = resolution_for(op, args, count);
+    if (op.divisor >= 0) refuse_zero_divisor(op, r, args);
     run_map(op, r, args, count, outputs);
     if (given)
         for (int i = 0; i < r.outputs; ++i) bump_version(outputs[i].get());
@@ -560,6 +584,7 @@ void call_map_in_place(Operation& op, Arg* args, int count) {
     check_in_place(target, (op.name + "_").c_str());
     uint32_t needs = needs_of(args, count);
     Resolution& r = resolution_for(op, args, count);
+    if (op.divisor >= 0) refuse_zero_divisor(op, r, args);
     if (is_float(r.output_codes[0]) && !is_float(target->dtype))
         fail(ErrorKind::DType, op.name + "_: result type " + kDTypeNames[r.output_codes[0]] + " can't be cast to the desired output type " +
                                    kDTypeNames[target->dtype] + "; use the version without underscore, or convert the tensor first");

@@ -64,6 +64,7 @@ struct Operation {
     bool row = false;
     bool differentiable = true;
     bool uses_index = false;
+    int divisor = -1;                           // an operand that must not be zero among integers
     int inputs = 0;                             // tensors (or numbers), without the parameters
     std::vector<std::string> names;             // of inputs and parameters
     std::vector<Arg> defaults;                  // of the parameters

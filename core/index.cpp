@@ -548,4 +548,92 @@ TensorRef nonzero(Tensor* t) {
     return out;
 }
 
+namespace {
+
+// Copies whole-mask selections in blocks: count first, so that every block knows where it writes.
+template <class T>
+void gather_masked(char* out, const char* from, const char* mask, const std::vector<int64_t>& starts, int64_t block, int64_t total) {
+    parallel_for(int64_t(starts.size()), [&](int64_t b) {
+        auto* to = reinterpret_cast<T*>(out) + starts[size_t(b)];
+        auto* source = reinterpret_cast<const T*>(from);
+        for (int64_t i = b * block; i < std::min(total, (b + 1) * block); ++i)
+            if (mask[i]) *to++ = source[i];
+    });
+}
+
+template <class T>
+void scatter_masked(char* out, const char* from, const char* mask, const std::vector<int64_t>& starts, int64_t block, int64_t total) {
+    parallel_for(int64_t(starts.size()), [&](int64_t b) {
+        auto* source = reinterpret_cast<const T*>(from) + starts[size_t(b)];
+        auto* to = reinterpret_cast<T*>(out);
+        for (int64_t i = b * block; i < std::min(total, (b + 1) * block); ++i) to[i] = mask[i] ? *source++ : T(0);
+    });
+}
+
+constexpr int64_t kMaskBlock = 1 << 15;
+
+std::vector<int64_t> mask_starts(const Tensor* mask, int64_t& count) {
+    int64_t blocks = (mask->numel + kMaskBlock - 1) / kMaskBlock;
+    std::vector<int64_t> starts{};
+    starts.resize(size_t(blocks));
+    parallel_for(blocks, [&](int64_t b) {
+        int64_t n = 0;
+        for (int64_t i = b * kMaskBlock; i < std::min(mask->numel, (b + 1) * kMaskBlock); ++i) n += mask->data[i] != 0;
+        starts[size_t(b)] = n;
+    });
+    count = 0;
+    for (int64_t& s : starts) count += std::exchange(s, count);
+    return starts;
+}
+
+TensorRef spread_masked(Tensor* g, Tensor* mask) {
+    GradModeGuard off(false);
+    int64_t count;
+    std::vector<int64_t> starts = mask_starts(mask, count);
+    TensorRef from = contiguous(g), out = empty(mask->shape(), g->dtype);
+    switch (item_size(g->dtype)) {
+        case 1: scatter_masked<uint8_t>(out->data, from->data, mask->data, starts, kMaskBlock, mask->numel); break;
+        case 2: scatter_masked<uint16_t>(out->data, from->data, mask->data, starts, kMaskBlock, mask->numel); break;
+        case 4: scatter_masked<uint32_t>(out->data, from->data, mask->data, starts, kMaskBlock, mask->numel); break;
+        default: scatter_masked<uint64_t>(out->data, from->data, mask->data, starts, kMaskBlock, mask->numel);
+    }
+    return out;
+}
+
+}  // namespace
+
+TensorRef masked(Tensor* t, Tensor* mask) {
+    TensorRef dense_mask, from;
+    {
+        GradModeGuard off(false);
+        dense_mask = contiguous(mask);
+        if (dense_mask.get() == mask) dense_mask = alias(mask);
+        from = contiguous(t);
+    }
+    int64_t count;
+    std::vector<int64_t> starts = mask_starts(dense_mask.get(), count);
+    TensorRef out = empty(Shape{count}, t->dtype);
+    switch (item_size(t->dtype)) {
+        case 1: gather_masked<uint8_t>(out->data, from->data, dense_mask->data, starts, kMaskBlock, t->numel); break;
+        case 2: gather_masked<uint16_t>(out->data, from->data, dense_mask->data, starts, kMaskBlock, t->numel); break;
+        case 4: gather_masked<uint32_t>(out->data, from->data, dense_mask->data, starts, kMaskBlock, t->numel); break;
+        default: gather_masked<uint64_t>(out->data, from->data, dense_mask->data, starts, kMaskBlock, t->numel);
+    }
+    if (recording(t)) {
+        auto function = [](auto& self, TensorRef* gradients, TensorRef* results) {
+            if (!gradients[0]) return;
+            TensorRef where = self.saved[0].unpack(&self);
+            results[0] = spread_masked(gradients[0].get(), where.get());
+            if (recording(gradients[0].get()))
+                record("MaskedScatterBackward0", {gradients[0].get()}, results[0].get(), [where](auto&, TensorRef* g, TensorRef* r) {
+                    if (g[0]) r[0] = masked(g[0].get(), where.get());
+                });
+        };
+        auto* node = record("MaskedSelectBackward0", {t}, out.get(), function);
+        node->saved.resize(1);
+        node->saved[0].save(dense_mask.get());
+    }
+    return out;
+}
+
 }  // namespace flambeau

@@ -17,6 +17,7 @@ TensorRef index_select(Tensor* t, int dim, Tensor* index);
 TensorRef index_add(Tensor* t, int dim, Tensor* index, Tensor* source, bool in_place);
 TensorRef cat(const std::vector<TensorRef>& tensors, int64_t dim);
 TensorRef nonzero(Tensor* t);
+TensorRef masked(Tensor* t, Tensor* mask);   // the elements where a mask of the same shape holds
 uint8_t promote_codes(uint8_t a, uint8_t b);
 
 }  // namespace flambeau

@@ -60,7 +60,7 @@ struct Registry {
     PyObject* repr = nullptr;
     PyObject* to_tensor = nullptr;       // NumPy arrays and the like met by an operator
     PyObject* set_index_helper = nullptr;
-    PyObject* errors[4] = {};
+    PyObject* errors[5] = {};
     std::string package;                 // the folder of flambeau: its frames are not the user's
 };
 extern Registry registry;

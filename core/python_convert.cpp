@@ -51,15 +51,15 @@ PyObject* helper(const char* name) {
 }
 
 PyObject* set_error() noexcept {
-    static const char* names[4] = {"ShapeError", "DTypeError", "DeviceError", "AutogradError"};
+    static const char* names[5] = {"ShapeError", "DTypeError", "DeviceError", "AutogradError", "ZeroDivisorError"};
     try {
         throw;
     } catch (const PythonError&) {
     } catch (const Error& e) {
         PyObject* type = nullptr;
         switch (e.kind) {
-            case ErrorKind::Shape: case ErrorKind::DType: case ErrorKind::Device: case ErrorKind::Autograd: {
-                int i = int(e.kind);
+            case ErrorKind::Shape: case ErrorKind::DType: case ErrorKind::Device: case ErrorKind::Autograd: case ErrorKind::ZeroDivision: {
+                int i = e.kind == ErrorKind::ZeroDivision ? 4 : int(e.kind);
                 if (!registry.errors[i]) {
                     PyObject* module = PyImport_ImportModule("flambeau.errors");
                     if (!module) return nullptr;
@@ -73,7 +73,6 @@ PyObject* set_error() noexcept {
             case ErrorKind::Value: type = PyExc_ValueError; break;
             case ErrorKind::Type: type = PyExc_TypeError; break;
             case ErrorKind::Memory: type = PyExc_MemoryError; break;
-            case ErrorKind::ZeroDivision: type = PyExc_ZeroDivisionError; break;
             case ErrorKind::Overflow: type = PyExc_OverflowError; break;
             default: type = PyExc_RuntimeError;
         }

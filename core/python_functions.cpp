@@ -131,6 +131,7 @@ FUNCTION(py_full) {
             else if (value.code == kFloat64) fill_elements(t.get(), value.real);
             else fill_elements_int(t.get(), value.integer);
         }
+        t->storage->version = 0;
         return finish(std::move(t), n > 3 ? args[3] : nullptr);
     });
 }
@@ -366,24 +367,11 @@ FUNCTION(py_masked_select) {
         Shape shape = t->shape();
         if (!broadcast_shapes(shape, mask->shape())) fail(ErrorKind::Shape, "masked_select: input " + shape_text(t) + " and mask " + shape_text(mask) + " cannot be broadcast");
         TensorRef wide = expand(t, shape), wide_mask;
-        Indices indices;
         {
             GradModeGuard off(false);
             wide_mask = expand(mask, shape);
-            TensorRef where = nonzero(wide_mask.get());
-            for (int d = 0; d < shape.ndim; ++d) indices.push_back(contiguous(select(where.get(), 1, d).get()));
-            if (shape.ndim == 0) {
-                wide = TensorRef(t);
-                indices.clear();
-            }
         }
-        if (shape.ndim == 0) {
-            TensorRef one = reshape(t, Shape{1});
-            TensorRef chosen = empty(Shape{read_int(wide_mask.get(), wide_mask->data) ? 1 : 0}, kInt64);
-            if (chosen->numel) write_int(kInt64, chosen->data, 0);
-            return wrap(index_select(one.get(), 0, chosen.get()));
-        }
-        return wrap(index(wide.get(), indices));
+        return wrap(masked(wide.get(), wide_mask.get()));
     });
 }
 // cumulative(t, dim, "sum" | "prod"), without history: the gradient is stated in Python.
@@ -399,24 +387,28 @@ FUNCTION(py_cumulative) {
         int64_t outer = 1, inner = 1, length = t->ndim ? t->sizes[dim] : 1;
         for (int d = 0; d < dim; ++d) outer *= t->sizes[d];
         for (int d = dim + 1; d < t->ndim; ++d) inner *= t->sizes[d];
-        int size = item_size(code);
-        for (int64_t o = 0; o < outer; ++o)
-            for (int64_t i = 0; i < inner; ++i) {
-                double real = product ? 1 : 0;
-                uint64_t whole = product ? 1 : 0;
-                for (int64_t j = 0; j < length; ++j) {
-                    int64_t at = ((o * length + j) * inner + i) * size;
-                    if (code == kInt64) {
-                        auto v = uint64_t(read_int(from.get(), from->data + at));
-                        whole = product ? whole * v : whole + v;
-                        write_int(code, out->data + at, int64_t(whole));
-                    } else {
-                        double v = read_double(from.get(), from->data + at);
-                        real = product ? real * v : real + v;
-                        write_double(code, out->data + at, real);
+        auto run = [&](auto zero, auto accumulator, auto load, auto store) {
+            using T = decltype(zero);
+            auto* source = reinterpret_cast<const T*>(from->data);
+            auto* to = reinterpret_cast<T*>(out->data);
+            for (int64_t o = 0; o < outer; ++o)
+                for (int64_t i = 0; i < inner; ++i) {
+                    auto total = accumulator;
+                    total = product ? 1 : 0;
+                    for (int64_t j = 0, at = o * length * inner + i; j < length; ++j, at += inner) {
+                        total = product ? total * load(source[at]) : total + load(source[at]);
+                        to[at] = store(total);
                     }
                 }
-            }
+        };
+        auto same = [](auto v) { return v; };
+        switch (code) {
+            case kFloat32: run(0.f, 0.0, [](float v) { return double(v); }, [](double v) { return float(v); }); break;
+            case kFloat64: run(0.0, 0.0, same, same); break;
+            case kFloat16: run(uint16_t(0), 0.f, half_to_float, float_to_half); break;
+            case kBFloat16: run(uint16_t(0), 0.f, bfloat_to_float, float_to_bfloat); break;
+            default: run(uint64_t(0), uint64_t(0), same, same);
+        }
         return wrap(std::move(out));
     });
 }

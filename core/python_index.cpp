@@ -148,6 +148,8 @@ PyObject* index_get(PyObject* self, PyObject* key) {
                 fail(ErrorKind::Index, "index " + std::to_string(at) + " is out of bounds for dimension 0 with size " + std::to_string(size));
             return wrap(select(t, 0, at));
         }
+        if (is_tensor(key) && tensor_of(key)->dtype == kBool && t->ndim > 0 && tensor_of(key)->same_shape(*t))
+            return wrap(masked(t, tensor_of(key)));
         Parsed p = parse(t, key);
         if (p.any) return wrap(index(p.view.get(), p.indices));
         if (p.view.get() == t) return wrap(view_as(t));

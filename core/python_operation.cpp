@@ -60,6 +60,9 @@ PyObject* new_operation(PyTypeObject* type, PyObject* args, PyObject*) {
         Owned inputs(checked(PyObject_GetAttrString(declaration, "inputs")));
         Owned parameters(checked(PyObject_GetAttrString(declaration, "parameters")));
         Owned levels(checked(PyObject_GetAttrString(declaration, "levels")));
+        Owned divisor(PyObject_GetAttrString(declaration, "divisor"));
+        if (divisor) op->divisor = int(PyLong_AsLong(divisor));
+        else PyErr_Clear();
         op->name = PyUnicode_AsUTF8(name);
         op->grad_name = grad_name(op->name);
         op->row = PyUnicode_CompareWithASCIIString(kind, "row") == 0;

@@ -68,20 +68,24 @@ struct Allocator {
     MemoryStatistics statistics = {};
 };
 
-size_t default_limit() {
-    size_t total = static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
-    for (const char* name : {"memory.max", "memory.limit_in_bytes"}) {
-        std::string text = container_setting("memory", name);
-        if (text.empty() || text[0] < '0' || text[0] > '9') continue;
-        total = std::min<unsigned long long>(total, std::strtoull(text.c_str(), nullptr, 10));
-    }
-    return total / 4;
+// The memory of the machine, or of the container.
+size_t machine_bytes() {
+    static const size_t bytes = [] {
+        size_t total = static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+        for (const char* name : {"memory.max", "memory.limit_in_bytes"}) {
+            std::string text = container_setting("memory", name);
+            if (text.empty() || text[0] < '0' || text[0] > '9') continue;
+            total = std::min<unsigned long long>(total, std::strtoull(text.c_str(), nullptr, 10));
+        }
+        return total;
+    }();
+    return bytes;
 }
 
 Allocator& make_allocator() {
     // Never destroyed: tensors of a dying interpreter may outlive every static object.
     auto* made = new Allocator;
-    made->statistics.limit = made->trim_at = default_limit();
+    made->statistics.limit = made->trim_at = machine_bytes() / 4;
     return *made;
 }
 Allocator& state = make_allocator();
@@ -212,7 +216,7 @@ Storage* start_large(LargeBlock* block, size_t bytes) {
 
 __attribute__((noinline)) Storage* allocate_large(size_t bytes) {
     constexpr size_t EXTRA = LARGE_HEAD + (COLOURS - 1) * COLOUR_STEP + UNIT;  // kernels may read a vector past the end
-    if (bytes > SIZE_MAX / 4) refuse(bytes);
+    if (bytes > machine_bytes()) refuse(bytes);  // the system would promise it and kill the process when it is used
     size_t whole = (bytes + EXTRA + LARGE_STEP - 1) / LARGE_STEP * LARGE_STEP;
     auto found = state.large.lower_bound(whole);
     if (found != state.large.end() && found->first <= whole + whole / 4) {

@@ -413,6 +413,7 @@ TensorRef clone(Tensor* t) {
     {
         GradModeGuard off(false);
         copy_into(copy.get(), t);
+        copy->storage->version = 0;
     }
     if (recording(t))
         record("CloneBackward0", {t}, copy.get(), [](auto&, TensorRef* gradients, TensorRef* results) {
@@ -427,6 +428,7 @@ TensorRef contiguous(Tensor* t) {
     {
         GradModeGuard off(false);
         copy_into(copy.get(), t);
+        copy->storage->version = 0;
     }
     if (recording(t))
         record("CloneBackward0", {t}, copy.get(), [](auto&, TensorRef* gradients, TensorRef* results) {
@@ -448,6 +450,7 @@ TensorRef cast(Tensor* t, uint8_t dtype) {
     {
         GradModeGuard off(false);
         copy_into(out.get(), t);
+        out->storage->version = 0;
     }
     if (recording(t) && is_float(dtype)) {
         uint8_t before = t->dtype;

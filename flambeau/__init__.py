@@ -15,7 +15,7 @@ __version__ = "0.1.0"
 from flambeau import _core, dtypes
 from flambeau.autograd.grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from flambeau.devices import device
-from flambeau.dtypes import *  # noqa: F403
+from flambeau.dtypes import *
 from flambeau.errors import AutogradError, DeviceError, DTypeError, ShapeError
 from flambeau.printing import set_printoptions
 from flambeau.tensor import _NAMESPACES, Tensor
@@ -60,7 +60,7 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'flambeau' has no attribute {name!r}")
 
 
-def memory_statistics() -> dict[str, int]:
+def memory_statistics() -> dict[str, dtypes._int]:
     """Bytes of tensor memory in use and cached, and how allocations were answered."""
     return _core.memory_statistics()
 
@@ -70,7 +70,7 @@ def empty_cache() -> None:
     _core.empty_cache()
 
 
-def compilations() -> dict[str, int]:
+def compilations() -> dict[str, dtypes._int]:
     """How many kernels this process compiled ("compiled") and read from the disk cache ("loaded")."""
     from flambeau.compiler import service
 

@@ -5,6 +5,7 @@ The core receives the dtype objects once through `_core.register_dtypes(ALL)`; t
 
 from __future__ import annotations
 
+import builtins
 from typing import Any
 
 __all__ = [
@@ -13,7 +14,10 @@ __all__ = [
     "set_default_dtype", "short", "uint8",
 ]  # fmt: skip
 
-_int, _float, _bool = int, float, bool  # the built-in classes: the dtype aliases below take their names
+# The built-in classes: the dtypes below take their names.
+_int = builtins.int
+_float = builtins.float
+_bool = builtins.bool
 
 
 class dtype:  # noqa: N801

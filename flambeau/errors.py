@@ -1,6 +1,6 @@
 """The exception classes of flambeau; each also is the class PyTorch programs catch for the same mistake."""
 
-__all__ = ["AutogradError", "DTypeError", "DeviceError", "ShapeError"]
+__all__ = ["AutogradError", "DTypeError", "DeviceError", "ShapeError", "ZeroDivisorError"]
 
 
 class ShapeError(ValueError, RuntimeError):
@@ -17,3 +17,7 @@ class DeviceError(RuntimeError):
 
 class AutogradError(RuntimeError):
     """The gradient cannot be computed: a graph used twice, a value changed in place, an operation without gradient."""
+
+
+class ZeroDivisorError(ZeroDivisionError, RuntimeError):
+    """An integer is divided by zero."""

@@ -73,7 +73,9 @@ def grad(
         columns = []
         for i in range(len(grad_outputs[0])):
             given = tuple(None if g is None else g[i] for g in grad_outputs)
-            columns.append(grad(outputs, inputs, given, True, create_graph, True, allow_unused, False, materialize_grads))
+            columns.append(
+                grad(outputs, inputs, given, True, create_graph, True, allow_unused, False, materialize_grads)
+            )
         return tuple(None if column[0] is None else stack(column) for column in zip(*columns, strict=True))
     found = _core.run_backward(tuple(outputs), grad_outputs, keep, create_graph, tuple(inputs), False)
     if materialize_grads:

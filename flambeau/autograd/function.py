@@ -96,7 +96,9 @@ class Function(FunctionContext, metaclass=_FunctionMeta):
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """One gradient for each argument of forward (None for those without)."""
-        raise NotImplementedError("You must implement either the backward or vjp method for your custom autograd.Function.")
+        raise NotImplementedError(
+            "You must implement either the backward or vjp method for your custom autograd.Function."
+        )
 
     vjp = backward
 
@@ -148,17 +150,19 @@ class Function(FunctionContext, metaclass=_FunctionMeta):
                 )
             result = cls.backward(ctx, *grads) if cls.backward is not Function.backward else cls.vjp(ctx, *grads)
             result = tuple(result) if isinstance(result, (tuple, list)) else (result,)
-            if len(result) > len(edges) and any(r is not None for r in result[len(edges) :]) or len(result) < len(edges):
+            if len(result) < len(edges) or any(r is not None for r in result[len(edges) :]):
                 raise AutogradError(
-                    f"function {label} returned an incorrect number of gradients (expected {len(edges)}, got {len(result)})"
+                    f"function {label} returned an incorrect number of gradients "
+                    f"(expected {len(edges)}, got {len(result)})"
                 )
             return result[: len(edges)]
 
-        # The tensors are kept before the outputs get their history: an output is kept without it, or it would hold itself.
+        # The tensors are kept before the outputs get their history: an output is kept without it, or it would hold
+        # itself.
         _core.attach(tracked, edges, run, label)
         position = {id(t): i for i, t in enumerate(tracked) if t is not None}
         original = {id(old): i for i, old in enumerate(outputs) if isinstance(old, Tensor)}
-        saved = []
+        saved: list[Any] = []
         for tensor in ctx._kept:
             if tensor is None:
                 saved.append(None)

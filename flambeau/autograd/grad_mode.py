@@ -27,7 +27,8 @@ class _Mode:
     def __call__(self, function: Any) -> Any:
         from functools import wraps
 
-        if getattr(getattr(function, "__code__", None), "co_flags", 0) & 0x20:  # a generator: the mode holds while it runs
+        # A generator: the mode holds while it runs.
+        if getattr(getattr(function, "__code__", None), "co_flags", 0) & 0x20:
 
             @wraps(function)
             def steps(*args: Any, **keywords: Any) -> Any:

@@ -232,7 +232,7 @@ def _square(code: _Function, rows: list[str], mask: str) -> list[str]:
                 width *= 2
             block.append(parts[0])
         if lane == 2:
-            columns += [_interleave(code, *block, 2, 1, high) for high in (False, True)]
+            columns += [_interleave(code, block[0], block[1], 2, 1, high) for high in (False, True)]
             continue
         a, b, c, d = block
         for first in (False, True):

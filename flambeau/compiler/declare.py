@@ -57,12 +57,13 @@ class Declaration:
                    "int64", "double" (converted to that), "own" (left as it is, half precision as float32)
     levels         one an operand: ELEMENT or ROW (row kind: exists once a row)
     needs_gradient one an operand: whether it can have a gradient
+    divisor        the position of an operand that must not be zero where the operation computes with integers, or -1
     override       a stated gradient over scalar values, or None
     tolerance      ULPs by which a float32 result may differ from the exact one; domain, kinks, samples: for the tests
     """
 
     __slots__ = (
-        "_example", "_gradients", "_keyword_only", "accepts", "differentiable", "doc", "domain", "fixed", "function",
+        "_example", "_gradients", "_keyword_only", "accepts", "differentiable", "divisor", "doc", "domain", "fixed", "function",
         "inputs", "kind", "kinks", "levels", "name", "needs_gradient", "outputs", "override", "override_names",
         "parameters", "promotion", "reference", "refuses", "roles", "samples", "tolerance",
     )  # fmt: skip
@@ -90,6 +91,7 @@ class Declaration:
         samples: tuple[dict[str, Any], ...] = (),
         reference: str | None = None,
         keyword_only: int = 0,
+        divisor: str | None = None,
         fixed: tuple[tuple[int, ...], str] | None = None,
     ) -> None:
         self.name, self.kind, self.function, self.doc = name, kind, function, doc
@@ -120,6 +122,7 @@ class Declaration:
             reference,
         )
         self.fixed = fixed
+        self.divisor = -1 if divisor is None else operands.index(divisor)
         self._keyword_only = keyword_only
         self._gradients: dict[Any, Gradient | None] = {}
         self._example: Program | None = None
@@ -299,6 +302,7 @@ class Declaration:
     def _stated(
         self, grads: Sequence[Value | None], inputs: Sequence[Any], outputs: Sequence[Value]
     ) -> tuple[Value | None, ...]:
+        assert self.override is not None
         several = len(self.outputs) > 1
         scope = dict(zip(self.operand_names, inputs, strict=True))
         for k, (grad, output) in enumerate(zip(grads, outputs, strict=True)):
@@ -452,7 +456,7 @@ class Declaration:
         for i, value in zip(wanted, found, strict=True):
             if value is None:
                 value = scalar.constant(0.0, inputs[i])
-            elif value.__class__ is not Value:
+            elif not isinstance(value, Value):
                 value = scalar.constant(value, inputs[i])
             if self.levels[i] is ELEMENT:
                 value = scalar.spread(value)

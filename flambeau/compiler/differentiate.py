@@ -30,7 +30,7 @@ def cotangents(
     seeds = [
         (v, g)
         for v, g in zip(outputs, grads, strict=True)
-        if v.__class__ is Value and g is not None and v.dtype in _FLOAT
+        if isinstance(v, Value) and g is not None and v.dtype in _FLOAT
     ]
     wanted = {id(value) for value in inputs}
     order = _order([value for value, _ in seeds], wanted)
@@ -41,8 +41,8 @@ def cotangents(
             if any(id(argument) in active for argument in _arguments(value)):
                 active.add(id(value))
     sums = _Sums(active)
-    for value, grad in seeds:
-        sums.add(value, s.cast(grad, value.dtype), value.level)
+    for value, seed in seeds:
+        sums.add(value, s.cast(seed, value.dtype), value.level)
     found: dict[int, Value | None] = {}
     for value in reversed(order):
         if id(value) not in active:

@@ -63,7 +63,7 @@ def _wrap(number: int, dtype: str) -> int:
 
 def constant(number: Number, dtype: str | Value) -> Value:
     """A constant of `dtype` (or of the dtype of a value); integers wrap around, floats round to nearest."""
-    name = dtype if dtype.__class__ is str else dtype.dtype
+    name = dtype if isinstance(dtype, str) else dtype.dtype
     if name in _FLOAT:
         return Value("const", (), name, _round(float(number), name), ROW)
     if name == "bool":
@@ -116,27 +116,27 @@ def promote(left: str, right: str) -> str:
 
 def _pair(left: Operand, right: Operand) -> tuple[Value, Value]:
     """Both operands as values of one dtype."""
-    if left.__class__ is Value:
-        if right.__class__ is not Value:
+    if isinstance(left, Value):
+        if not isinstance(right, Value):
             return left, constant(right, left.dtype)
         if left.dtype == right.dtype:
             return left, right
         dtype = promote(left.dtype, right.dtype)
         return cast(left, dtype), cast(right, dtype)
-    if right.__class__ is Value:
+    if isinstance(right, Value):
         return constant(left, right.dtype), right
     raise TypeError(f"two Python numbers, {left!r} and {right!r}, have no dtype: make one with constant(number, like)")
 
 
 def _value(operand: Operand) -> Value:
-    if operand.__class__ is Value:
+    if isinstance(operand, Value):
         return operand
     raise TypeError(f"expected a traced value, found {operand!r}: make a constant with constant(number, like)")
 
 
 def _floating(value: Operand, name: str) -> Value:
-    if value.__class__ is not Value or value.dtype not in _FLOAT:
-        found = value.dtype if value.__class__ is Value else repr(value)
+    if not isinstance(value, Value) or value.dtype not in _FLOAT:
+        found = value.dtype if isinstance(value, Value) else repr(value)
         raise TypeError(f"{name} takes a floating-point value, found {found}: cast it first")
     return value
 
@@ -151,8 +151,8 @@ def cast(value: Operand, dtype: str | Value) -> Value:
 
     Floats to integers truncate; anything to bool is `!= 0`.
     """
-    name = dtype if dtype.__class__ is str else dtype.dtype
-    if value.__class__ is not Value:
+    name = dtype if isinstance(dtype, str) else dtype.dtype
+    if not isinstance(value, Value):
         return constant(value, name)
     source = value.dtype
     if source == name:
@@ -282,8 +282,8 @@ def absolute(value: Value) -> Value:
 
 def fma(a: Operand, b: Operand, c: Operand) -> Value:
     """`a * b + c` with one rounding."""
-    like = a if a.__class__ is Value else b if b.__class__ is Value else _value(c)
-    a, b, c = (operand if operand.__class__ is Value else constant(operand, like) for operand in (a, b, c))
+    like = a if isinstance(a, Value) else b if isinstance(b, Value) else _value(c)
+    a, b, c = (operand if isinstance(operand, Value) else constant(operand, like) for operand in (a, b, c))
     if not a.dtype == b.dtype == c.dtype:
         raise TypeError(
             f"fma takes three values of one dtype, found {a.dtype}, {b.dtype} and {c.dtype}: cast them first"
@@ -352,10 +352,10 @@ def ge(left: Operand, right: Operand) -> Value:
 
 def where(condition: Operand, chosen: Operand, other: Operand) -> Value:
     """`chosen` where `condition` holds, else `other`; both are computed."""
-    if condition.__class__ is not Value:
+    if not isinstance(condition, Value):
         condition = constant(bool(condition), "bool")
     condition = cast(condition, "bool")
-    if chosen is other and chosen.__class__ is Value:
+    if chosen is other and isinstance(chosen, Value):
         return chosen
     a, b = _pair(chosen, other)
     if condition.op == "const":

@@ -118,9 +118,9 @@ def _reduce(op: str, array: Any, dtype: str) -> Any:
 
     if op in ("reduce_sum", "reduce_prod"):
         wide = "float64" if array.dtype.kind == "f" else "int64"
-        function = numpy.sum if op == "reduce_sum" else numpy.prod
-        return function(array.astype(wide), axis=1, keepdims=True).astype(dtype)
-    function = {
+        total: Any = numpy.sum if op == "reduce_sum" else numpy.prod
+        return total(array.astype(wide), axis=1, keepdims=True).astype(dtype)
+    function: Any = {
         "reduce_max": numpy.max,
         "reduce_min": numpy.min,
         "reduce_argmax": numpy.argmax,

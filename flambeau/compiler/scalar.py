@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 from .expression import *  # noqa: F403
 from .expression import (
@@ -62,7 +63,7 @@ NAN = math.nan
 
 def power(base: Operand, exponent: Operand) -> Value:
     """`base ** exponent`; on integers by repeated squaring, wrapping around."""
-    if exponent.__class__ is not Value and base.__class__ is Value:
+    if not isinstance(exponent, Value) and isinstance(base, Value):
         if exponent == 1:
             return base
         if exponent == 2:
@@ -335,11 +336,12 @@ def _attach() -> None:
     ):  # fmt: skip
         setattr(Value, f"__{name}__", function)
         setattr(Value, f"__r{name}__", reflected(function))
-    for name, function in (
-        ("lt", lt), ("le", le), ("gt", gt), ("ge", ge), ("eq", eq), ("ne", ne), ("neg", neg), ("abs", absolute),
-        ("invert", bitwise_not), ("bool", _truth), ("hash", object.__hash__),
-    ):  # fmt: skip
-        setattr(Value, f"__{name}__", function)
+    others: dict[str, Callable[..., Any]] = {
+        "lt": lt, "le": le, "gt": gt, "ge": ge, "eq": eq, "ne": ne, "neg": neg, "abs": absolute,
+        "invert": bitwise_not, "bool": _truth, "hash": object.__hash__,
+    }  # fmt: skip
+    for name, method in others.items():
+        setattr(Value, f"__{name}__", method)
 
 
 _attach()

@@ -15,7 +15,7 @@ from flambeau.ops.create import empty, full, ones, tensor, zeros
 
 __all__ = [
     "BFloat16Tensor", "BoolTensor", "ByteTensor", "CharTensor", "DoubleTensor", "FloatTensor", "HalfTensor",
-    "IntTensor", "LongTensor", "ShortTensor", "broadcast_shapes", "is_complex", "is_floating_point", "is_nonzero",
+    "IntTensor", "LongTensor", "ShortTensor", "broadcast_shapes", "clone", "detach", "fill", "is_complex", "is_floating_point", "is_nonzero",
     "is_tensor", "legacy_tensor", "numel",
 ]  # fmt: skip
 
@@ -112,6 +112,23 @@ def is_complex(input: Any) -> bool:
 def is_nonzero(input: Any) -> bool:
     """Whether the one element of `input` is not zero; RuntimeError when it has not exactly one."""
     return bool(input)
+
+
+def clone(input: Any, *, memory_format: Any = None) -> Any:
+    """A copy of `input`, through which gradients flow."""
+    return input.clone()
+
+
+def detach(input: Any) -> Any:
+    """`input` without its history: the same memory, no gradient."""
+    return input.detach()
+
+
+def fill(input: Any, value: Any) -> Any:
+    """A tensor of the shape and dtype of `input` where every element is `value`, a number or a 0-dim tensor."""
+    if isinstance(value, Tensor):
+        return value.to(input.dtype).expand(input.shape).clone()
+    return full(input.shape, value, dtype=input.dtype)
 
 
 def new_zeros(self: Any, *size: Any, dtype: DType | None = None, **options: Any) -> Any:

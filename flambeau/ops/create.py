@@ -485,6 +485,8 @@ def arange(
     if dtype is _bool:
         raise DTypeError("arange: bool holds no range; use dtype=flambeau.int64")
     if dtype.kind == 1 and not _whole(start, end, step):  # counted in floats, stepped in integers
+        if dtype is _int64:
+            start, end, step = int(start), int(end), int(step) or 1
         count = -int((start - end) // step)
         first, stride = int(start), int(step)
         result = _arange(0, count, 1, dtype) * stride + first

@@ -152,7 +152,7 @@ def div(x, y):
     return x / y
 
 
-@elementwise(accepts="number", domain=(0.5, 3.0))
+@elementwise(accepts="number", domain=(0.5, 3.0), divisor="y")
 def floor_divide(x, y):
     """x / y rounded towards minus infinity. Integers divided by zero give 0; the gradient is 0."""
     return s.floor_divide(x, y)
@@ -163,7 +163,7 @@ def _(grad):
     return None, None
 
 
-@elementwise(accepts="number", domain=(0.5, 3.0))
+@elementwise(accepts="number", domain=(0.5, 3.0), divisor="y")
 def trunc_divide(x, y):
     """x / y rounded towards zero. Integers divided by zero give 0; the gradient is 0."""
     return s.truncated_divide(x, y)
@@ -174,7 +174,7 @@ def _(grad):
     return None, None
 
 
-@elementwise(accepts="number", domain=(0.5, 3.0))
+@elementwise(accepts="number", domain=(0.5, 3.0), divisor="y")
 def remainder(x, y):
     """The remainder with the sign of y (Python's %): x - y * floor(x / y). Integers divided by zero give 0."""
     return s.remainder(x, y)
@@ -185,7 +185,7 @@ def _(grad, x, y):
     return grad, -grad * s.floor_divide(x, y)
 
 
-@elementwise(accepts="number", domain=(0.5, 3.0))
+@elementwise(accepts="number", domain=(0.5, 3.0), divisor="y")
 def fmod(x, y):
     """The remainder with the sign of x (C's fmod): x - y * trunc(x / y). Integers divided by zero give 0."""
     return s.fmod(x, y)

@@ -27,7 +27,7 @@ from flambeau.ops.arguments import (
 __all__ = [
     "argwhere", "embedding", "gather", "index_add", "index_copy", "index_fill", "index_put", "index_reduce",
     "index_select", "masked_fill", "masked_scatter", "masked_select", "nonzero", "one_hot", "put", "scatter",
-    "scatter_add", "scatter_reduce", "take", "take_along_dim", "where",
+    "scatter_add", "scatter_reduce", "take", "take_along_dim", "unravel_index", "where",
 ]  # fmt: skip
 
 
@@ -79,7 +79,8 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None, *, out: Any
     shape = list(broadcast_shapes(own, other))
     own_shape, other_shape = shape[:], shape[:]
     own_shape[dim], other_shape[dim] = length, count
-    index = _long("take_along_dim", indices).expand(other_shape)
+    index = _long("take_along_dim", indices)
+    index = elementwise.where(index < 0, index + length, index).expand(other_shape)
     return deliver(_core.gather(input.expand(own_shape), dim, index), out)
 
 
@@ -487,6 +488,19 @@ def where(condition: Any, input: Any = None, other: Any = None, *, out: Any = No
             )
         condition = condition.to(dtypes.bool)
     return deliver(elementwise.where(condition, input, other), out)
+
+
+def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
+    """The positions along each dimension of `shape` of elements numbered in row order."""
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    rest = _long("unravel_index", indices)
+    places = []
+    for size in reversed(sizes):
+        places.append(rest % size)
+        rest = elementwise.floor_divide(rest, size)
+    if rest.numel() and bool((rest != 0).any()):
+        raise ValueError(f"unravel_index: an index is out of range for shape {sizes}")
+    return tuple(places[::-1])
 
 
 # --------------------------------------------------------------------------------------------------------- embedding

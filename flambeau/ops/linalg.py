@@ -255,7 +255,9 @@ def lstsq(A: Any, B: Any, rcond: float | None = None, *, driver: str | None = No
     top = singular.max(-1, keepdims=True) if singular.shape[-1] else singular
     rank = (singular > limit * top).sum(-1)
     full = m > n and bool((rank == n).all())
-    residuals = ((A @ solution - right) ** 2).sum(-2) if full else _core.empty((0,), A.dtype)
+    residuals = _core.empty((0,), A.dtype)
+    if full and driver not in (None, "gelsy"):
+        residuals = ((A @ solution - right) ** 2).sum(-2)
     small = driver in ("gelss", "gelsd")
     return LstSq(
         solution.squeeze(-1) if vector else solution,
@@ -403,20 +405,21 @@ def qr(A: Any, mode: str = "reduced", *, out: Any = None) -> Any:
         gQ = _core.full(Q.shape, 0, Q.dtype) if gQ is None else gQ
         gR = _core.full(R.shape, 0, R.dtype) if gR is None else gR
         if m >= n:
-            middle = R @ _mT(gR) - _mT(gQ) @ Q
-            lower = tril(middle, -1)
-            middle = lower + _mT(lower) + diag_embed(middle.diagonal(0, -2, -1))
-            return (_mT(solve_triangular(R, _mT(gQ + Q @ middle), upper=True)),)
-        # A wide matrix: the first m columns decompose as above, the rest is Q^T times the rest of A.
-        square = R.narrow(-1, 0, m)
-        middle = gR @ _mT(R) - _mT(Q) @ gQ
-        skew = middle - _mT(middle)
-        lower = tril(skew, -1)
-        left = solve_triangular(_mT(square), lower, upper=False, left=False)
-        zeros = _core.full((*A.shape[:-2], m, n - m), 0, A.dtype)
-        return (Q @ (gR + _core.cat([left, zeros], A.ndim - 1)),)
+            return (_qr_gradient(Q, R, gQ, gR),)
+        # A wide matrix: the first m columns decompose as above, the rest is Q times the rest of R.
+        rest = gR.narrow(-1, m, n - m)
+        gQ = gQ + A.narrow(-1, m, n - m) @ _mT(rest)
+        square = _qr_gradient(Q, R.narrow(-1, 0, m), gQ, gR.narrow(-1, 0, m))
+        return (_core.cat([square, Q @ rest], A.ndim - 1),)
 
     return QR(*with_gradient(pair, (A,), vjp, "linalg_qr"))
+
+
+def _qr_gradient(Q: Any, R: Any, gQ: Any, gR: Any) -> Any:
+    middle = R @ _mT(gR) - _mT(gQ) @ Q
+    lower = tril(middle, -1)
+    middle = lower + _mT(lower) + diag_embed(middle.diagonal(0, -2, -1))
+    return _mT(solve_triangular(R, _mT(gQ + Q @ middle), upper=True))
 
 
 def _no_gradient(what: str) -> Callable[..., Any]:

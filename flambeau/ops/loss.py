@@ -7,6 +7,7 @@ Losses over classes (`cross_entropy`, `nll_loss`) are rows over the class dimens
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from ..compiler import scalar as s
 from ..compiler.declare import elementwise, row
@@ -251,7 +252,7 @@ def _log_probabilities(x):
     return shifted - s.log(s.reduce_sum(s.exp(shifted)))
 
 
-_CLASSES = {
+_CLASSES: dict[str, Any] = {
     "accepts": "floating", "row_inputs": ("target",), "tolerance": 16,
     "roles": {"target": "int64", "ignore_index": "int64"},
 }  # fmt: skip

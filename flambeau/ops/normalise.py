@@ -5,6 +5,8 @@ A normalisation with weights exists once without them, with a weight, and with w
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..compiler import scalar as s
 from ..compiler.declare import elementwise, row
 
@@ -120,7 +122,7 @@ def rms_norm_weight(x, weight, eps=1.1920928955078125e-07):
     return x * s.rsqrt(s.reduce_mean(x * x) + s.cast(eps, x)) * weight
 
 
-_BATCH = {
+_BATCH: dict[str, Any] = {
     "accepts": "floating", "tolerance": 8, "roles": {"eps": "double"}, "outputs": ("result", "result", "result"),
 }  # fmt: skip
 

@@ -10,7 +10,7 @@ from flambeau.ops import elementwise
 from flambeau.ops import reduce as r
 from flambeau.ops.arguments import Tensor, check_tensor, deliver, shape_error, twin, wrap_dims
 
-__all__ = ["cdist", "dist", "frobenius_norm", "norm", "nuclear_norm", "pdist", "renorm"]
+__all__ = ["cdist", "cosine_similarity", "dist", "frobenius_norm", "norm", "nuclear_norm", "pdist", "renorm"]
 
 _INFINITY = float("inf")
 
@@ -76,7 +76,10 @@ def matrix_norm(
     if ord in (1, -1, _INFINITY, -_INFINITY):
         inner, outer = dims if abs(ord) == 1 else dims[::-1]
         sums = r.norm_one(A, dim=inner, keepdim=True)
-        result = (r.amax if ord > 0 else r.amin)(sums, dim=outer, keepdim=True)
+        if ord < 0 and sums.shape[outer] == 0:
+            raise RuntimeError(f"linalg.matrix_norm: the {ord} norm has no identity for A of shape {tuple(A.shape)}")
+        operation = r.sum if sums.shape[outer] == 0 else r.amax if ord > 0 else r.amin
+        result = operation(sums, dim=outer, keepdim=True)
     elif ord in ("nuc", 2, -2):
         from flambeau.ops.linalg import svdvals
         from flambeau.ops.shape import movedim
@@ -89,7 +92,7 @@ def matrix_norm(
         elif values.shape[-1] == 0:
             raise RuntimeError(f"linalg.matrix_norm: no singular values for A of shape {tuple(A.shape)}")
         else:
-            result = values.select(-1, 0 if ord == 2 else values.shape[-1] - 1)
+            result = (r.amax if ord == 2 else r.amin)(values, dim=-1)
         if keepdim:
             for d in sorted(dims):
                 result = result.unsqueeze(d)
@@ -192,6 +195,14 @@ def cdist(
         squares = squares - 2.0 * (x1 @ x2.transpose(-2, -1))
         return elementwise.sqrt(elementwise.clamp_min(squares, 1e-30))
     return _along(x1.unsqueeze(-2) - x2.unsqueeze(-3), float(p), -1, False)
+
+
+def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
+    """The cosine of the angle between the vectors of x1 and x2 along `dim`; lengths below `eps` count as `eps`."""
+    from flambeau.ops.shape import broadcast_tensors
+
+    x1, x2 = broadcast_tensors(x1, x2)
+    return r.cosine_similarity(x1, x2, eps, dim=dim)
 
 
 def pdist(input: Any, p: float = 2.0) -> Any:

@@ -8,6 +8,7 @@ computed again in backward instead of being kept. Generators, which hand out pos
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from ..compiler import scalar as s
 from ..compiler.declare import elementwise
@@ -43,7 +44,7 @@ def uniform_double(low, high):
     return s.cast(s.cast(bits, "int64"), "float64") * 2.0**-53
 
 
-_OPTIONS = {"promotion": "same", "differentiable": False}
+_OPTIONS: dict[str, Any] = {"promotion": "same"}
 _PLACE = {"seed": "int64", "position": "int64"}
 
 

@@ -6,6 +6,7 @@ Views themselves are native; here are the functions that PyTorch builds on them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from flambeau import _core
@@ -259,7 +260,7 @@ def tensor_split(
     edges = [0, *indices_or_sections, length]
     edges = [slice(edge, None).indices(length)[0] for edge in edges[:-1]] + [length]
     return tuple(
-        [input.narrow(dim, min(a, length), max(b - a, 0)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        [input.narrow(dim, min(a, length), max(b - a, 0)) for a, b in pairwise(edges)]
     )
 
 

@@ -284,16 +284,33 @@ def test_in_place_on_a_leaf_is_refused(change):
     assert x.tolist() == [2, 3]
 
 
-def test_backward_can_be_called_within_a_hook_or_a_function():
+def test_backward_can_be_called_within_a_hook():
     inner = leaf(1, 2)
 
     def hook(gradient):
-        (inner * inner).sum().backward()
+        assert not fl.is_grad_enabled()
+        with fl.enable_grad():
+            (inner * inner).sum().backward()
         return gradient * 2
 
     x = leaf(3)
     y = x * 5
     y.register_hook(hook)
     y.sum().backward()
-    assert x.grad.tolist() == [10]
-    assert inner.grad is None or inner.grad.tolist() == [2, 4]
+    assert x.grad.tolist() == [10] and inner.grad.tolist() == [2, 4]
+
+
+def test_the_same_graph_can_be_walked_within_its_own_backward():
+    x = leaf(3)
+    y = x * x
+    loss = (y * 2).sum()
+    seen = []
+
+    def hook(gradient):
+        if not seen:
+            seen.append(None)
+            seen.append(fl.autograd.grad(loss, x, retain_graph=True)[0].item())
+
+    y.register_hook(hook)
+    loss.backward()
+    assert seen == [None, 12] and x.grad.tolist() == [12]

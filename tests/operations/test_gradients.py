@@ -37,8 +37,9 @@ def generator(name):
 
 def cotangents_for(name, outputs, rng):
     """Random weights of the outputs that have a gradient."""
+    constant = STATISTICS.get(name, ())
     return [
-        None if k in STATISTICS.get(name, ()) or not o.dtype.is_floating_point else rng.uniform(-1.0, 1.0, tuple(o.shape))
+        rng.uniform(-1.0, 1.0, tuple(o.shape)) if o.dtype.is_floating_point and k not in constant else None
         for k, o in enumerate(outputs)
     ]
 

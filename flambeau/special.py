@@ -1,0 +1,109 @@
+"""`flambeau.special`: special functions under the names of `torch.special`.
+
+What is declared in `flambeau.ops` is re-exported; orthogonal polynomials and further Bessel functions come from SciPy
+and have no gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flambeau import _core, dtypes
+from flambeau.errors import AutogradError
+from flambeau.ops import elementwise as _elementwise
+from flambeau.ops.arguments import Tensor, deliver, to_numpy, to_tensor
+from flambeau.ops.arithmetic import logit, mvlgamma, polygamma, round
+from flambeau.ops.reduction import log_softmax, logsumexp, softmax
+
+_ALIASES = {
+    "digamma": "digamma", "entr": "entr", "erf": "erf", "erfc": "erfc", "erfinv": "erfinv", "exp2": "exp2",
+    "expit": "sigmoid", "expm1": "expm1", "gammaln": "lgamma", "i0": "i0", "i0e": "i0e", "i1": "i1", "i1e": "i1e",
+    "log1p": "log1p", "log_ndtr": "log_ndtr", "ndtr": "ndtr", "ndtri": "ndtri", "psi": "digamma", "sinc": "sinc",
+    "xlog1py": "xlog1py", "xlogy": "xlogy", "zeta": "zeta",
+}  # fmt: skip
+for _name, _source in _ALIASES.items():
+    if hasattr(_elementwise, _source):
+        globals()[_name] = getattr(_elementwise, _source)
+del _name, _source
+
+multigammaln = mvlgamma
+
+__all__ = [  # noqa: PLE0604  (the first ones are strings)
+    *[name for name in _ALIASES if name in globals()], "airy_ai", "bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1",
+    "chebyshev_polynomial_t", "chebyshev_polynomial_u", "erfcx", "gammainc", "gammaincc", "hermite_polynomial_h",
+    "hermite_polynomial_he", "laguerre_polynomial_l", "legendre_polynomial_p", "log_softmax", "logit", "logsumexp",
+    "modified_bessel_i0", "modified_bessel_i1", "modified_bessel_k0", "modified_bessel_k1", "multigammaln",
+    "polygamma", "round", "scaled_modified_bessel_k0", "scaled_modified_bessel_k1", "softmax", "spherical_bessel_j0",
+]  # fmt: skip
+
+
+def _from_scipy(name: str, compute: Callable[..., Any], text: str) -> Callable[..., Any]:
+    """A function of tensors computed by `compute(scipy.special, *arrays)` in float64, without gradient."""
+
+    def call(*inputs: Any, out: Any = None) -> Any:
+        from scipy import special
+
+        tensors = [x for x in inputs if isinstance(x, Tensor)]
+        if _core.is_grad_enabled() and any(x.requires_grad for x in tensors):
+            raise AutogradError(f"special.{name}: has no gradient; call it under no_grad() or on x.detach()")
+        kind = tensors[0].dtype if tensors[0].dtype.is_floating_point else dtypes.get_default_dtype()
+        arrays = [to_numpy(x).astype("float64") if isinstance(x, Tensor) else x for x in inputs]
+        return deliver(to_tensor(compute(special, *arrays), kind), out)
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = f"{text} It has no gradient."
+    return call
+
+
+airy_ai = _from_scipy("airy_ai", lambda s, x: s.airy(x)[0], "The Airy function Ai.")
+bessel_j0 = _from_scipy("bessel_j0", lambda s, x: s.j0(x), "The Bessel function of the first kind of order 0.")
+bessel_j1 = _from_scipy("bessel_j1", lambda s, x: s.j1(x), "The Bessel function of the first kind of order 1.")
+bessel_y0 = _from_scipy("bessel_y0", lambda s, x: s.y0(x), "The Bessel function of the second kind of order 0.")
+bessel_y1 = _from_scipy("bessel_y1", lambda s, x: s.y1(x), "The Bessel function of the second kind of order 1.")
+erfcx = _from_scipy("erfcx", lambda s, x: s.erfcx(x), "The scaled complementary error function exp(x * x) * erfc(x).")
+gammainc = _from_scipy(
+    "gammainc", lambda s, a, x: s.gammainc(a, x), "The regularised lower incomplete gamma function of (a, x)."
+)  # fmt: skip
+gammaincc = _from_scipy(
+    "gammaincc", lambda s, a, x: s.gammaincc(a, x), "The regularised upper incomplete gamma function of (a, x)."
+)  # fmt: skip
+modified_bessel_i0 = _from_scipy(
+    "modified_bessel_i0", lambda s, x: s.i0(x), "The modified Bessel function I of order 0."
+)  # fmt: skip
+modified_bessel_i1 = _from_scipy(
+    "modified_bessel_i1", lambda s, x: s.i1(x), "The modified Bessel function I of order 1."
+)  # fmt: skip
+modified_bessel_k0 = _from_scipy(
+    "modified_bessel_k0", lambda s, x: s.k0(x), "The modified Bessel function K of order 0."
+)  # fmt: skip
+modified_bessel_k1 = _from_scipy(
+    "modified_bessel_k1", lambda s, x: s.k1(x), "The modified Bessel function K of order 1."
+)  # fmt: skip
+scaled_modified_bessel_k0 = _from_scipy(
+    "scaled_modified_bessel_k0", lambda s, x: s.k0e(x), "exp(x) times K of order 0."
+)  # fmt: skip
+scaled_modified_bessel_k1 = _from_scipy(
+    "scaled_modified_bessel_k1", lambda s, x: s.k1e(x), "exp(x) times K of order 1."
+)  # fmt: skip
+chebyshev_polynomial_t = _from_scipy(
+    "chebyshev_polynomial_t", lambda s, x, n: s.eval_chebyt(n, x), "The Chebyshev polynomial T of degree n."
+)  # fmt: skip
+chebyshev_polynomial_u = _from_scipy(
+    "chebyshev_polynomial_u", lambda s, x, n: s.eval_chebyu(n, x), "The Chebyshev polynomial U of degree n."
+)  # fmt: skip
+hermite_polynomial_h = _from_scipy(
+    "hermite_polynomial_h", lambda s, x, n: s.eval_hermite(n, x), "The Hermite polynomial H of degree n."
+)  # fmt: skip
+hermite_polynomial_he = _from_scipy(
+    "hermite_polynomial_he", lambda s, x, n: s.eval_hermitenorm(n, x), "The Hermite polynomial He of degree n."
+)  # fmt: skip
+laguerre_polynomial_l = _from_scipy(
+    "laguerre_polynomial_l", lambda s, x, n: s.eval_laguerre(n, x), "The Laguerre polynomial L of degree n."
+)  # fmt: skip
+legendre_polynomial_p = _from_scipy(
+    "legendre_polynomial_p", lambda s, x, n: s.eval_legendre(n, x), "The Legendre polynomial P of degree n."
+)  # fmt: skip
+spherical_bessel_j0 = _from_scipy(
+    "spherical_bessel_j0", lambda s, x: s.spherical_jn(0, abs(x)), "The spherical Bessel function of order 0."
+)  # fmt: skip
