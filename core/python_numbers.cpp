@@ -14,9 +14,16 @@ const char* slot_names[kSlots] = {"add", "sub", "mul", "div", "floor_divide", "r
                                   "lshift", "rshift", "lt", "le", "eq", "ne", "gt", "ge", "neg", "abs", "not"};
 PyObject* slot_objects[kSlots] = {};
 Operation* slot_operations[kSlots] = {};
+Operation* in_place_operations[kSlots] = {};
 
 bool acceptable(PyObject* o) {
     return is_tensor(o) || PyFloat_Check(o) || PyLong_Check(o) || PyObject_HasAttrString(o, "__array__") || (PyIndex_Check(o) && !PySequence_Check(o));
+}
+
+// NumPy arrays as tensors; everything else as it is.
+PyObject* as_operand(PyObject* o) {
+    if (is_tensor(o) || PyFloat_Check(o) || PyLong_Check(o) || !PyObject_HasAttrString(o, "__array__")) return Py_NewRef(o);
+    return checked(PyObject_CallOneArg(registry.to_tensor, o));
 }
 
 template <int slot>
@@ -40,14 +47,15 @@ PyObject* binary(PyObject* a, PyObject* b) {
         }
         if (!slot_objects[slot]) fail(ErrorKind::Runtime, std::string("the operator ") + slot_names[slot] + " is not set");
         if (!acceptable(a) || !acceptable(b)) Py_RETURN_NOTIMPLEMENTED;
-        PyObject* pair[2] = {a, b};
+        Owned left(as_operand(a)), right(as_operand(b));
+        PyObject* pair[2] = {left, right};
         return checked(PyObject_Vectorcall(slot_objects[slot], pair, 2, nullptr));
     });
 }
 template <int slot>
 PyObject* in_place(PyObject* a, PyObject* b) {
     return guarded([&]() -> PyObject* {
-        Operation* op = slot_operations[slot];
+        Operation* op = in_place_operations[slot];
         if (!op || !acceptable(b)) Py_RETURN_NOTIMPLEMENTED;
         Arg args[kMaxOperands];
         args[0] = Arg(tensor_of(a));
@@ -206,6 +214,8 @@ void set_operators(PyObject* operators) {
             slot_objects[s] = Py_NewRef(o);
             slot_operations[s] = operation_of(o);
             if (slot_operations[s] && slot_operations[s]->row) slot_operations[s] = nullptr;
+            PyObject* changing = PyDict_GetItemString(operators, (std::string("i") + slot_names[s]).c_str());
+            in_place_operations[s] = changing ? operation_of(changing) : slot_operations[s];
         }
 }
 

@@ -46,15 +46,19 @@ void destroy(Node* node) {
     draining = false;
 }
 
+namespace {
+void forget_retained(Node* node, Tensor* t) {
+    auto& kept = node->retained;
+    kept.erase(std::remove_if(kept.begin(), kept.end(), [t](auto& p) { return p.second == t; }), kept.end());
+}
+}  // namespace
+
 void destroy_autograd(Tensor* t) {
     AutogradState* state = std::exchange(t->autograd, nullptr);
     if (state->accumulator) state->accumulator = nullptr;
     if (state->hooks) bridge.decrease(state->hooks);
     if (state->accumulate_hooks) bridge.decrease(state->accumulate_hooks);
-    if (state->retains_grad && state->grad_fn) {
-        auto& kept = state->grad_fn->retained;
-        kept.erase(std::remove_if(kept.begin(), kept.end(), [t](auto& p) { return p.second == t; }), kept.end());
-    }
+    if (state->retains_grad && state->grad_fn) forget_retained(state->grad_fn.get(), t);
     delete state;
 }
 
@@ -86,7 +90,8 @@ TensorRef Saved::unpack(Node* owner) const {
                  shape_text(tensor.get()) +
                  " that has been modified by an inplace operation at " + line + " (it is at version " +
                  std::to_string(tensor->storage->version) + ", expected version " + std::to_string(version) +
-                 "). Use the operation without the trailing underscore, or clone() the tensor before changing it");
+                 "). Use the operation without the trailing underscore, or clone() the tensor before changing it" +
+                 (owner->where ? "; its forward call was at " + bridge.text(owner->where) : std::string()));
     }
     if (output_number < 0 || !GradMode::enabled) return tensor;
     TensorRef again = alias(tensor.get());
@@ -164,6 +169,14 @@ void connect(Node* node, Tensor* const* inputs, int count) {
 
 void set_history(Tensor* output, Node* node, uint32_t number) {
     AutogradState& state = autograd_of(output);
+    if (state.grad_fn && state.grad_fn.get() != node) {
+        // Changed in place: hooks stay with the value they were set on, a kept gradient follows the tensor.
+        if (state.hooks) bridge.decrease(std::exchange(state.hooks, nullptr));
+        if (state.retains_grad) {
+            forget_retained(state.grad_fn.get(), output);
+            node->retained.emplace_back(number, output);
+        }
+    }
     state.grad_fn = Ref<Node>(node);
     state.output_number = number;
     output->requires_grad = true;

@@ -8,7 +8,8 @@ imported when first used.
 
 from __future__ import annotations
 
-from typing import Any
+from math import e, inf, nan, pi
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
@@ -20,6 +21,9 @@ from flambeau.errors import AutogradError, DeviceError, DTypeError, ShapeError
 from flambeau.printing import set_printoptions
 from flambeau.tensor import _NAMESPACES, Tensor
 
+if TYPE_CHECKING:  # the function, which the loop below puts in the place of the submodule
+    from flambeau.ops.create import tensor
+
 for _namespace in _NAMESPACES:
     for _name in _namespace.__all__:
         globals()[_name] = getattr(_namespace, _name)
@@ -27,14 +31,13 @@ del _namespace, _name
 
 char = dtypes.int8
 strided = "strided"
-from math import e, inf, nan, pi  # noqa: E402
 contiguous_format, preserve_format, channels_last = "contiguous_format", "preserve_format", "channels_last"
 is_inference_mode_enabled = _core.is_inference_mode_enabled
 get_num_threads, set_num_threads = _core.get_num_threads, _core.set_num_threads
 
 _LAZY = {
-    "nn", "optim", "data", "utils", "cuda", "linalg", "autograd", "tabular", "serialization", "compiler", "ops", "special",
-    "testing", "amp", "backends", "random", "fft", "export", "distributed", "explain",
+    "nn", "optim", "data", "utils", "cuda", "linalg", "autograd", "tabular", "serialization", "compiler", "ops",
+    "special", "testing", "amp", "backends", "random", "fft", "export", "distributed", "explain",
 }  # fmt: skip
 _LAZY_NAMES = {
     "save": "flambeau.serialization", "load": "flambeau.serialization", "finfo": "flambeau.dtypes",

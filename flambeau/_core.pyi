@@ -4,6 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 class Tensor:
+    # Attached by `flambeau.tensor`.
+    __array_priority__: int
+    H: Any
+    mT: Any
+    layout: Any
+    names: Any
+    real: Any
     def __init__(self, *args: Any, **kwargs: Any) -> None: ...
     def __getattr__(self, name: str) -> Any: ...
     def __setattr__(self, name: str, value: Any) -> None: ...

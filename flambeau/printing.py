@@ -6,9 +6,9 @@ from typing import Any
 
 __all__ = ["get_printoptions", "printoptions", "set_printoptions", "tensor_text"]
 
-_DEFAULT = {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 80, "sci_mode": None}
-_SHORT = {"precision": 2, "threshold": 1000, "edgeitems": 2, "linewidth": 80}
-_FULL = {"precision": 4, "threshold": float("inf"), "edgeitems": 3, "linewidth": 80}
+_DEFAULT: dict[str, Any] = {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 80, "sci_mode": None}
+_SHORT: dict[str, Any] = {"precision": 2, "threshold": 1000, "edgeitems": 2, "linewidth": 80}
+_FULL: dict[str, Any] = {"precision": 4, "threshold": float("inf"), "edgeitems": 3, "linewidth": 80}
 _options: dict[str, Any] = dict(_DEFAULT)
 
 

@@ -90,7 +90,9 @@ def numpy(self: Any, *, force: bool = False) -> Any:
         tensor = tensor.detach()
     if tensor.dtype is dtypes.bfloat16:
         raise TypeError("numpy: Got unsupported ScalarType BFloat16; NumPy has no such dtype, call .float() first")
-    return numpy.asarray(memoryview(tensor)) if tensor.ndim else numpy.frombuffer(tensor, _numpy_dtype(tensor)).reshape(())
+    if tensor.ndim == 0:
+        return numpy.frombuffer(tensor, _numpy_dtype(tensor)).reshape(())
+    return numpy.asarray(memoryview(tensor))
 
 
 def _numpy_dtype(tensor: Any) -> str:
@@ -217,7 +219,8 @@ def __deepcopy__(self: Any, memo: dict[int, Any]) -> Any:
 def __reduce_ex__(self: Any, protocol: int) -> Any:
     values = self.detach().contiguous()
     data = bytes(memoryview(view_dtype(values, dtypes.int16) if values.dtype is dtypes.bfloat16 else values))
-    return _rebuild, (self.__class__, data, self.dtype.name, tuple(self.shape), self.requires_grad, self.__dict__ or None)
+    state = self.__dict__ or None
+    return _rebuild, (self.__class__, data, self.dtype.name, tuple(self.shape), self.requires_grad, state)
 
 
 def _rebuild(cls: Any, data: bytes, dtype: str, sizes: tuple[int, ...], requires_grad: bool, state: Any) -> Any:
@@ -229,7 +232,7 @@ def _rebuild(cls: Any, data: bytes, dtype: str, sizes: tuple[int, ...], requires
 
 
 def __format__(self: Any, spec: str) -> str:
-    return self.item().__format__(spec) if self.ndim == 0 and spec else str(self)
+    return self.item().__format__(spec) if self.ndim == 0 else object.__format__(self, spec)
 
 
 def __contains__(self: Any, element: Any) -> bool:
@@ -324,8 +327,8 @@ def _attach() -> None:
         view_dtype=view_dtype,
         package=__file__.rsplit("/", 1)[0] + "/",
         operators={
-            "add": e.add, "sub": e.sub, "mul": e.mul, "div": e.div, "floor_divide": o.floor_divide,
-            "remainder": o.remainder, "pow": o.pow, "matmul": _core.matmul, "and": e.bitwise_and, "or": e.bitwise_or,
+            "add": e.add, "sub": e.sub, "mul": e.mul, "div": e.div, "floor_divide": e.floor_divide,
+            "remainder": e.remainder, "pow": o.pow, "ipow": e.pow, "matmul": _core.matmul, "and": e.bitwise_and, "or": e.bitwise_or,
             "xor": e.bitwise_xor, "lshift": e.left_shift, "rshift": e.right_shift, "lt": e.lt, "le": e.le, "eq": e.eq,
             "ne": e.ne, "gt": e.gt, "ge": e.ge, "neg": e.neg, "abs": e.abs, "not": e.bitwise_not,
         },

@@ -107,7 +107,7 @@ def set_detect_anomaly(mode: bool, check_nan: bool = True) -> None:
     _core.set_detect_anomaly(bool(mode), bool(check_nan))
 
 
-class detect_anomaly:
+class detect_anomaly:  # noqa: N801
     """Inside the block every backward step is checked for NaN; the error shows the forward line of the operation."""
 
     def __init__(self, check_nan: bool = True) -> None:

@@ -17,6 +17,7 @@ class FunctionContext:
 
     needs_input_grad: tuple[bool, ...]
     _saved: tuple[Any, ...]
+    _kept: tuple[Any, ...]
 
     def __init__(self) -> None:
         self._saved, self._kept = (), ()
@@ -168,8 +169,10 @@ class Function(FunctionContext, metaclass=_FunctionMeta):
                 saved.append(None)
                 continue
             at = position.get(id(tensor), original.get(id(tensor)) if id(tensor) not in dirty_inputs else None)
-            is_output = at is not None and tracked[at] is not None and not any(tensor is a for a in args)
-            saved.append(_core.Saved(tensor, label, at) if is_output else _core.Saved(tensor, label))
+            if at is not None and tracked[at] is not None and not any(tensor is a for a in args):
+                saved.append(_core.Saved(tensor, label, at))
+            else:
+                saved.append(_core.Saved(tensor, label))
         ctx._saved, ctx._kept, ctx._without, ctx._dirty = tuple(saved), (), (), ()
         return fresh[0] if single else tuple(fresh)
 

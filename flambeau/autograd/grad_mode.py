@@ -61,7 +61,7 @@ class _Mode:
         return wrapped
 
 
-class no_grad(_Mode):
+class no_grad(_Mode):  # noqa: N801
     """Operations inside are not recorded; their results do not require grad.
 
     >>> x = fl.ones(2, requires_grad=True)
@@ -84,14 +84,14 @@ class no_grad(_Mode):
         _set(self.previous)
 
 
-class enable_grad(no_grad):
+class enable_grad(no_grad):  # noqa: N801
     """Operations inside are recorded, also within no_grad."""
 
     def __enter__(self) -> None:
         self.previous = _set(True)
 
 
-class set_grad_enabled(_Mode):
+class set_grad_enabled(_Mode):  # noqa: N801
     """Switch recording on or off: at once, and until the end of a `with` block."""
 
     def __init__(self, mode: bool) -> None:
@@ -112,7 +112,7 @@ class set_grad_enabled(_Mode):
         _set(self.previous)
 
 
-class inference_mode(_Mode):
+class inference_mode(_Mode):  # noqa: N801
     """Like no_grad, and the results may never take part in a graph."""
 
     def __new__(cls, mode: Any = True) -> Any:

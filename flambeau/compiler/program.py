@@ -54,7 +54,7 @@ class Value:
     `flambeau.compiler.scalar`.
     """
 
-    __slots__ = ("op", "args", "dtype", "attr", "level", "rule")
+    __slots__ = ("args", "attr", "dtype", "level", "op", "rule")
 
     def __init__(self, op: str, args: tuple[Value, ...], dtype: str, attr: Any = None, level: str = ELEMENT) -> None:
         self.op, self.args, self.dtype, self.attr, self.level = op, args, dtype, attr, level

@@ -45,7 +45,7 @@ class IterableDataset(Dataset[T_co], Iterable[T_co]):
     With worker processes every worker has its own copy of the stream; `get_worker_info()` tells it which part to give.
     """
 
-    def __add__(self, other: Dataset) -> ChainDataset:
+    def __add__(self, other: Dataset) -> ChainDataset:  # type: ignore[override]  # streams have no numbers to concatenate
         return ChainDataset([self, other])
 
 
@@ -161,6 +161,8 @@ class ConcatDataset(Dataset[T_co]):
 class ChainDataset(IterableDataset):
     """Iterable datasets one after the other."""
 
+    datasets: Iterable[Any]
+
     def __init__(self, datasets: Iterable[Dataset]) -> None:
         super().__init__()
         self.datasets = datasets
@@ -191,15 +193,16 @@ class Subset(Dataset[T_co]):
         return self.dataset[self.indices[index]]
 
     def __getitems__(self, indices: list[int]) -> list:
-        if callable(getattr(self.dataset, "__getitems__", None)):
-            return self.dataset.__getitems__([self.indices[i] for i in indices])
+        several = getattr(self.dataset, "__getitems__", None)
+        if callable(several):
+            return several([self.indices[i] for i in indices])
         return [self.dataset[self.indices[i]] for i in indices]
 
     def __len__(self) -> int:
         return len(self.indices)
 
 
-def random_split(dataset: Dataset, lengths: Sequence[float], generator: Any = None) -> list[Subset]:
+def random_split(dataset: Any, lengths: Sequence[float], generator: Any = None) -> list[Subset]:
     """Cut a dataset at random into parts of the given lengths.
 
     Arguments: `lengths`, whole numbers that add up to the length, or fractions that add up to 1 (what rounding leaves

@@ -170,6 +170,8 @@ class WeightedRandomSampler(SeededSampler):
 class BatchSampler(Sampler[list]):
     """Puts the numbers of a sampler together to lists of `batch_size`; the shorter last one can be dropped."""
 
+    sampler: Any
+
     def __init__(self, sampler: Iterable[int], batch_size: int, drop_last: bool) -> None:
         if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size <= 0:
             raise ValueError(f"batch_size should be a positive integer value, but got batch_size={batch_size}")

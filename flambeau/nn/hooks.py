@@ -54,6 +54,14 @@ class HooksMixin:
 
     # Read by every call: an instance with hooks shadows it with True, a global hook sets it on this class for all.
     _hooked = False
+    # Made by `Module.__init__`.
+    _forward_hooks: OrderedDict
+    _forward_hooks_with_kwargs: OrderedDict
+    _forward_hooks_always_called: OrderedDict
+    _forward_pre_hooks: OrderedDict
+    _forward_pre_hooks_with_kwargs: OrderedDict
+    _backward_hooks: OrderedDict
+    _backward_pre_hooks: OrderedDict
 
     def register_forward_pre_hook(
         self, hook: Callable, *, prepend: bool = False, with_kwargs: bool = False

@@ -145,7 +145,8 @@ def dirac_(tensor: Any, groups: int = 1) -> Any:
         tensor.zero_()
         for group in range(groups):
             for channel in range(min(outputs, sizes[1])):
-                tensor[(group * outputs + channel, channel, *centre)] = 1
+                place = (group * outputs + channel, channel, *centre)
+                tensor[place] = 1
     return tensor
 
 

@@ -12,7 +12,7 @@ __all__ = ["locate"]
 _OWN_ERRORS = (ShapeError, DTypeError, DeviceError, AutogradError)
 
 
-def locate(error: Exception, module: Any) -> None:
+def locate(error: Any, module: Any) -> None:
     """Say in an error that left `module.forward` where in the model it happened.
 
     Every module that the error passes on its way out puts its own part of the path in front.

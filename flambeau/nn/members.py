@@ -59,14 +59,14 @@ class Registry(dict):
             self[name] = default
         return self[name]
 
-    def __ior__(self, other: Any) -> Any:
+    def __ior__(self, other: Any) -> Any:  # type: ignore[misc]  # `|` of a registry makes a plain dictionary
         self.update(other)
         return self
 
     def __copy__(self) -> dict:
         return dict(self)
 
-    def __reduce_ex__(self, protocol: int) -> tuple:
+    def __reduce_ex__(self, protocol: Any) -> tuple:
         # A copy or a pickle is a plain dictionary; the module that receives it makes it a registry again.
         return dict, (dict(self),)
 

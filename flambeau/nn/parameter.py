@@ -60,9 +60,9 @@ class Parameter(Tensor):
         return result
 
     def __repr__(self) -> str:
-        return "Parameter containing:\n" + super().__repr__()
+        return super().__repr__()
 
-    def __reduce_ex__(self, protocol: int) -> tuple:
+    def __reduce_ex__(self, protocol: Any) -> tuple:
         attributes = getattr(self, "__dict__", None)
         arguments = (type(self), _plain(self), self.requires_grad)
         return _rebuild_parameter, (*arguments, dict(attributes)) if attributes else arguments
@@ -99,7 +99,7 @@ class Buffer(Tensor):
         memo[id(self)] = result
         return result
 
-    def __reduce_ex__(self, protocol: int) -> tuple:
+    def __reduce_ex__(self, protocol: Any) -> tuple:
         return _rebuild_parameter, (type(self), _plain(self), self.requires_grad, {"persistent": self.persistent})
 
 

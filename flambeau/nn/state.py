@@ -29,7 +29,8 @@ class IncompatibleKeys(NamedTuple):
             return "<All keys matched successfully>"
         return f"_IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
 
-    __str__ = __repr__
+    def __str__(self) -> str:
+        return repr(self)
 
 
 class _LoadHook:
@@ -49,6 +50,15 @@ class StateMixin:
     """The state-dictionary methods of `Module`."""
 
     _version: int = 1
+    # Made by `Module.__init__`.
+    _parameters: dict[str, Any]
+    _buffers: dict[str, Any]
+    _modules: dict[str, Any]
+    _non_persistent_buffers_set: set[str]
+    _state_dict_hooks: OrderedDict
+    _state_dict_pre_hooks: OrderedDict
+    _load_state_dict_pre_hooks: OrderedDict
+    _load_state_dict_post_hooks: OrderedDict
 
     def get_extra_state(self) -> Any:
         """Override to add something else than tensors to the module's state, with `set_extra_state`."""
@@ -215,7 +225,8 @@ class StateMixin:
 
     def register_state_dict_post_hook(self, hook: Callable) -> RemovableHandle:
         """Call `hook(module, state_dict, prefix, local_metadata)` after `state_dict()` collected this module."""
-        hook._public_hook = True
+        marked: Any = hook  # a function takes attributes, a Callable declares none
+        marked._public_hook = True
         return self._register_state_dict_hook(hook)
 
     def _register_state_dict_hook(self, hook: Callable) -> RemovableHandle:

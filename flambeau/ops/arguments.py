@@ -146,7 +146,7 @@ def named_result(name: str, *fields: str) -> type:
     """A named tuple class such as PyTorch's `return_types.sort`."""
     from collections import namedtuple
 
-    made = namedtuple(name, fields)
+    made = namedtuple(name, fields)  # type: ignore[misc]  # the name is known at run time only
     made.__module__ = "flambeau.return_types"
     made.__doc__ = f"What `flambeau.{name}` returns: {', '.join(fields)}."
     return made

@@ -276,7 +276,7 @@ def mvlgamma(input: Any, p: int, *, out: Any = None) -> Any:
 
     if p < 1:
         raise RuntimeError(f"mvlgamma: p has to be greater than or equal to 1, got {p}")
-    result = None
+    result: Any = None
     for j in range(p):
         term = e.lgamma(input - j / 2)
         result = term if result is None else result + term

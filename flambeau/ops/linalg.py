@@ -393,7 +393,8 @@ def qr(A: Any, mode: str = "reduced", *, out: Any = None) -> Any:
     if mode == "r":
         R = to_tensor(numpy.linalg.qr(to_numpy(A), "r"), A.dtype)
         return QR(_core.empty((0,), A.dtype), with_gradient(R, (A,), _no_gradient("qr with mode='r'"), "linalg_qr"))
-    q, r = numpy.linalg.qr(to_numpy(A), mode)
+    checked: Any = mode
+    q, r = numpy.linalg.qr(to_numpy(A), checked)
     pair = (to_tensor(q, A.dtype), to_tensor(r, A.dtype))
     m, n = A.shape[-2:]
     if mode == "complete" and m > n:
@@ -504,10 +505,11 @@ def eigh(A: Any, UPLO: str = "L", *, out: Any = None) -> Any:
     import numpy
 
     _matrix("eigh", A)
-    if UPLO.upper() not in ("L", "U"):
+    triangle: Any = UPLO.upper()
+    if triangle not in ("L", "U"):
         raise RuntimeError(f"linalg.eigh: UPLO must be 'L' or 'U', got {UPLO!r}")
     values, vectors = _run(
-        "eigh", lambda a: numpy.linalg.eigh(a, UPLO.upper()), to_numpy(A), reason="the iteration did not converge"
+        "eigh", lambda a: numpy.linalg.eigh(a, triangle), to_numpy(A), reason="the iteration did not converge"
     )
     pair = (to_tensor(values, A.dtype), to_tensor(vectors, A.dtype))
     fixed = (pair[0].detach(), pair[1].detach())

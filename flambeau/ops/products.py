@@ -246,7 +246,8 @@ def einsum(equation: Any, *operands: Any) -> Any:
     tensor([2., 2., 2.])
     """
     if not isinstance(equation, str):
-        equation, operands = _from_sublists(equation, *operands)
+        equation, given = _from_sublists(equation, *operands)
+        operands = tuple(given)
     if len(operands) == 1 and isinstance(operands[0], (tuple, list)):
         operands = tuple(operands[0])
     left, arrow, right = equation.replace(" ", "").partition("->")
@@ -341,7 +342,7 @@ def _labelled(term: str, tensor: Any, equation: str) -> tuple[Any, list[Any]]:
 
 def _cheapest(parts: list[Any], result: list[Any], sizes: dict[Any, int]) -> tuple[int, int]:
     """The pair whose product is smallest, the first of several."""
-    best = None
+    best: tuple[tuple[int, int], int, int] | None = None
     for i in range(len(parts)):
         for j in range(i + 1, len(parts)):
             others = set(result).union(*(labels for k, (_, labels) in enumerate(parts) if k not in (i, j)))
@@ -349,6 +350,7 @@ def _cheapest(parts: list[Any], result: list[Any], sizes: dict[Any, int]) -> tup
             work = (_product([sizes[label] for label in both & others]), _product([sizes[label] for label in both]))
             if best is None or work < best[0]:
                 best = (work, i, j)
+    assert best is not None  # there are two parts or more
     return best[1], best[2]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from flambeau import _core, dtypes
 from flambeau.errors import DTypeError
@@ -43,7 +43,7 @@ def searchsorted(
         if sorter.shape != sorted_sequence.shape:
             raise shape_error("searchsorted", "sorter must have the shape of the sequence", sorter=sorter)
         sequence = numpy.take_along_axis(sequence, to_numpy(sorter), -1)
-    where = "right" if right else "left"
+    where: Literal["left", "right"] = "right" if right else "left"
     if sequence.ndim == 1:
         found = numpy.searchsorted(sequence, values, where)
     else:
@@ -131,7 +131,8 @@ def histogram(
         range = (float(values.min()), float(values.max()))
         if range[0] == range[1]:
             range = (range[0] - 0.5, range[1] + 0.5)
-    counts, edges = numpy.histogram(values, edges, None if range is None else tuple(range), density, heights)
+    limits: Any = None if range is None else tuple(range)
+    counts, edges = numpy.histogram(values, edges, limits, density, heights)
     return _Histogram((to_tensor(counts, input.dtype), to_tensor(numpy.asarray(edges), input.dtype)))
 
 

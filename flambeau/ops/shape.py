@@ -335,6 +335,7 @@ def repeat_interleave(
     >>> fl.repeat_interleave(fl.tensor([1, 2]), 2)
     tensor([1, 1, 2, 2])
     """
+    axis = 0
     if repeats is None:
         repeats, counts_only = input, True
         if repeats.ndim != 1:
@@ -343,7 +344,7 @@ def repeat_interleave(
         counts_only = False
         if dim is None:
             input, dim = input.reshape((-1,)), 0
-        dim = wrap_dim("repeat_interleave", dim, input.ndim)
+        axis = wrap_dim("repeat_interleave", dim, input.ndim)
         if input.ndim == 0:
             input = input.reshape((1,))
     if isinstance(repeats, Tensor) and repeats.numel() == 1 and not counts_only:
@@ -352,12 +353,12 @@ def repeat_interleave(
         if repeats < 0:
             raise RuntimeError(f"repeat_interleave: repeats must not be negative, got {repeats}")
         shape = tuple(input.shape)
-        wide = input.unsqueeze(dim + 1).expand(shape[: dim + 1] + (repeats,) + shape[dim + 1 :])
-        return wide.clone().reshape(shape[:dim] + (shape[dim] * repeats,) + shape[dim + 1 :])
+        wide = input.unsqueeze(axis + 1).expand(shape[: axis + 1] + (repeats,) + shape[axis + 1 :])
+        return wide.clone().reshape(shape[:axis] + (shape[axis] * repeats,) + shape[axis + 1 :])
     counts = repeats.tolist() if isinstance(repeats, Tensor) else list(repeats)
-    if not counts_only and len(counts) != input.shape[dim]:
+    if not counts_only and len(counts) != input.shape[axis]:
         raise RuntimeError(
-            f"repeat_interleave: repeats must have the same size as input along dim {dim}: repeats has {len(counts)}, "
+            f"repeat_interleave: repeats must have the same size as input along dim {axis}: repeats has {len(counts)}, "
             f"input is {tuple(input.shape)}"
         )
     if min(counts, default=0) < 0:
@@ -365,7 +366,7 @@ def repeat_interleave(
     import numpy
 
     index = _core.from_numpy(numpy.repeat(numpy.arange(len(counts)), counts))
-    return index if counts_only else _core.index_select(input, dim, index)
+    return index if counts_only else _core.index_select(input, axis, index)
 
 
 # ---------------------------------------------------------------------------------------------------------- turning

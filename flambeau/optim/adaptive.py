@@ -103,6 +103,7 @@ class RMSprop(_Adaptive):
 
     def _update(self, group: dict, bundle: Any) -> None:
         squares = bundle.column("square_avg")
+        outputs: tuple[int, ...]
         if group["momentum"] > 0:
             for parameter, state in zip(bundle.params, bundle.states, strict=True):
                 if "momentum_buffer" not in state:  # momentum was switched on later

@@ -451,7 +451,7 @@ class SequentialLR(LRScheduler):
         if sched is not None and hasattr(sched, "last_epoch"):
             sched.last_epoch -= 1
 
-    def step(self) -> None:
+    def step(self) -> None:  # type: ignore[override]  # no `epoch`: as PyTorch's
         """Go one step further in the schedule whose turn it is."""
         self.last_epoch += 1
         position = bisect_right(self._milestones, self.last_epoch)
@@ -504,7 +504,7 @@ class ChainedScheduler(LRScheduler):
         self.optimizer = optimizer
         self._last_lr = self._rates()
 
-    def step(self) -> None:
+    def step(self) -> None:  # type: ignore[override]  # no `epoch`: as PyTorch's
         """One step of every schedule."""
         for scheduler in self._schedulers:
             scheduler.step()

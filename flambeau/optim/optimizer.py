@@ -53,7 +53,6 @@ def register_optimizer_step_post_hook(hook: Callable) -> RemovableHandle:
 def _with_hooks(step: Callable) -> Callable:
     """The `step` of a class, running the hooks that were registered."""
 
-    @functools.wraps(step)
     def hooked_step(self: Any, *args: Any, **kwargs: Any) -> Any:
         self._opt_called = True  # schedules ask for it
         if not (self._optimizer_step_pre_hooks or _global_pre_hooks):
@@ -73,8 +72,9 @@ def _with_hooks(step: Callable) -> Callable:
                 hook(self, args, kwargs)
         return result
 
-    hooked_step.hooked = True
-    return hooked_step
+    wrapped: Any = functools.wraps(step)(hooked_step)
+    wrapped.hooked = True
+    return wrapped
 
 
 class Optimizer:
@@ -111,7 +111,7 @@ class Optimizer:
 
     def _hook_step(self) -> None:
         # Every class's own step is wrapped once, also that of classes that programs derive.
-        cls = type(self)
+        cls: Any = type(self)
         if not getattr(cls.step, "hooked", False):
             cls.step = _with_hooks(cls.step)
 
@@ -356,7 +356,8 @@ def _fit(value: Any, parameter: Tensor, key: Any) -> Any:
     if isinstance(value, dict):
         return {name: _fit(each, parameter, name) for name, each in value.items()}
     if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
-        return type(value)(_fit(each, parameter, key) for each in value)
+        build: Any = type(value)
+        return build(_fit(each, parameter, key) for each in value)
     return value
 
 

@@ -2,3 +2,15 @@
 
 What does not live here: the data pipeline itself (`flambeau/data`).
 """
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("data", "hooks", "memory"):
+        from importlib import import_module
+
+        return import_module(f"flambeau.utils.{name}")
+    raise AttributeError(f"module 'flambeau.utils' has no attribute {name!r}")
