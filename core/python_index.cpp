@@ -1,5 +1,7 @@
 // tensor[key] and tensor[key] = value: turns a Python key into views and index tensors.
 // It is not: the reading and writing (views.cpp, index.cpp).
+#include <span>
+
 #include "index.h"
 #include "python.h"
 #include "views.h"
@@ -17,8 +19,9 @@ PyObject* tensor_from(PyObject* o) {
 
 // NumPy arrays are taken as tensors; its integers and bools as Python's.
 bool is_sequence_key(PyObject* o) {
+    if (o == Py_None || o == Py_Ellipsis || PySlice_Check(o) || PyLong_Check(o) || is_tensor(o)) return false;
     if (PyList_Check(o) || PyTuple_Check(o) || PyRange_Check(o)) return true;
-    if (is_tensor(o) || PyLong_Check(o) || !PyObject_HasAttrString(o, "__array__")) return false;
+    if (!PyObject_HasAttrString(o, "__array__")) return false;
     Owned dimensions(PyObject_GetAttrString(o, "ndim"));
     if (!dimensions) PyErr_Clear();
     bool scalar = dimensions && PyLong_Check(dimensions.p) && PyLong_AsLong(dimensions) == 0;
@@ -52,13 +55,15 @@ int consumed(PyObject* o) {
 }
 
 Parsed parse(Tensor* t, PyObject* key) {
-    std::vector<Owned> items;
-    auto push = [&](PyObject* o) {
-        if (is_sequence_key(o)) items.emplace_back(tensor_from(o));
-        else items.emplace_back(Py_NewRef(o));
-    };
-    if (PyTuple_Check(key)) for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(key); ++i) push(PyTuple_GET_ITEM(key, i));
-    else push(key);
+    Owned kept[2 * kMaxDims];
+    size_t given = PyTuple_Check(key) ? size_t(PyTuple_GET_SIZE(key)) : 1;
+    if (given > 2 * kMaxDims)
+        fail(ErrorKind::Index, "index: too many indices for tensor of dimension " + std::to_string(t->ndim));
+    for (size_t i = 0; i < given; ++i) {
+        PyObject* o = PyTuple_Check(key) ? PyTuple_GET_ITEM(key, Py_ssize_t(i)) : key;
+        kept[i] = Owned(is_sequence_key(o) ? tensor_from(o) : Py_NewRef(o));
+    }
+    std::span<Owned> items(kept, given);
     int used = 0, ellipses = 0;
     for (auto& o : items) {
         used += consumed(o);

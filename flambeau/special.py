@@ -12,7 +12,7 @@ from typing import Any
 from flambeau import _core, dtypes
 from flambeau.errors import AutogradError
 from flambeau.ops import elementwise as _elementwise
-from flambeau.ops.arguments import Tensor, deliver, to_numpy, to_tensor
+from flambeau.ops.arguments import Tensor, deliver, to_numpy, to_tensor, with_gradient
 from flambeau.ops.arithmetic import logit, mvlgamma, polygamma, round
 from flambeau.ops.reduction import log_softmax, logsumexp, softmax
 
@@ -56,12 +56,36 @@ def _from_scipy(name: str, compute: Callable[..., Any], text: str) -> Callable[.
     return call
 
 
+def _polynomial(function: str) -> Callable[..., Any]:
+    """An orthogonal polynomial of whole degree n; 0 for negative degrees."""
+
+    def compute(special: Any, x: Any, n: Any) -> Any:
+        import numpy
+
+        degree = numpy.asarray(n).astype("int64")
+        return numpy.where(degree < 0, 0.0, getattr(special, function)(numpy.maximum(degree, 0), x))
+
+    return compute
+
+
 airy_ai = _from_scipy("airy_ai", lambda s, x: s.airy(x)[0], "The Airy function Ai.")
 bessel_j0 = _from_scipy("bessel_j0", lambda s, x: s.j0(x), "The Bessel function of the first kind of order 0.")
 bessel_j1 = _from_scipy("bessel_j1", lambda s, x: s.j1(x), "The Bessel function of the first kind of order 1.")
 bessel_y0 = _from_scipy("bessel_y0", lambda s, x: s.y0(x), "The Bessel function of the second kind of order 0.")
 bessel_y1 = _from_scipy("bessel_y1", lambda s, x: s.y1(x), "The Bessel function of the second kind of order 1.")
-erfcx = _from_scipy("erfcx", lambda s, x: s.erfcx(x), "The scaled complementary error function exp(x * x) * erfc(x).")
+_erfcx = _from_scipy("erfcx", lambda s, x: s.erfcx(x), "The scaled complementary error function.")
+
+
+def erfcx(input: Any, *, out: Any = None) -> Any:
+    """The scaled complementary error function exp(x * x) * erfc(x)."""
+    value = input if input.dtype.is_floating_point else input.to(dtypes.get_default_dtype())
+    slope = 2.0 / 3.141592653589793**0.5
+    result = with_gradient(
+        _erfcx(value.detach()), (value,), lambda g: (g * (2.0 * value * erfcx(value) - slope),), "special_erfcx"
+    )
+    return deliver(result, out)
+
+
 gammainc = _from_scipy(
     "gammainc", lambda s, a, x: s.gammainc(a, x), "The regularised lower incomplete gamma function of (a, x)."
 )  # fmt: skip
@@ -87,22 +111,22 @@ scaled_modified_bessel_k1 = _from_scipy(
     "scaled_modified_bessel_k1", lambda s, x: s.k1e(x), "exp(x) times K of order 1."
 )  # fmt: skip
 chebyshev_polynomial_t = _from_scipy(
-    "chebyshev_polynomial_t", lambda s, x, n: s.eval_chebyt(n, x), "The Chebyshev polynomial T of degree n."
+    "chebyshev_polynomial_t", _polynomial("eval_chebyt"), "The Chebyshev polynomial T of degree n."
 )  # fmt: skip
 chebyshev_polynomial_u = _from_scipy(
-    "chebyshev_polynomial_u", lambda s, x, n: s.eval_chebyu(n, x), "The Chebyshev polynomial U of degree n."
+    "chebyshev_polynomial_u", _polynomial("eval_chebyu"), "The Chebyshev polynomial U of degree n."
 )  # fmt: skip
 hermite_polynomial_h = _from_scipy(
-    "hermite_polynomial_h", lambda s, x, n: s.eval_hermite(n, x), "The Hermite polynomial H of degree n."
+    "hermite_polynomial_h", _polynomial("eval_hermite"), "The Hermite polynomial H of degree n."
 )  # fmt: skip
 hermite_polynomial_he = _from_scipy(
-    "hermite_polynomial_he", lambda s, x, n: s.eval_hermitenorm(n, x), "The Hermite polynomial He of degree n."
+    "hermite_polynomial_he", _polynomial("eval_hermitenorm"), "The Hermite polynomial He of degree n."
 )  # fmt: skip
 laguerre_polynomial_l = _from_scipy(
-    "laguerre_polynomial_l", lambda s, x, n: s.eval_laguerre(n, x), "The Laguerre polynomial L of degree n."
+    "laguerre_polynomial_l", _polynomial("eval_laguerre"), "The Laguerre polynomial L of degree n."
 )  # fmt: skip
 legendre_polynomial_p = _from_scipy(
-    "legendre_polynomial_p", lambda s, x, n: s.eval_legendre(n, x), "The Legendre polynomial P of degree n."
+    "legendre_polynomial_p", _polynomial("eval_legendre"), "The Legendre polynomial P of degree n."
 )  # fmt: skip
 spherical_bessel_j0 = _from_scipy(
     "spherical_bessel_j0", lambda s, x: s.spherical_jn(0, abs(x)), "The spherical Bessel function of order 0."

@@ -15,7 +15,8 @@ from flambeau.ops.create import empty, full, ones, tensor, zeros
 
 __all__ = [
     "BFloat16Tensor", "BoolTensor", "ByteTensor", "CharTensor", "DoubleTensor", "FloatTensor", "HalfTensor",
-    "IntTensor", "LongTensor", "ShortTensor", "broadcast_shapes", "clone", "detach", "fill", "is_complex", "is_floating_point", "is_nonzero",
+    "IntTensor", "LongTensor", "ShortTensor", "broadcast_shapes", "clone", "detach", "fill",
+    "is_complex", "is_floating_point", "is_nonzero",
     "is_tensor", "legacy_tensor", "numel",
 ]  # fmt: skip
 

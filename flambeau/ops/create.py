@@ -262,8 +262,8 @@ def from_numpy(ndarray: Any) -> Any:
     """
     if not hasattr(ndarray, "__array_interface__") or not hasattr(ndarray, "strides"):
         raise TypeError(f"from_numpy: expected a numpy.ndarray, got {type(ndarray).__name__}; use flambeau.tensor(...)")
-    name = ndarray.dtype.name
-    if name not in _FROM_NUMPY:
+    if ndarray.dtype.char not in "?bBhilqefd":
+        name = ndarray.dtype.name
         raise DTypeError(
             f"from_numpy: can't convert an array of dtype {name}; the supported dtypes are {', '.join(_FROM_NUMPY)}; "
             "convert it with array.astype(...)"

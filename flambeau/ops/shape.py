@@ -60,26 +60,8 @@ def cat(tensors: _Tensors, dim: int = 0, *, out: Any = None, axis: int | None = 
     >>> fl.cat([fl.zeros(1), fl.ones(2)])
     tensor([0., 1., 1.])
     """
-    parts = _same_dtype(_tensors("cat", tensors))
-    kept = [t for t in parts if t.ndim != 1 or t.shape[0]] or parts[:1]
-    first = kept[0]
-    if first.ndim == 0:
-        raise RuntimeError("cat: zero-dimensional tensor (at position 0) cannot be concatenated; use stack")
-    dim = wrap_dim("cat", dim if axis is None else axis, first.ndim)
-    shape = first.shape
-    for position, each in enumerate(kept):
-        other = each.shape
-        if len(other) != len(shape):
-            raise ShapeError(
-                f"cat: tensors must have the same number of dimensions: tensor 0 is {tuple(shape)}, tensor {position} "
-                f"is {tuple(other)}; add the missing ones with unsqueeze"
-            )
-        if other[:dim] != shape[:dim] or other[dim + 1 :] != shape[dim + 1 :]:
-            raise ShapeError(
-                f"cat: Sizes of tensors must match except in dimension {dim}: tensor 0 is {tuple(shape)}, tensor "
-                f"{position} is {tuple(other)}"
-            )
-    return deliver(_core.cat(kept, dim), out)
+    result = _core.cat(tensors, dim if axis is None else axis)
+    return result if out is None else deliver(result, out)
 
 
 concat = concatenate = cat
@@ -92,16 +74,19 @@ def stack(tensors: _Tensors, dim: int = 0, *, out: Any = None) -> Any:
     tensor([[0., 0.],
             [1., 1.]])
     """
-    parts = _same_dtype(_tensors("stack", tensors))
-    shape = parts[0].shape
-    for position, each in enumerate(parts):
-        if each.shape != shape:
-            raise ShapeError(
-                f"stack: stack expects each tensor to be equal size: tensor 0 is {tuple(shape)}, tensor {position} is "
-                f"{tuple(each.shape)}"
-            )
-    dim = wrap_dim("stack", dim, len(shape) + 1)
-    return deliver(_core.cat([t.unsqueeze(dim) for t in parts], dim), out)
+    parts = _tensors("stack", tensors)
+    first = parts[0]
+    dim = wrap_dim("stack", dim, first.ndim + 1)
+    if len(parts) > 1:
+        shape = first.shape
+        for position, each in enumerate(parts):
+            if each.shape != shape:
+                raise ShapeError(
+                    f"stack: stack expects each tensor to be equal size: tensor 0 is {tuple(shape)}, tensor {position} "
+                    f"is {tuple(each.shape)}"
+                )
+    result = _core.cat([each.unsqueeze(dim) for each in parts], dim)
+    return result if out is None else deliver(result, out)
 
 
 def hstack(tensors: _Tensors, *, out: Any = None) -> Any:

@@ -1,0 +1,72 @@
+"""Tensors handed straight to scikit-learn, pandas, matplotlib and SciPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import flambeau as fl
+
+
+@pytest.fixture
+def table() -> tuple[fl.Tensor, fl.Tensor]:
+    generator = fl.Generator().manual_seed(0)
+    x = fl.randn(60, 3, generator=generator, dtype=fl.float64)
+    return x, x @ fl.tensor([1.0, -2.0, 0.5], dtype=fl.float64) + 0.3
+
+
+def test_scikit_learn_takes_tensors(table):
+    pytest.importorskip("sklearn")
+    from sklearn.linear_model import LinearRegression
+    from sklearn.metrics import mean_absolute_error, r2_score
+    from sklearn.model_selection import train_test_split
+    from sklearn.preprocessing import StandardScaler
+
+    x, y = table
+    scaler = StandardScaler().fit(x)
+    scaled = scaler.transform(x)
+    assert scaled.shape == (60, 3) and abs(scaled.mean()) < 1e-12
+    np.testing.assert_allclose(scaler.inverse_transform(fl.tensor(scaled)), x.numpy())
+    model = LinearRegression().fit(x, y)
+    np.testing.assert_allclose(model.coef_, [1, -2, 0.5], atol=1e-10)
+    assert mean_absolute_error(y, fl.tensor(model.predict(x))) < 1e-10 and r2_score(y, y) == 1
+    parts = train_test_split(x.numpy(), y.numpy(), test_size=0.25, random_state=0)
+    assert fl.from_numpy(parts[0]).shape == (45, 3)
+
+
+def test_a_tensor_that_requires_grad_says_how_to_pass_it(table):
+    pytest.importorskip("sklearn")
+    from sklearn.metrics import mean_absolute_error
+
+    x, y = table
+    with pytest.raises(RuntimeError, match="detach"):
+        mean_absolute_error(y, y.clone().requires_grad_())
+
+
+def test_pandas_takes_tensors_and_gives_them_back(table):
+    pd = pytest.importorskip("pandas")
+    x, y = table
+    frame = pd.DataFrame(x, columns=list("abc"))
+    frame["y"] = y
+    assert frame.shape == (60, 4) and frame["y"].iloc[3] == y[3].item()
+    series = pd.Series(y)
+    assert series.dtype == np.float64
+    back = fl.tensor(frame[["a", "b", "c"]].to_numpy())
+    np.testing.assert_array_equal(back.numpy(), x.numpy())
+    assert fl.tensor(frame["y"].values).tolist() == y.tolist()
+    assert fl.tensor(series).tolist() == y.tolist()
+
+
+def test_scipy_takes_tensors(table):
+    stats = pytest.importorskip("scipy.stats")
+    x, y = table
+    assert stats.pearsonr(y, y).statistic == pytest.approx(1)
+
+
+def test_python_itself_takes_tensors():
+    x = fl.tensor([3, 1, 2])
+    assert sorted(x.tolist()) == [1, 2, 3] and sum(x).item() == 6 and max(x).item() == 3
+    assert [v.item() for v in sorted(x)] == [1, 2, 3]
+    a, b, c = x
+    assert (a, b, c) == (3, 1, 2) and dict(zip("abc", x, strict=True))["b"].item() == 1
+    assert memoryview(x).tolist() == [3, 1, 2] and bytes(fl.tensor([1, 2], dtype=fl.uint8)) == b"\x01\x02"
