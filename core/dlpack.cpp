@@ -54,6 +54,7 @@ void capsule_end(PyObject* capsule) {
 // to_dlpack(tensor, versioned, copy)
 PyObject* to_dlpack(PyObject*, PyObject* const* args, Py_ssize_t n) {
     return guarded([&]() -> PyObject* {
+        if (n < 1) fail(ErrorKind::Type, "to_dlpack takes (tensor, versioned, copy)");
         Tensor* t = expect_tensor(args[0], "__dlpack__");
         if (t->requires_grad) fail(ErrorKind::Runtime, "__dlpack__: Can't export tensors that require gradient, use tensor.detach()");
         bool versioned = n > 1 && PyObject_IsTrue(args[1]) == 1, copy = n > 2 && PyObject_IsTrue(args[2]) == 1;

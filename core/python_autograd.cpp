@@ -400,6 +400,7 @@ PyObject* py_set_detect_anomaly(PyObject*, PyObject* const* args, Py_ssize_t n) 
 
 PyObject* py_check_in_place(PyObject*, PyObject* const* args, Py_ssize_t n) {
     return guarded([&]() -> PyObject* {
+        if (n < 1) fail(ErrorKind::Type, "check_in_place takes (tensor, name)");
         check_in_place(expect_tensor(args[0], "check_in_place"), n > 1 ? PyUnicode_AsUTF8(args[1]) : "in place");
         Py_RETURN_NONE;
     });

@@ -275,9 +275,10 @@ METHOD(m_zero_) {
     });
 }
 METHOD(m_cast) {
-    UNUSED;
     return guarded([&]() -> PyObject* {
-        uint8_t code = dtype_code(args[0]);
+        PyObject* dtype = keyword(args, n, names, 0, "dtype");
+        if (!dtype) fail(ErrorKind::Type, "cast() missing required argument: 'dtype'");
+        uint8_t code = dtype_code(dtype);
         if (code == T(self)->dtype) return Py_NewRef(self);
         return wrap(cast(T(self), code));
     });

@@ -7,7 +7,7 @@ class Tensor:
     # Attached by `flambeau.tensor`.
     __array_priority__: int
     H: Any
-    mT: Any
+    mT: Any  # noqa: N815
     layout: Any
     names: Any
     real: Any

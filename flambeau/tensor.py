@@ -328,9 +328,10 @@ def _attach() -> None:
         package=__file__.rsplit("/", 1)[0] + "/",
         operators={
             "add": e.add, "sub": e.sub, "mul": e.mul, "div": e.div, "floor_divide": e.floor_divide,
-            "remainder": e.remainder, "pow": o.pow, "ipow": e.pow, "matmul": _core.matmul, "and": e.bitwise_and, "or": e.bitwise_or,
-            "xor": e.bitwise_xor, "lshift": e.left_shift, "rshift": e.right_shift, "lt": e.lt, "le": e.le, "eq": e.eq,
-            "ne": e.ne, "gt": e.gt, "ge": e.ge, "neg": e.neg, "abs": e.abs, "not": e.bitwise_not,
+            "remainder": e.remainder, "pow": o.pow, "ipow": e.pow, "matmul": _core.matmul, "and": e.bitwise_and,
+            "or": e.bitwise_or, "xor": e.bitwise_xor, "lshift": e.left_shift, "rshift": e.right_shift, "lt": e.lt,
+            "le": e.le, "eq": e.eq, "ne": e.ne, "gt": e.gt, "ge": e.ge, "neg": e.neg, "abs": e.abs,
+            "not": e.bitwise_not,
         },
         builtins={"add": e.add, "copy": e.copy, "sum": reduce.sum},
     )  # fmt: skip

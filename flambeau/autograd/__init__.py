@@ -131,4 +131,3 @@ def __getattr__(name: str) -> Any:
 
         return import_module("flambeau.autograd.functional")
     raise AttributeError(f"module 'flambeau.autograd' has no attribute {name!r}")
-

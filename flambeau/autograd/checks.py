@@ -70,9 +70,7 @@ def gradcheck(
                 for k in range(o.numel()):
                     seed = zeros_like(o).detach()
                     seed.reshape(-1)[k] = 1.0
-                    found = (
-                        grad(o, x, seed, retain_graph=True, allow_unused=True)[0] if o.requires_grad else None
-                    )
+                    found = grad(o, x, seed, retain_graph=True, allow_unused=True)[0] if o.requires_grad else None
                     rows.append([0.0] * x.numel() if found is None else found.reshape(-1).tolist())
                 analytic.append(rows)
             flat = x.detach()
@@ -138,6 +136,4 @@ def gradgradcheck(
         gradients = grad(found, wanted, arguments[count:], create_graph=True, allow_unused=True)
         return tuple(g for g in gradients if g is not None)
 
-    return gradcheck(
-        first, (*inputs, *grad_outputs), eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception
-    )
+    return gradcheck(first, (*inputs, *grad_outputs), eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception)

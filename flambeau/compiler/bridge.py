@@ -117,5 +117,3 @@ def contraction(code: int) -> tuple[int, int]:
     from .contraction import kernels
 
     return kernels(code)
-
-

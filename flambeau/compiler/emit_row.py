@@ -33,9 +33,7 @@ class _Inner(RowKernel):
             if value.op == "input":
                 same = value.level is not ELEMENT or self.classes[self.count + value.attr] == "z"
             else:
-                same = value.op != "index" and (
-                    value.op in REDUCTIONS or all(id(a) in fixed for a in value.args)
-                )
+                same = value.op != "index" and (value.op in REDUCTIONS or all(id(a) in fixed for a in value.args))
             if same:
                 fixed.add(id(value))
         return fixed
@@ -307,9 +305,7 @@ class _Outer(RowKernel):
                 if self.levels[k] is not ELEMENT:
                     self.write(k, registers[id(value)], value.dtype, "", lanes, u, mask, places)
 
-    def settle(
-        self, stage: int, known: list[dict[int, str]], lanes: int, mask: str, places: list[str] | None
-    ) -> None:
+    def settle(self, stage: int, known: list[dict[int, str]], lanes: int, mask: str, places: list[str] | None) -> None:
         """Compute the rows' own values that are known once `stage` passes have run."""
         code = self.code
         for u, registers in enumerate(known):
@@ -326,9 +322,7 @@ class _Outer(RowKernel):
                 else:
                     registers[key] = code.compute(value, [registers[id(a)] for a in value.args], lanes)
 
-    def run(
-        self, each: Pass, known: list[dict[int, str]], lanes: int, mask: str, places: list[str] | None
-    ) -> None:
+    def run(self, each: Pass, known: list[dict[int, str]], lanes: int, mask: str, places: list[str] | None) -> None:
         code, vectors, reductions = self.code, len(known), each.reductions
         empty = [[r.identity(lanes, "i64")] * vectors for r in reductions]
         before, enter, after = code.block, code.name("enter"), code.name("after")
@@ -392,9 +386,7 @@ class _Outer(RowKernel):
             return code.at(place, u * lanes, memory_type(dtype))
         return code.at(place, code.integer("mul", self.row_strides[k], u * lanes) if u else 0)
 
-    def read(
-        self, k: int, dtype: str, at: str, lanes: int, u: int, mask: str, places: list[str] | None
-    ) -> str:
+    def read(self, k: int, dtype: str, at: str, lanes: int, u: int, mask: str, places: list[str] | None) -> str:
         code, kind = self.code, self.classes[k]
         place = self.address(k, dtype, at, lanes, u)
         if kind == "c":

@@ -260,9 +260,10 @@ def from_numpy(ndarray: Any) -> Any:
     >>> fl.from_numpy(numpy.array([1, 2], "int64"))
     tensor([1, 2])
     """
-    if not hasattr(ndarray, "__array_interface__") or not hasattr(ndarray, "strides"):
+    kind = getattr(getattr(ndarray, "dtype", None), "char", None)
+    if kind is None or not hasattr(ndarray, "strides"):
         raise TypeError(f"from_numpy: expected a numpy.ndarray, got {type(ndarray).__name__}; use flambeau.tensor(...)")
-    if ndarray.dtype.char not in "?bBhilqefd":
+    if kind not in "?bBhilqefd":
         name = ndarray.dtype.name
         raise DTypeError(
             f"from_numpy: can't convert an array of dtype {name}; the supported dtypes are {', '.join(_FROM_NUMPY)}; "
@@ -270,7 +271,7 @@ def from_numpy(ndarray: Any) -> Any:
         )
     if not ndarray.dtype.isnative:
         raise ValueError("from_numpy: the array's byte order is not this machine's; use array.astype(array.dtype.name)")
-    if min(ndarray.strides, default=0) < 0:
+    if not ndarray.flags.c_contiguous and min(ndarray.strides, default=0) < 0:
         raise ValueError(
             "from_numpy: at least one stride of the array is negative (it was flipped), which tensors do not have; "
             "use array.copy()"

@@ -182,9 +182,7 @@ def count_nonzero(input: Any, dim: Any = None) -> Any:
 # ---------------------------------------------------------------------------------------------------------- spread
 
 
-def _spread(
-    operation: Any, input: Any, dim: Any, unbiased: bool | None, keepdim: bool, correction: Any
-) -> Any:
+def _spread(operation: Any, input: Any, dim: Any, unbiased: bool | None, keepdim: bool, correction: Any) -> Any:
     if isinstance(dim, bool):  # var(input, unbiased)
         unbiased, dim = dim, None
     if correction is None:

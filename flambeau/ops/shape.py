@@ -60,6 +60,8 @@ def cat(tensors: _Tensors, dim: int = 0, *, out: Any = None, axis: int | None = 
     >>> fl.cat([fl.zeros(1), fl.ones(2)])
     tensor([0., 1., 1.])
     """
+    if isinstance(tensors, Tensor):
+        raise TypeError("cat: needs a tuple or list of tensors, got one Tensor; write cat([a, b])")
     result = _core.cat(tensors, dim if axis is None else axis)
     return result if out is None else deliver(result, out)
 

@@ -102,9 +102,7 @@ def msort(input: Any, *, out: Any = None) -> Any:
     return deliver(sort(input, 0).values, out)
 
 
-def topk(
-    input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True, *, out: Any = None
-) -> Any:
+def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True, *, out: Any = None) -> Any:
     """The `k` largest (or smallest) elements along `dim`, in order, and where they were: (values, indices).
 
     >>> fl.topk(fl.tensor([3, 1, 2]), 2)

@@ -118,9 +118,9 @@ def test_inference_mode_results_stay_out_of_graphs(x):
         y = x * 2
         assert not y.requires_grad and y.is_inference()
     assert not y.is_inference() or not fl.is_inference_mode_enabled()
-    with pytest.raises(RuntimeError, match="[Ii]nference"):
+    with pytest.raises(RuntimeError, match=r"[Ii]nference"):
         (x * y).sum().backward()
-    with pytest.raises(RuntimeError, match="[Ii]nference"):
+    with pytest.raises(RuntimeError, match=r"[Ii]nference"):
         y.add_(1)
     assert (x * y.clone()).requires_grad
     (x * y.clone()).sum().backward()

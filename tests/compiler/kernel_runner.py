@@ -62,9 +62,7 @@ def run_map(
     inner = arrays[0].shape[1]
     arrays = [np.broadcast_to(a, (outer, inner)) if a.shape != (outer, inner) else a for a in arrays]
     if not classes:
-        classes = "".join(
-            "c" if a.strides[1] == a.itemsize else "z" if a.strides[1] == 0 else "s" for a in arrays
-        )
+        classes = "".join("c" if a.strides[1] == a.itemsize else "z" if a.strides[1] == 0 else "s" for a in arrays)
         classes += "" if index is None else "c" if index[1] == 1 else "s"
     address, _ = _compile(made, "", classes, name if name in TARGETS else next(iter(TARGETS)))
     pointers = [a.ctypes.data for a in arrays]

@@ -71,7 +71,12 @@ def run_program(text: str, **environment: str | None) -> subprocess.CompletedPro
         if value is not None:
             variables[name] = value
     return subprocess.run(
-        [sys.executable, "-W", "error", "-c", text], env=variables, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-W", "error", "-c", text],
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
 
 

@@ -15,7 +15,9 @@ hypothesis = pytest.importorskip("hypothesis")
 from hypothesis import HealthCheck, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-FAST = settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None)
+FAST = settings(
+    max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
+)
 
 
 @st.composite
@@ -27,7 +29,8 @@ def shapes_and_keys(draw: Any) -> tuple[tuple[int, ...], list[Any]]:
     dimension = 0
     while dimension < len(shape):
         size = shape[dimension]
-        kinds = ["slice", "none", "stop"] + ["number", "array", "array"] * (size > 0) + ["mask"] * (joint == (3,) and size >= 3)
+        kinds = ["slice", "none", "stop"] + ["number", "array", "array"] * (size > 0)
+        kinds += ["mask"] * (joint == (3,) and size >= 3)
         kind = draw(st.sampled_from(kinds))
         if kind == "stop":
             break

@@ -32,9 +32,7 @@ def test_integers_slices_none_and_ellipsis_give_numpys_view(key):
     y, b = x[key], a[key]
     assert_same(y, np.asarray(b))
     if y.ndim and b.size:
-        assert [s for s, n in zip(y.stride(), y.shape) if n > 1] == [
-            s for s, n in zip(strides_of(b), b.shape) if n > 1
-        ]
+        assert [s for s, n in zip(y.stride(), y.shape) if n > 1] == [s for s, n in zip(strides_of(b), b.shape) if n > 1]
     y.fill_(-1)
     assert (x == -1).sum().item() == np.asarray(b).size, "the result shares the memory"
 
@@ -79,7 +77,15 @@ def test_masks_join_with_other_indices():
     x, a = counted(4, 3, 5)
     rows = np.array([True, False, True, True])
     last = np.array([True, False, True, False, True])
-    for key in (np.s_[rows, 1:], np.s_[:, :, last], np.s_[..., last], np.s_[rows, 0], np.s_[rows, [0, 1, 2]], np.s_[rows, None]):
+    keys = (
+        np.s_[rows, 1:],
+        np.s_[:, :, last],
+        np.s_[..., last],
+        np.s_[rows, 0],
+        np.s_[rows, [0, 1, 2]],
+        np.s_[rows, None],
+    )
+    for key in keys:
         ours = tuple(fl.tensor(part) if isinstance(part, np.ndarray) else part for part in key)
         assert_same(x[ours], a[key])
     assert x[fl.zeros(4, dtype=fl.bool)].shape == (0, 3, 5)
@@ -145,7 +151,9 @@ def test_indexing_reads_any_layout():
     assert_same(x[:1].expand(4, 3, 5)[[3, 1], :, [0, 2]], np.broadcast_to(a[:1], a.shape)[[3, 1], :, [0, 2]])
 
 
-@pytest.mark.parametrize("dtype", ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float64"])
+@pytest.mark.parametrize(
+    "dtype", ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float64"]
+)
 def test_indexing_keeps_every_dtype(dtype):
     x = fl.tensor([1, 0, 1, 1]).to(getattr(fl, dtype))
     for y in (x[[3, 0]], x[fl.tensor([True, False, False, True])], x[::3]):

@@ -23,7 +23,7 @@ def test_a_number_is_written_everywhere_the_key_names(key):
 
 @pytest.mark.parametrize("key", BASIC + UNIQUE, ids=str)
 def test_a_tensor_an_array_and_a_list_are_written_alike(key):
-    x, a = counted(4, 3, 5)
+    _x, a = counted(4, 3, 5)
     value = -np.arange(np.asarray(a[key]).size, dtype=np.float32).reshape(np.shape(a[key])) - 1
     a[key] = value
     for given in (fl.tensor(value), value, value.tolist() if value.size else value):
@@ -59,7 +59,9 @@ def test_values_broadcast_and_drop_leading_ones():
     assert_same(x, a)
 
 
-@pytest.mark.parametrize("dtype", ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float64"])
+@pytest.mark.parametrize(
+    "dtype", ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float64"]
+)
 def test_values_are_converted_to_the_tensors_dtype(dtype):
     for key in (1, [1], fl.tensor([False, True, False])):
         x = fl.zeros(3, dtype=getattr(fl, dtype))

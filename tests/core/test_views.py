@@ -16,7 +16,7 @@ CASES: list[tuple[str, tuple[int, ...], Any, Any]] = [
     ("view", (2, 6), lambda x: x.view(3, 4), lambda a: a.reshape(3, 4)),
     ("view infers one size", (2, 6), lambda x: x.view(-1, 3), lambda a: a.reshape(4, 3)),
     ("view of a tuple", (2, 6), lambda x: x.view((12,)), lambda a: a.reshape(12)),
-    ("view splits a strided dimension", (4, 6), lambda x: x[:, ::2].view(2, 2, 3), lambda a: a[:, ::2].reshape(2, 2, 3)),
+    ("view splits a strided one", (4, 6), lambda x: x[:, ::2].view(2, 2, 3), lambda a: a[:, ::2].reshape(2, 2, 3)),
     ("view_as", (2, 6), lambda x: x.view_as(fl.empty(4, 3)), lambda a: a.reshape(4, 3)),
     ("reshape", (2, 6), lambda x: x.reshape(6, 2), lambda a: a.reshape(6, 2)),
     ("reshape adds ones", (4,), lambda x: x.reshape(1, 4, 1), lambda a: a.reshape(1, 4, 1)),
@@ -225,7 +225,7 @@ def test_writing_into_an_expanded_tensor_is_refused():
 
 
 def test_copy_between_overlapping_views_behaves_as_if_the_source_were_read_first():
-    x, a = counted(6)
+    x, _a = counted(6)
     x[1:].copy_(x[:-1].clone())
     assert x.tolist() == [0, 0, 1, 2, 3, 4]
 

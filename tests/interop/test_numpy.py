@@ -85,7 +85,7 @@ def test_negative_strides_are_refused_or_copied():
 @pytest.mark.parametrize(
     "array",
     [
-        np.array(["a"]), np.array([None]), np.zeros(2, dtype="M8[s]"), np.zeros(2, dtype=">f4"),
+        np.array(["a"]), np.array([None]), np.zeros(2, dtype="M8[s]"),
         np.zeros(2, dtype=[("a", "f4")]), np.zeros(2, dtype=np.longdouble), np.zeros(2, dtype="S3"),
     ],
     ids=lambda a: str(a.dtype),
@@ -94,6 +94,13 @@ def test_other_dtypes_are_refused(array):
     for make in (fl.from_numpy, fl.tensor, fl.as_tensor):
         with pytest.raises((TypeError, ValueError), match="(?i)dtype|byte order|must be a number|found"):
             make(array)
+
+
+def test_foreign_byte_order_is_converted_in_a_copy_but_never_shared():
+    array = np.array([1.0, 2.0], dtype=">f4")
+    with pytest.raises(ValueError, match="byte order"):
+        fl.from_numpy(array)
+    assert fl.tensor(array).tolist() == [1, 2]
 
 
 def test_from_numpy_takes_arrays_only():
