@@ -109,7 +109,9 @@ PyObject* from_capsule(PyObject*, PyObject* capsule) {
             PyCapsule_SetName(capsule, "used_dltensor_versioned");
             return wrap(std::move(t));
         }
-        if (!PyCapsule_IsValid(capsule, "dltensor")) fail(ErrorKind::Type, "from_dlpack: expected an unused DLPack capsule or an object with __dlpack__");
+        if (PyCapsule_CheckExact(capsule) && !PyCapsule_IsValid(capsule, "dltensor"))
+            fail(ErrorKind::Runtime, "from_dlpack: the capsule was used before, or holds no tensor; each can be consumed once");
+        if (!PyCapsule_CheckExact(capsule)) fail(ErrorKind::Type, "from_dlpack: expected an unused DLPack capsule or an object with __dlpack__");
         TensorRef t = import_tensor(static_cast<DLManagedTensor*>(PyCapsule_GetPointer(capsule, "dltensor")), false);
         PyCapsule_SetName(capsule, "used_dltensor");
         return wrap(std::move(t));

@@ -149,7 +149,7 @@ def type(self: Any, dtype: Any = None, non_blocking: bool = False, **options: An
         raise ValueError(f"type: invalid type: {dtype!r}; use a dtype such as flambeau.float32")
     if isinstance(dtype, DType):
         return self.cast(dtype)
-    converted = getattr(dtype, "dtype", None)
+    converted = getattr(dtype, "dtype", None) or getattr(dtype, "made", None)  # `made` is that of `fl.FloatTensor`
     if isinstance(converted, DType):
         return self.cast(converted)
     raise TypeError(f"type: expected a dtype or a type name, got {dtype!r}")

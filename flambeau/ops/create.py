@@ -307,11 +307,14 @@ def frombuffer(
 
 def from_dlpack(ext_tensor: Any) -> Any:
     """A tensor that shares memory with any object that speaks DLPack."""
-    if hasattr(_core, "from_dlpack"):
-        return _core.from_dlpack(ext_tensor)
-    import numpy
-
-    return from_numpy(numpy.from_dlpack(ext_tensor))
+    export = getattr(ext_tensor, "__dlpack__", None)
+    if export is None:
+        return _core.from_dlpack(ext_tensor)  # a capsule, or an error that says so
+    try:
+        capsule = export(max_version=(1, 0))
+    except TypeError:  # an exporter of the time before versions
+        capsule = export()
+    return _core.from_dlpack(capsule)
 
 
 def scalar_tensor(s: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Any:

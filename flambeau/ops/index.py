@@ -527,7 +527,11 @@ def embedding(
     if max_norm is not None:
         _shorten(weight, flat, float(max_norm), norm_type)
     shape = (*index.shape, weight.shape[1])
-    result = _core.index_select(weight, 0, flat)
+    try:
+        result = _core.index_select(weight, 0, flat)
+    except IndexError as error:
+        what = str(error).partition(": ")[2].partition(" with size")[0]
+        raise IndexError(f"embedding: {what}, but weight {tuple(weight.shape)} has {rows} rows (0 to {rows - 1})") from None
     if weight.requires_grad and padding_idx is not None:
         result = elementwise.where((flat == padding_idx).unsqueeze(1), result.detach(), result)
     if weight.requires_grad and scale_grad_by_freq and flat.numel():

@@ -125,7 +125,7 @@ def histogram(
     import numpy
 
     edges = to_numpy(bins) if isinstance(bins, Tensor) else bins
-    heights = None if weight is None else to_numpy(weight).reshape(-1)
+    heights: Any = None if weight is None else to_numpy(weight).reshape(-1)
     values = to_numpy(input).reshape(-1)
     if range is None and not isinstance(bins, Tensor) and values.size:
         range = (float(values.min()), float(values.max()))

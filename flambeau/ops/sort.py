@@ -212,7 +212,7 @@ def mode(input: Any, dim: int = -1, keepdim: bool = False, *, out: Any = None) -
     for place in numpy.ndindex(*index.shape):
         line = values[place]
         found, counts = numpy.unique(line, return_counts=True)
-        best = found[counts.argmax()]
+        best = found[numpy.argmax(counts)]
         same = line == best if best == best else numpy.isnan(line)
         index[place] = numpy.flatnonzero(same)[-1]
     pair = _reduced(input, dim, numpy.expand_dims(index, dim), keepdim)

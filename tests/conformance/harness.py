@@ -67,7 +67,9 @@ class MissingFunctionError(Exception):
 
 def database() -> list[Any]:
     """The entries of PyTorch's operator database."""
-    import torch.testing._internal.common_methods_invocations as invocations
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import torch.testing._internal.common_methods_invocations as invocations
 
     return list(invocations.op_db)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 _TRIANGLE = "only one triangle of the factor is read, so only it has a gradient; PyTorch gives the other one some too"
 _INTEGERS = "for integers PyTorch truncates the halves that are added to the argument"
 _STRICT = "shapes that differ by broadcasting are an error in a loss"
+_FLOATS = "takes floating-point dtypes only, PyTorch also integers"
 
 DIFFERENT: dict[str, str] = {
     "cholesky_inverse": _TRIANGLE,
@@ -13,4 +14,9 @@ DIFFERENT: dict[str, str] = {
     "mvlgamma.mvlgamma_p_3": _INTEGERS,
     "mvlgamma.mvlgamma_p_5": _INTEGERS,
     "nn.functional.gaussian_nll_loss": _STRICT,
+    "nn.functional.hardtanh": _FLOATS,
+    "nn.functional.margin_ranking_loss": _FLOATS,
+    "nn.functional.poisson_nll_loss": _FLOATS,
+    "nn.functional.softsign": _FLOATS,
+    "nn.functional.tanhshrink": _FLOATS,
 }

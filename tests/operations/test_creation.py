@@ -13,8 +13,9 @@ import flambeau as fl
 @pytest.mark.parametrize(
     ("data", "dtype", "shape"),
     [
-        (1, fl.int64, ()), (1.5, fl.float32, ()), (True, fl.bool, ()), ([], fl.float32, (0,)), ([[], []], fl.float32, (2, 0)),
-        ([1, 2], fl.int64, (2,)), ([1, 2.5], fl.float32, (2,)), ([True, 2], fl.int64, (2,)), ([True], fl.bool, (1,)),
+        (1, fl.int64, ()), (1.5, fl.float32, ()), (True, fl.bool, ()), ([], fl.float32, (0,)),
+        ([[], []], fl.float32, (2, 0)), ([1, 2], fl.int64, (2,)), ([1, 2.5], fl.float32, (2,)),
+        ([True, 2], fl.int64, (2,)), ([True], fl.bool, (1,)),
         ([[1, 2], (3, 4)], fl.int64, (2, 2)), (range(3), fl.int64, (3,)), (numpy.ones((2, 1)), fl.float64, (2, 1)),
         (numpy.float32(2), fl.float32, ()), ([numpy.ones(2, "int32")] * 2, fl.int32, (2, 2)),
     ],
@@ -57,7 +58,8 @@ def test_numpy_arrays_that_cannot_be_shared():
 
 @pytest.mark.parametrize("arguments", [(5,), (1, 5), (0, 5, 2), (5, 0, -2), (0.0, 1.0, 0.25), (3, 3)])
 def test_arange(arguments):
-    numpy.testing.assert_array_equal(fl.arange(*arguments).numpy(), numpy.arange(*arguments).astype(fl.arange(*arguments).numpy().dtype))
+    found = fl.arange(*arguments).numpy()
+    numpy.testing.assert_array_equal(found, numpy.arange(*arguments).astype(found.dtype))
 
 
 def test_ranges_refuse_impossible_steps():
