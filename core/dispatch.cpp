@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "plan.h"
 #include "rows.h"
 #include "threads.h"
 #include "views.h"
@@ -185,6 +186,27 @@ void run_loop(MapKernel kernel, char* const* bases, const Loop& loop) {
     parallel_for(inner_blocks * outer_blocks, task);
 }
 
+// While recording: notes the launch. True when it is only prepared for a plan, and not to be run.
+[[gnu::noinline]] bool note_map(Operation& op, const Resolution& r, const Arg* args, int count, const TensorRef* outputs,
+                                MapKernel kernel, char* const* bases, const Loop& loop) {
+    if (!recorder->builder) {
+        if (recorder->records()) recorder->map(op, r, args, count, outputs);
+        return false;
+    }
+    Launch& launch = recorder->builder->add(args, count, outputs, r.outputs, bases);
+    if (loop.operands > r.outputs + count) launch.places.push_back(Place{-2, 0});
+    if (loop.ndim <= 1 && (loop.ndim == 0 || loop.sizes[0] < kParallelWork)) {
+        launch.kind = LaunchKind::Flat;
+        launch.kernel = kernel;
+        launch.size = loop.ndim ? loop.sizes[0] : 1;
+        for (int o = 0; o < loop.operands; ++o) launch.strides.push_back(loop.ndim ? loop.strides[o][0] : 0);
+    } else {
+        auto shared = std::make_shared<Loop>(loop);
+        launch.run = [kernel, shared](char* const* pointers) { run_loop(kernel, pointers, *shared); };
+    }
+    return true;
+}
+
 std::string shapes_text(Operation& op, const Arg* args, int count) {
     std::string text;
     for (int i = 0; i < count; ++i)
@@ -263,6 +285,14 @@ void run_map(Operation& op, Resolution& r, Arg* args, int count, TensorRef* outp
         if (n == 0) return;
         KernelEntry& k = map_kernel(op, r, classes, codes, operands);
         auto kernel = reinterpret_cast<MapKernel>(k.address);
+        if (recorder) [[unlikely]] {
+            Loop loop;
+            loop.ndim = 1;
+            loop.operands = operands;
+            loop.sizes[0] = n;
+            for (int o = 0; o < operands; ++o) loop.strides[o][0] = inner[o];
+            if (note_map(op, r, args, count, outputs, kernel, bases, loop)) return;
+        }
         if (n < kParallelWork) {
             for (int o = 0; o < operands; ++o) outer[o] = 0;
             kernel(bases, inner, outer, n, 1);
@@ -342,6 +372,8 @@ void run_map(Operation& op, Resolution& r, Arg* args, int count, TensorRef* outp
         classes |= letter << (2 * o);
     }
     KernelEntry& k = map_kernel(op, r, classes, codes, loop.operands);
+    if (recorder) [[unlikely]]
+        if (note_map(op, r, args, count, outputs, reinterpret_cast<MapKernel>(k.address), bases, loop)) return;
     run_loop(reinterpret_cast<MapKernel>(k.address), bases, loop);
 }
 
@@ -493,6 +525,7 @@ void refuse_zero_divisor(Operation& op, const Resolution& r, const Arg* args) {
     if (divisor.is_number()) {
         zero = divisor.code == kFloat64 ? divisor.real == 0 : divisor.integer == 0;
     } else {
+        reads_value(op.name.c_str());
         GradModeGuard off(false);
         TensorRef dense = contiguous(divisor.tensor.get());
         int size = item_size(dense->dtype);
@@ -509,6 +542,10 @@ void refuse_gradient(Operation& op) {
 }
 
 }  // namespace
+
+void prepare_map_step(Operation& op, Arg* args, int count, TensorRef* outputs) {
+    run_map(op, resolution_for(op, args, count), args, count, outputs);
+}
 
 void call_map(Operation& op, Arg* args, int count, TensorRef* outputs) {
     uint32_t needs = needs_of(args, count);
@@ -717,7 +754,7 @@ void add_in_place(Tensor* a, Tensor* b) {
 }
 
 TensorRef add_gradients(TensorRef a, Tensor* b) {
-    bool ours = !GradMode::enabled && a->references == 1 && a->storage->references == 1 && a->contiguous &&
+    bool ours = !GradMode::enabled && a->references == 1 && sole_owner(a->storage) && a->contiguous &&
                 !a->storage->release && a->dtype == b->dtype && a->same_shape(*b) && !a->requires_grad;
     if (!ours) return add_tensors(a.get(), b);
     add_in_place(a.get(), b);
@@ -741,6 +778,17 @@ void copy_elements(Tensor* target, Tensor* source) {
     bool same_layout = target->dtype == source->dtype && target->same_shape(*source) && target->contiguous && source->contiguous;
     if (same_layout) {
         int64_t bytes = target->numel * item_size(target->dtype), block = 1 << 18;
+        if (recorder) [[unlikely]] {
+            Arg args[1] = {Arg(source)};
+            TensorRef outputs[1] = {TensorRef(target)};
+            char* bases[2] = {target->data, source->data};
+            if (recorder->builder) {
+                Launch& launch = recorder->builder->add(args, 1, outputs, 1, bases);
+                launch.run = [bytes](char* const* p) { std::memcpy(p[0], p[1], size_t(bytes)); };
+                return;
+            }
+            if (recorder->records()) recorder->map(*builtins.copy, resolution_for(*builtins.copy, args, 1), args, 1, outputs);
+        }
         if (bytes <= block) std::memcpy(target->data, source->data, size_t(bytes));
         else {
             GilRelease unlocked(bytes > (4 << 20));

@@ -1,6 +1,7 @@
 // DLPack: tensors to and from other array libraries without a copy.
 // It is not: NumPy's buffer protocol (python_tensor.cpp). Layouts of the structures are those of DLPack 0.8 and 1.0.
 #include "python.h"
+#include "record.h"
 #include "views.h"
 
 namespace flambeau {
@@ -34,6 +35,7 @@ void exported_deleter(Managed* managed) {
 }
 template <class Managed>
 Exported<Managed>* export_tensor(TensorRef t) {
+    reads_value("dlpack");
     auto* e = new Exported<Managed>();
     Tensor* p = e->tensor = t.detach();
     for (int i = 0; i < p->ndim; ++i) e->shape[i] = p->sizes[i], e->strides[i] = p->strides[i];

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "dispatch.h"
+#include "record.h"
 #include "rows.h"
 #include "threads.h"
 #include "views.h"
@@ -181,6 +182,7 @@ void write_plan(Tensor* t, const Plan& plan, Tensor* values, bool accumulate) {
 
 // Zeros of `shape` with `g` added at the indexed places: the gradient of index().
 TensorRef index_accumulate(const Shape& shape, const Indices& indices, Tensor* g) {
+    not_recordable("the gradient of index");
     TensorRef out = zeros(shape, g->dtype);
     write_plan(out.get(), make_plan(out.get(), indices), g, true);
     if (recording(g))
@@ -231,6 +233,7 @@ void visit(const char* operation, const Tensor* t, int dim, const Tensor* index,
 }  // namespace
 
 TensorRef index(Tensor* t, const Indices& indices) {
+    not_recordable("index");
     if (int(indices.size()) > t->ndim)
         fail(ErrorKind::Index, "index: too many indices for tensor of dimension " + std::to_string(t->ndim));
     Plan plan = make_plan(t, indices);
@@ -245,6 +248,7 @@ TensorRef index(Tensor* t, const Indices& indices) {
 }
 
 void index_put(Tensor* t, const Indices& indices, Tensor* values, bool accumulate) {
+    not_recordable("index_put_");
     check_in_place(t, "index_put_");
     if (int(indices.size()) > t->ndim)
         fail(ErrorKind::Index, "index_put_: too many indices for tensor of dimension " + std::to_string(t->ndim));
@@ -284,6 +288,7 @@ void index_put(Tensor* t, const Indices& indices, Tensor* values, bool accumulat
 }
 
 TensorRef gather(Tensor* t, int dim, Tensor* index) {
+    not_recordable("gather");
     check_gather("gather", t, dim, index, nullptr);
     TensorRef wide = as_int64(index, "gather");
     TensorRef out = empty(index->shape(), t->dtype);
@@ -303,6 +308,7 @@ TensorRef gather(Tensor* t, int dim, Tensor* index) {
 }
 
 TensorRef scatter(Tensor* t, int dim, Tensor* index, Tensor* source, bool add, bool in_place) {
+    not_recordable("scatter");
     const char* name = add ? "scatter_add" : "scatter";
     check_gather(name, t, dim, index, source);
     if (source->dtype != t->dtype)
@@ -364,6 +370,7 @@ TensorRef scatter(Tensor* t, int dim, Tensor* index, Tensor* source, bool add, b
 }
 
 TensorRef index_select(Tensor* t, int dim, Tensor* index) {
+    not_recordable("index_select");
     if (index->ndim > 1) fail(ErrorKind::Index, "index_select: Index is supposed to be a vector, it is " + shape_text(index));
     TensorRef wide = as_int64(index, "index_select");
     auto* values = reinterpret_cast<const int64_t*>(wide->data);
@@ -403,6 +410,7 @@ TensorRef index_select(Tensor* t, int dim, Tensor* index) {
 }
 
 TensorRef index_add(Tensor* t, int dim, Tensor* index, Tensor* source, bool in_place) {
+    not_recordable("index_add");
     if (index->ndim > 1) fail(ErrorKind::Index, "index_add: Index is supposed to be a vector, it is " + shape_text(index));
     if (source->dtype != t->dtype)
         fail(ErrorKind::DType, std::string("index_add: self and source expected to have the same dtype, but got ") + kDTypeNames[t->dtype] + " and " + kDTypeNames[source->dtype]);
@@ -466,6 +474,7 @@ uint8_t promote_codes(uint8_t a, uint8_t b) {
 }
 
 TensorRef cat(const std::vector<TensorRef>& tensors, int64_t dim) {
+    not_recordable("cat");
     if (tensors.empty()) fail(ErrorKind::Runtime, "cat: expected a non-empty list of Tensors");
     std::vector<TensorRef> parts;
     uint8_t dtype = tensors[0]->dtype;
@@ -524,6 +533,7 @@ TensorRef cat(const std::vector<TensorRef>& tensors, int64_t dim) {
 }
 
 TensorRef nonzero(Tensor* t) {
+    reads_value("nonzero");
     GradModeGuard off(false);
     TensorRef dense = contiguous(t);
     int size = item_size(t->dtype), nd = t->ndim;
@@ -587,6 +597,7 @@ std::vector<int64_t> mask_starts(const Tensor* mask, int64_t& count) {
 }
 
 TensorRef spread_masked(Tensor* g, Tensor* mask) {
+    not_recordable("the gradient of masked_select");
     GradModeGuard off(false);
     int64_t count;
     std::vector<int64_t> starts = mask_starts(mask, count);
@@ -603,6 +614,7 @@ TensorRef spread_masked(Tensor* g, Tensor* mask) {
 }  // namespace
 
 TensorRef masked(Tensor* t, Tensor* mask) {
+    reads_value("masked_select");
     TensorRef dense_mask, from;
     {
         GradModeGuard off(false);

@@ -5,6 +5,7 @@
 
 #include "contract.h"
 #include "dispatch.h"
+#include "plan.h"
 #include "rows.h"
 #include "views.h"
 
@@ -19,6 +20,28 @@ void check_dtypes(const char* operation, const Tensor* a, const char* a_name, co
                                    a_name + ".to(flambeau." + kDTypeNames[b->dtype] + ")" +
                                    (a->dtype == kFloat64 ? " (NumPy arrays are float64: .float() makes them float32)" : ""));
     if (a->dtype == kBool) fail(ErrorKind::DType, std::string(operation) + ": not defined for bool; convert with .float() or .long()");
+}
+
+struct Walk {  // the batch dimensions that do not merge into one
+    int dims = 0;
+    int64_t outer = 1, sizes[kMaxDims], a[kMaxDims], b[kMaxDims], c[kMaxDims];
+};
+
+void contract_all(ContractProblem p, const Walk& walk, int size, const char* a, const char* b, char* c, const char* bias) {
+    GilRelease unlocked(double(p.m) * double(p.n) * double(p.k) * double(p.batch * walk.outer) > 2e6);
+    p.bias = bias;
+    for (int64_t o = 0; o < walk.outer; ++o) {
+        int64_t rest = o, x = 0, y = 0, z = 0;
+        for (int d = walk.dims - 1; d >= 0; --d) {
+            int64_t at = rest % walk.sizes[d];
+            rest /= walk.sizes[d];
+            x += at * walk.a[d], y += at * walk.b[d], z += at * walk.c[d];
+        }
+        p.a = a + x * size;
+        p.b = b + y * size;
+        p.c = c + z * size;
+        contract(p);
+    }
 }
 
 // c[batch..., m, n] = a[batch..., m, k] @ b[batch..., k, n] (+ bias[n]), operands broadcast over the batch; no history.
@@ -36,13 +59,13 @@ void contract_into(Tensor* c, const Tensor* a, const Tensor* b, const Tensor* bi
     p.c_m = c->strides[nd - 2];
     p.c_n = c->strides[nd - 1];
     if (bias) {
-        p.bias = bias->data;
         p.bias_n = bias->ndim ? bias->strides[0] : 0;
     }
     if (c->numel == 0) return;
     // Batch dimensions merge into one where all three walk them evenly; what is left over is looped here.
-    int64_t sizes[kMaxDims], sa[kMaxDims], sb[kMaxDims], sc[kMaxDims];
-    int dims = 0;
+    Walk walk;
+    int64_t *sizes = walk.sizes, *sa = walk.a, *sb = walk.b, *sc = walk.c;
+    int& dims = walk.dims;
     auto stride_of = [&](const Tensor* t, int d) {
         int i = d - (nd - t->ndim);
         return i < 0 || t->sizes[i] == 1 ? int64_t(0) : t->strides[i];
@@ -65,22 +88,23 @@ void contract_into(Tensor* c, const Tensor* a, const Tensor* b, const Tensor* bi
         p.a_batch = sa[dims], p.b_batch = sb[dims], p.c_batch = sc[dims];
     }
     ensure_contraction_kernels(p.dtype);
-    int64_t outer = 1;
-    for (int d = 0; d < dims; ++d) outer *= sizes[d];
+    for (int d = 0; d < dims; ++d) walk.outer *= sizes[d];
     int size = item_size(c->dtype);
-    GilRelease unlocked(double(p.m) * double(p.n) * double(p.k) * double(p.batch * outer) > 2e6);
-    for (int64_t o = 0; o < outer; ++o) {
-        int64_t rest = o, x = 0, y = 0, z = 0;
-        for (int d = dims - 1; d >= 0; --d) {
-            int64_t at = rest % sizes[d];
-            rest /= sizes[d];
-            x += at * sa[d], y += at * sb[d], z += at * sc[d];
+    if (recorder) [[unlikely]] {
+        if (recorder->builder) {
+            Arg args[3] = {Arg(const_cast<Tensor*>(a)), Arg(const_cast<Tensor*>(b))};
+            if (bias) args[2] = Arg(const_cast<Tensor*>(bias));
+            TensorRef outputs[1] = {TensorRef(c)};
+            char* bases[4] = {c->data, a->data, b->data, bias ? bias->data : nullptr};
+            Launch& launch = recorder->builder->add(args, bias ? 3 : 2, outputs, 1, bases);
+            launch.run = [p, walk, size, biased = bias != nullptr](char* const* q) {
+                contract_all(p, walk, size, q[1], q[2], q[0], biased ? q[3] : nullptr);
+            };
+            return;
         }
-        p.a = a->data + x * size;
-        p.b = b->data + y * size;
-        p.c = c->data + z * size;
-        contract(p);
+        if (recorder->records()) recorder->contract(c, a, b, bias);
     }
+    contract_all(p, walk, size, a->data, b->data, c->data, bias ? bias->data : nullptr);
 }
 
 TensorRef transposed(Tensor* t) { return transpose(t, t->ndim - 2, t->ndim - 1); }
@@ -125,6 +149,8 @@ TensorRef batched(Tensor* a, Tensor* b) {
 }
 
 }  // namespace
+
+void contract_step(Tensor* c, const Tensor* a, const Tensor* b, const Tensor* bias) { contract_into(c, a, b, bias); }
 
 TensorRef matmul(Tensor* a, Tensor* b) {
     if (a->ndim == 0 || b->ndim == 0)

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "record.h"
 #include "views.h"
 
 namespace flambeau {
@@ -227,7 +228,8 @@ TensorRef first_gradient(Tensor* root, const TensorRef& given) {
     if (root->numel != 1)
         fail(ErrorKind::Autograd, "backward: grad can be implicitly created only for scalar outputs, this one has shape " + shape_text(root) + "; reduce it with .sum() or .mean(), or pass gradient=");
     TensorRef one = empty(root->shape(), root->dtype);
-    write_double(root->dtype, one->data, 1.0);
+    if (recorder) [[unlikely]] fill_elements(one.get(), 1.0);
+    else write_double(root->dtype, one->data, 1.0);
     return one;
 }
 

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "python.h"
+#include "record.h"
 #include "views.h"
 
 namespace flambeau {
@@ -153,6 +154,7 @@ PyObject* size_tuple(const int64_t* values, int n) {
 }
 
 PyObject* element(const Tensor* t, const char* at) {
+    reads_value("item");
     if (t->dtype == kBool) return PyBool_FromLong(*at != 0);
     if (is_float(t->dtype)) return PyFloat_FromDouble(read_double(t, at));
     return PyLong_FromLongLong(read_int(t, at));

@@ -8,6 +8,7 @@
 #include "linear.h"
 #include "machine_code.h"
 #include "python.h"
+#include "record.h"
 #include "rows.h"
 #include "threads.h"
 #include "views.h"
@@ -127,8 +128,10 @@ FUNCTION(py_full) {
             copy_into(t.get(), tensor_of(args[1]));
         } else {
             if (!number_arg(args[1], value)) fail(ErrorKind::Type, "full: fill_value must be a number");
-            if (value.code == kFloat64 ? value.real == 0 && !std::signbit(value.real) : value.integer == 0) std::memset(t->data, 0, size_t(t->numel) * item_size(t->dtype));
-            else if (value.code == kFloat64) fill_elements(t.get(), value.real);
+            if (value.code == kFloat64 ? value.real == 0 && !std::signbit(value.real) : value.integer == 0) {
+                std::memset(t->data, 0, size_t(t->numel) * item_size(t->dtype));
+                if (recorder && recorder->records() && t->numel) [[unlikely]] recorder->zero(t.get());
+            } else if (value.code == kFloat64) fill_elements(t.get(), value.real);
             else fill_elements_int(t.get(), value.integer);
         }
         t->storage->version = 0;
@@ -166,6 +169,7 @@ FUNCTION(py_arange) {
             if (integers) write_int(code, t->data + i * size, v[0].integer + i * v[2].integer);
             else write_double(code, t->data + i * size, start + double(i) * step);
         }
+        if (recorder && recorder->records()) [[unlikely]] recorder->constant(t.get());
         return finish(std::move(t), n > 4 ? args[4] : nullptr);
     });
 }
@@ -272,6 +276,7 @@ FUNCTION(py_from_list) {
             if (v.code == kFloat64) write_double(code, t->data + i * size, v.real);
             else write_int(code, t->data + i * size, v.integer);
         }
+        if (recorder && recorder->records()) [[unlikely]] recorder->constant(t.get());
         return wrap(std::move(t));
     });
 }
@@ -439,7 +444,8 @@ PyObject* py_foreach(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* n
         for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(scalars.p); ++i) {
             Arg v;
             PyObject* o = PySequence_Fast_GET_ITEM(scalars.p, i);
-            if (is_tensor(o) && tensor_of(o)->numel == 1) v = is_float(tensor_of(o)->dtype) ? Arg::of(read_double(tensor_of(o), tensor_of(o)->data)) : Arg::of_int(read_int(tensor_of(o), tensor_of(o)->data));
+            if (is_tensor(o) && recorder && tensor_of(o)->ndim == 0) v = Arg(tensor_of(o));
+            else if (is_tensor(o) && tensor_of(o)->numel == 1) v = is_float(tensor_of(o)->dtype) ? Arg::of(read_double(tensor_of(o), tensor_of(o)->data)) : Arg::of_int(read_int(tensor_of(o), tensor_of(o)->data));
             else if (!number_arg(o, v)) fail(ErrorKind::Type, "foreach: scalars must be numbers");
             numbers.push_back(v);
         }

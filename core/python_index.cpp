@@ -4,6 +4,7 @@
 
 #include "index.h"
 #include "python.h"
+#include "record.h"
 #include "views.h"
 
 namespace flambeau {
@@ -36,7 +37,10 @@ struct Parsed {
 
 int64_t slice_bound(PyObject* o, int64_t otherwise) {
     if (o == Py_None) return otherwise;
-    if (is_tensor(o)) return read_int(tensor_of(o), tensor_of(o)->data);
+    if (is_tensor(o)) {
+        reads_value("index");
+        return read_int(tensor_of(o), tensor_of(o)->data);
+    }
     if (!PyIndex_Check(o)) fail(ErrorKind::Type, "slice indices must be integers or None or have an __index__ method");
     Owned index(checked(PyNumber_Index(o)));
     int overflow;
@@ -105,6 +109,7 @@ Parsed parse(Tensor* t, PyObject* key) {
         } else if (is_tensor(o) && !(tensor_of(o)->ndim == 0 && tensor_of(o)->dtype != kBool && !is_float(tensor_of(o)->dtype))) {
             Tensor* index = tensor_of(o);
             if (index->dtype == kBool) {
+                reads_value("index with a mask");
                 if (index->ndim == 0) {
                     out.view = unsqueeze(out.view.get(), dim);
                     TensorRef chosen = empty(Shape{read_int(index, index->data) ? 1 : 0}, kInt64);
@@ -128,6 +133,7 @@ Parsed parse(Tensor* t, PyObject* key) {
                 ++own;
             }
         } else if (PyIndex_Check(o)) {
+            if (is_tensor(o)) reads_value("index");
             int64_t at = is_tensor(o) ? read_int(tensor_of(o), tensor_of(o)->data) : as_int(o, "index");
             int64_t size = out.view->sizes[dim];
             if (at < -size || at >= size)
@@ -181,6 +187,7 @@ int index_set(PyObject* self, PyObject* key, PyObject* value) {
                     from = empty(Shape(), t->dtype);
                     write_double(t->dtype, from->data, number.real);
                 }
+                if (recorder && recorder->records()) [[unlikely]] recorder->constant(from.get());
             } else {
                 made = Owned(tensor_from(value));
                 from = TensorRef(tensor_of(made));

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "python.h"
+#include "record.h"
 #include "views.h"
 
 namespace flambeau {
@@ -168,6 +169,7 @@ METHOD(m_narrow) {
         if (t->ndim == 0) fail(ErrorKind::Runtime, "narrow: cannot be applied to a 0-dim tensor");
         int dim = dim_of(keyword(args, n, names, 0, "dim"), t, "narrow", "dim");
         PyObject* start_object = keyword(args, n, names, 1, "start");
+        if (start_object && is_tensor(start_object)) reads_value("narrow");
         int64_t start = start_object && is_tensor(start_object) ? read_int(T(start_object), T(start_object)->data) : need_int(start_object, "narrow", "start");
         int64_t length = need_int(keyword(args, n, names, 2, "length"), "narrow", "length");
         int64_t size = t->sizes[dim];
@@ -265,6 +267,7 @@ METHOD(m_zero_) {
         Tensor* t = T(self);
         check_in_place(t, "zero_");
         if (t->contiguous) {
+            if (recorder && recorder->records() && t->numel) [[unlikely]] recorder->zero(t);
             std::memset(t->data, 0, size_t(t->numel) * item_size(t->dtype));
             bump_version(t);
         } else {

@@ -1,6 +1,7 @@
 // Tensor as a Python number and sequence: operators, comparisons, truth, conversion, iteration, and the buffer that
 // NumPy reads. It is not: the operations behind the operators, which flambeau/tensor.py registers.
 #include "python.h"
+#include "record.h"
 #include "views.h"
 
 namespace flambeau {
@@ -99,6 +100,7 @@ PyObject* compare(PyObject* a, PyObject* b, int op) {
 int truth(PyObject* self) {
     Tensor* t = T(self);
     PyObject* o = guarded([&]() -> PyObject* {
+        reads_value("bool");
         if (t->numel == 0) fail(ErrorKind::Runtime, "bool: Boolean value of Tensor with no values is ambiguous");
         if (t->numel > 1) fail(ErrorKind::Runtime, "bool: Boolean value of Tensor with more than one value is ambiguous (shape " + shape_text(t) + "); use .any() or .all()");
         return is_float(t->dtype) ? PyBool_FromLong(read_double(t, t->data) != 0) : PyBool_FromLong(read_int(t, t->data) != 0);
@@ -120,6 +122,7 @@ PyObject* to_index(PyObject* self) {
     return guarded([&]() -> PyObject* {
         if (is_float(T(self)->dtype) || T(self)->numel != 1)
             fail(ErrorKind::Type, "index: only integer tensors of a single element can be converted to an index");
+        reads_value("index");
         return PyLong_FromLongLong(read_int(T(self), T(self)->data));
     });
 }
@@ -166,6 +169,10 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
     if (!(flags & PyBUF_STRIDES) && !t->contiguous) {
         PyErr_SetString(PyExc_BufferError, "the tensor is not contiguous; call contiguous() first");
         return -1;
+    }
+    if (recorder) [[unlikely]] {
+        guarded([&]() -> PyObject* { reads_value("numpy"); return nullptr; });
+        if (PyErr_Occurred()) return -1;
     }
     auto* memory = static_cast<Py_ssize_t*>(PyMem_Malloc(sizeof(Py_ssize_t) * 2 * kMaxDims));
     int size = item_size(t->dtype);

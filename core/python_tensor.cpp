@@ -4,6 +4,7 @@
 
 #include <structmember.h>
 
+#include "record.h"
 #include "views.h"
 
 namespace flambeau {
@@ -85,12 +86,14 @@ int set_requires_grad(PyObject* self, PyObject* value, void*) {
 }
 PyObject* get_grad(PyObject* self, void*) {
     Tensor* t = T(self);
+    if (recorder && !(t->autograd && t->autograd->grad_fn)) [[unlikely]] recorder->leaf(t, true);
     if (!t->autograd || !t->autograd->grad) Py_RETURN_NONE;
     return guarded([&] { return wrap(t->autograd->grad); });
 }
 int set_grad(PyObject* self, PyObject* value, void*) {
     return guarded([&]() -> PyObject* {
                Tensor* t = T(self);
+               if (recorder && !(t->autograd && t->autograd->grad_fn)) [[unlikely]] recorder->leaf(t, false);
                if (!value || value == Py_None) {
                    if (t->autograd) t->autograd->grad = TensorRef();
                    return Py_None;

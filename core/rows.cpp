@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "plan.h"
 #include "threads.h"
 #include "views.h"
 
@@ -87,14 +88,13 @@ void row_strides(int64_t* into, const Tensor* t, const Shape& full, uint32_t dim
 struct Job {
     RowKernel kernel;
     int count;
-    char* bases[kMaxOperands];
     Group kept;
     int64_t row_strides[kMaxOperands], length_strides[kMaxOperands];
     int64_t rows, outer, length;
     size_t scratch_bytes;
 
     // Rows [begin, end) of outer position `o`.
-    void run(int64_t o, int64_t begin, int64_t end) const {
+    void run(char* const* bases, int64_t o, int64_t begin, int64_t end) const {
         char* pointers[kMaxOperands];
         for (int i = 0; i < count; ++i) pointers[i] = bases[i] + begin * row_strides[i];
         for (int d = kept.count - 2; d >= 0; --d) {
@@ -107,10 +107,10 @@ struct Job {
     }
 };
 
-void execute(const Job& job, bool outer_schedule) {
+void execute(const Job& job, char* const* bases, bool outer_schedule) {
     int64_t work = job.rows * job.outer * std::max<int64_t>(job.length, 1);
     if (work < 2 * kTaskWork) {
-        for (int64_t o = 0; o < job.outer; ++o) job.run(o, 0, job.rows);
+        for (int64_t o = 0; o < job.outer; ++o) job.run(bases, o, 0, job.rows);
         return;
     }
     int64_t block = std::max<int64_t>(1, kTaskWork / std::max<int64_t>(job.length, 1));
@@ -123,14 +123,29 @@ void execute(const Job& job, bool outer_schedule) {
     parallel_for(tasks, [&](int64_t task) {
         for (int64_t i = task * group; i < std::min((task + 1) * group, blocks * job.outer); ++i) {
             int64_t o = i / blocks, b = i % blocks;
-            job.run(o, b * block, std::min(job.rows, (b + 1) * block));
+            job.run(bases, o, b * block, std::min(job.rows, (b + 1) * block));
         }
     });
 }
 
+void run_row_now(Operation& op, Resolution& r, Arg* args, int count, const RowArguments& row, const Shape& full,
+                 TensorRef* outputs);
+
 }  // namespace
 
 void run_row(Operation& op, Resolution& r, Arg* args, int count, const RowArguments& row, const Shape& full,
+             TensorRef* outputs) {
+    bool records = recorder && recorder->records();
+    {
+        RecordDepth inside;
+        run_row_now(op, r, args, count, row, full, outputs);
+    }
+    if (records) [[unlikely]] recorder->row(op, r, args, count, row, full, outputs);
+}
+
+namespace {
+
+void run_row_now(Operation& op, Resolution& r, Arg* args, int count, const RowArguments& row, const Shape& full,
              TensorRef* outputs) {
     uint32_t dims = row.dims;
     int total = r.outputs + count;
@@ -252,6 +267,7 @@ void run_row(Operation& op, Resolution& r, Arg* args, int count, const RowArgume
     Group kept = merge(order, kept_count, full, operands, total, true);
 
     Job job;
+    char* bases[kMaxOperands];
     job.count = total;
     job.kept = kept;
     job.length = length;
@@ -259,7 +275,7 @@ void run_row(Operation& op, Resolution& r, Arg* args, int count, const RowArgume
     job.outer = 1;
     for (int d = 0; d + 1 < kept.count; ++d) job.outer *= kept.sizes[d];
     for (int o = 0; o < total; ++o) {
-        job.bases[o] = operands[o].data;
+        bases[o] = operands[o].data;
         job.row_strides[o] = kept.count ? kept.strides[o][kept.count - 1] : 0;
         job.length_strides[o] = operands[o].row ? 0 : along.strides[o][0];
     }
@@ -284,6 +300,25 @@ void run_row(Operation& op, Resolution& r, Arg* args, int count, const RowArgume
         if (!r.split_asked) {
             r.split_asked = true;
             compiler.split(op, r);
+        }
+        if (r.partial && recorder && recorder->builder) {
+            // Prepared for a plan: the parts are put together again at every run.
+            std::vector<Tensor*> inputs, results;
+            std::vector<Arg> numbers(args, args + count);
+            for (int i = 0; i < count; ++i)
+                if (args[i].tensor) inputs.push_back(args[i].tensor.get()), numbers[size_t(i)].tensor = TensorRef();
+            std::vector<bool> is_tensor;
+            for (int i = 0; i < count; ++i) is_tensor.push_back(bool(args[i].tensor));
+            for (int i = 0; i < r.outputs; ++i) results.push_back(outputs[i].get());
+            recorder->builder->again(inputs, results, [&op, numbers, is_tensor, row, full, n = r.outputs](Tensor* const* t) {
+                Arg again[kMaxOperands];
+                TensorRef into[4];
+                int k = 0, count = int(numbers.size());
+                for (int i = 0; i < count; ++i) again[i] = is_tensor[size_t(i)] ? Arg(t[k++]) : numbers[size_t(i)];
+                for (int i = 0; i < n; ++i) into[i] = TensorRef(t[k++]);
+                run_row(op, resolution_for(op, again, count), again, count, row, full, into);
+            });
+            return;
         }
         if (r.partial) {
             // Partial results over blocks of a fixed size, then one reduction over the blocks.
@@ -362,7 +397,15 @@ void run_row(Operation& op, Resolution& r, Arg* args, int count, const RowArgume
     KernelEntry& k = row_kernel(op, r, outer, classes, codes, operands, total);
     job.kernel = reinterpret_cast<RowKernel>(k.address);
     job.scratch_bytes = size_t(k.scratch) * size_t(std::max<int64_t>(length, 1));
-    execute(job, outer);
+    if (recorder && recorder->builder) [[unlikely]] {
+        Launch& launch = recorder->builder->add(args, count, outputs, r.outputs, bases);
+        auto shared = std::make_shared<Job>(job);
+        launch.run = [shared, outer](char* const* pointers) { execute(*shared, pointers, outer); };
+        return;
+    }
+    execute(job, bases, outer);
 }
+
+}  // namespace
 
 }  // namespace flambeau

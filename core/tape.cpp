@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "dispatch.h"
+#include "record.h"
 #include "views.h"
 
 namespace flambeau {
@@ -111,10 +112,11 @@ void AccumulateNode::apply(TensorRef* gradients, TensorRef*) {
     TensorRef& gradient = gradients[0];
     if (!gradient) return;
     AutogradState& state = autograd_of(leaf.get());
+    if (recorder) [[unlikely]] recorder->leaf(leaf.get(), true);
     if (!state.grad) {
         // Keep the gradient itself when nobody else holds it; otherwise a copy, so that later in-place
         // accumulation cannot reach into somebody's tensor.
-        bool ours = gradient->references == 1 && gradient->storage->references == 1 && !gradient->base &&
+        bool ours = gradient->references == 1 && sole_owner(gradient->storage) && !gradient->base &&
                     gradient->contiguous == leaf->contiguous && !gradient->requires_grad &&
                     gradient->storage->release == nullptr;
         if (GradMode::enabled && gradient->requires_grad) state.grad = gradient;
@@ -413,6 +415,7 @@ void run_hooks(Node* node, std::vector<TensorRef>& gradients) {
 
 std::vector<TensorRef> run_backward(const BackwardRequest& request) {
     GradModeGuard mode(request.create_graph);
+    if (recorder) [[unlikely]] recorder->backward = true;
     Pass pass{next_pass++, {}, {}, {}};
     std::vector<TensorRef> captured(request.inputs.size());
     std::vector<Edge> roots, wanted_edges;

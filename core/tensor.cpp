@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "record.h"
 #include "tape.h"
 
 namespace flambeau {
@@ -130,6 +131,7 @@ TensorRef from_storage(Ref<Storage> storage, const Shape& shape, const int64_t* 
 TensorRef zeros(const Shape& shape, uint8_t dtype) {
     TensorRef t = empty(shape, dtype);
     std::memset(t->data, 0, size_t(t->numel) * item_size(dtype));
+    if (recorder && recorder->records() && t->numel) [[unlikely]] recorder->zero(t.get());
     return t;
 }
 

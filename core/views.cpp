@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "dispatch.h"
+#include "record.h"
 
 namespace flambeau {
 
@@ -50,6 +51,7 @@ bool overlapping(const Shape& shape, const int64_t* strides) {
 
 // Adds `source` into the memory `target` looks at, element by element: for views whose elements overlap.
 void add_overlapping(Tensor* target, Tensor* source) {
+    not_recordable("as_strided: the gradient of overlapping views");
     TensorRef from = contiguous(cast(source, target->dtype).get());
     int64_t position[kMaxDims] = {};
     for (int64_t i = 0; i < from->numel; ++i) {
@@ -162,6 +164,7 @@ TensorRef as_strided(Tensor* t, const Shape& shape, const int64_t* strides, int6
                        return as_strided(whole, shape, kept.data(), whole->offset() + relative);
                    };
                    TensorRef buffer = empty_strided(whole_shape, whole_strides.data(), gradients[0]->dtype);
+                   not_recordable("as_strided: its gradient");
                    std::memset(buffer->storage->data, 0, buffer->storage->bytes);
                    {
                        GradModeGuard off(false);

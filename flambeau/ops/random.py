@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from flambeau import _core, dtypes
+from flambeau import _core, dtypes, recording
 from flambeau.devices import CPU, check_device
 from flambeau.dtypes import dtype as DType
 from flambeau.errors import DTypeError
@@ -45,6 +45,8 @@ class Generator:
         seed = seed.__index__()
         if not -(1 << 63) <= seed <= _MASK:
             raise RuntimeError(f"manual_seed: the seed must fit in 64 bits, got {seed}")
+        if recording.active is not None:
+            recording.refuse("manual_seed")
         self._seed, self._offset = seed & _MASK, 0
         return self
 
@@ -81,6 +83,8 @@ class Generator:
 
     def take(self, count: int) -> tuple[int, int]:
         """Seed and position for the next `count` numbers, which then count as read."""
+        if recording.active is not None:
+            recording.refuse("Generator.take")
         position = self._offset
         self._offset = position + count
         return self._seed, position
@@ -141,9 +145,12 @@ def fork_rng(devices: Any = None, enabled: bool = True, **ignored: Any) -> Itera
 # --------------------------------------------------------------------------------------------------------- filling
 
 
-def _place(generator: Generator | None, count: int) -> tuple[int, int]:
+def _place(generator: Generator | None, count: int) -> tuple[Any, Any]:
     """Seed, as the kernels read it (signed), and position for the next `count` numbers."""
-    seed, position = (default_generator if generator is None else generator).take(count)
+    source = default_generator if generator is None else generator
+    if recording.active is not None:
+        return recording.active.random(source, count)
+    seed, position = source.take(count)
     return seed - ((seed >> 63) << 64), position
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import flambeau
 from flambeau import _core
 from flambeau.ops import update as _update
-from flambeau.optim.gather import gather
+from flambeau.optim.gather import gather, learning_rate
 from flambeau.optim.optimizer import Optimizer, check_betas, check_not_negative, refuse_differentiable, run_closure
 
 __all__ = ["Adam", "AdamW"]
@@ -101,7 +101,7 @@ class Adam(Optimizer):
                     operation,
                     lists,
                     scalars=(
-                        float(group["lr"]),
+                        learning_rate(group),
                         float(beta1),
                         float(beta2),
                         group["eps"],

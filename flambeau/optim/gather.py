@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import flambeau
+from flambeau import recording
 
-__all__ = ["Bundle", "gather"]
+__all__ = ["Bundle", "gather", "learning_rate"]
 
 
 class Bundle:
@@ -29,6 +30,11 @@ class Bundle:
     def column(self, name: str) -> list:
         """One state tensor of every parameter."""
         return [state[name] for state in self.states]
+
+
+def learning_rate(group: dict) -> Any:
+    """A group's learning rate as a number; while a compiled function is recorded, as a tensor that follows it."""
+    return float(group["lr"]) if recording.active is None else recording.active.number(group, "lr")
 
 
 def gather(optimizer: Any, group: dict, start: Callable[[Any, dict], dict], seen: list) -> list[Bundle]:
@@ -67,7 +73,9 @@ def gather(optimizer: Any, group: dict, start: Callable[[Any, dict], dict], seen
                 break
         else:
             first += 1
-            return [Bundle(params, gradients, states, first.item(), first)]
+            # A recorded step reads no values: what depends on the count is computed from the tensor.
+            step = first.item() if recording.active is None else first.double()
+            return [Bundle(params, gradients, states, step, first)]
     return _split(group, all_states, params, gradients, states)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import flambeau
 from flambeau import _core
 from flambeau.ops import update as _update
+from flambeau.optim.gather import learning_rate
 from flambeau.optim.optimizer import Optimizer, check_not_negative, refuse_differentiable, run_closure
 
 __all__ = ["SGD"]
@@ -78,7 +79,7 @@ class SGD(Optimizer):
             if not params:
                 continue
             seen += gradients
-            lr, decay, maximize = float(group["lr"]), group["weight_decay"], group["maximize"]
+            lr, decay, maximize = learning_rate(group), group["weight_decay"], group["maximize"]
             if group["momentum"] == 0:
                 _core.foreach(_update.sgd, [params, gradients], scalars=(lr, decay, maximize), outputs=(0,))
             else:

@@ -1,0 +1,314 @@
+"""`fl.compile`: a function recorded once, then run as a plan, in one call into the core without Python.
+
+The first calls run eagerly while the core records every kernel launch. A record becomes a plan for calls like it: the
+guards (arguments, and what the function reaches, see `flambeau.compiler.guards`) say which. A second record must be
+equal to the first before the plan is trusted, so that a number which changes unseen is an error, never a stale value.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+from collections.abc import Callable
+from typing import Any
+
+from flambeau import _core, recording
+from flambeau.compiler import guards as _guards
+from flambeau.compiler import plan as _plan
+
+__all__ = ["CompiledFunction", "compile"]
+
+Tensor = _core.Tensor
+_run = _core.plan_run
+
+#: Plans one function may have; the oldest goes when there would be more.
+PLANS = 32
+#: Records in a row that may change what they depend on (optimizers make their state at the first step).
+WARM_UP = 3
+
+RESULT, OBJECT, ARGUMENT, SEQUENCE, DICT = range(5)
+
+
+class _Entry:
+    """A plan, and how it came about."""
+
+    __slots__ = ("handle", "notes", "record", "reason", "schedule", "signature", "trusted")
+
+    def __init__(self, handle: Any, record: _plan.Record, schedule: _plan.Schedule, reason: str) -> None:
+        self.handle, self.schedule, self.reason = handle, schedule, reason
+        self.record: _plan.Record | None = record
+        self.signature = record.signature()
+        self.trusted = False
+
+
+class CompiledFunction:
+    """A function that runs as a plan; see `compile`.
+
+    `explain()` tells what its plans do, `plans` how many there are, `function` is the original.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self._entries: list[_Entry] = []
+        self._ready: list[Any] = []
+        self._reasons: list[str] = []
+        self._restless = 0
+        functools.update_wrapper(self, function, updated=())
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        for handle in self._ready:
+            result = _run(handle, args, kwargs)
+            if result is not NotImplemented:
+                return result
+        return self._record(args, kwargs)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        if instance is None:
+            return self
+        # One compiled method for each object.
+        name = f"_compiled_{id(self)}"
+        bound = instance.__dict__.get(name)
+        if bound is None:
+            bound = CompiledFunction(self.function.__get__(instance, owner))
+            object.__setattr__(instance, name, bound) if hasattr(instance, "__dict__") else None
+        return bound
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "function" or name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.function, name)
+
+    @property
+    def plans(self) -> int:
+        """How many plans there are now."""
+        return len(self._entries)
+
+    # --- recording ---------------------------------------------------------------------------------------------------
+
+    def _record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if _core.is_recording():
+            return self.function(*args, **kwargs)  # inside another compiled function: part of its record
+        known, reason = None, "the first call"
+        for entry in self._entries:
+            misfit = _core.plan_misfit(entry.handle, args, kwargs)
+            if misfit is None:
+                known = entry
+                break
+            reason = f"{misfit} changed"
+        grad = _core.is_grad_enabled()
+        walk = _guards.Walk(self.function, (args, kwargs), set())
+        session = recording.Recording()
+        _core.record_start()
+        recording.active = session
+        try:
+            result = self.function(*args, **kwargs)
+        finally:
+            recording.active = None
+            handle = _core.record_stop()
+            if _core.is_grad_enabled() != grad:
+                _core.set_grad_enabled(grad)
+        record = _plan.Record(handle)
+        result = self._without_history(result, record)
+        live = {(id(source), key) for kind, source, key, _, _ in session.lives if kind == recording.NUMBER}
+        walk.guards = [g for g in walk.guards if not (g.kind == _guards.ITEM and (id(g.container), g.key) in live)]
+        changed = next((guard for guard in walk.guards if not guard.holds()), None)
+        if changed is not None:
+            self._restless += 1
+            if self._restless > WARM_UP:
+                raise RuntimeError(
+                    f"compile: {self._name()} changes {changed.text} at every call, which a plan would not repeat; change it "
+                    "outside of the compiled function, or keep it in a tensor that is changed in place"
+                )
+            self._reasons.append(f"not kept: the call changed {changed.text}")
+            return result
+        self._restless = 0
+        if known is not None:
+            signature = record.signature()
+            if signature != known.signature:
+                raise RuntimeError(
+                    f"compile: {_plan.difference(known.signature, signature)} between two calls of {self._name()}, though "
+                    "nothing that it visibly depends on did; pass what changes as an argument"
+                )
+            known.trusted = True
+            self._ready.insert(0, known.handle)
+            return result
+        self._plan(record, walk, session, args, kwargs, result, grad, reason)
+        return result
+
+    def _name(self) -> str:
+        return getattr(self.function, "__qualname__", type(self.function).__name__)
+
+    def _without_history(self, result: Any, record: _plan.Record) -> Any:
+        """The result with tensors that have no history, as plans return them."""
+        if isinstance(result, Tensor):
+            if result.requires_grad and not result.is_leaf:
+                if not record.backward:
+                    raise RuntimeError(
+                        f"compile: {self._name()} returns a tensor with history, and plans keep none; call backward() inside "
+                        "of the compiled function, or call it under no_grad()"
+                    )
+                return result.detach()
+            return result
+        if isinstance(result, (list, tuple)):
+            items = [self._without_history(item, record) for item in result]
+            return items if isinstance(result, list) else _tuple(type(result), items)
+        if type(result) is dict:
+            return {key: self._without_history(item, record) for key, item in result.items()}
+        return result
+
+    def _plan(
+        self,
+        record: _plan.Record,
+        walk: _guards.Walk,
+        session: recording.Recording,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        result: Any,
+        grad: bool,
+        reason: str,
+    ) -> None:
+        handle = record.handle
+        arguments: list[Any] = []
+        _tensors((args, kwargs), arguments)
+        positions = {id(tensor): i for i, tensor in enumerate(arguments)}
+        roots = {id(tensor): tensor for tensor in walk.roots}
+        results: list[int] = []
+
+        def template(value: Any) -> tuple[Any, ...]:
+            if isinstance(value, Tensor):
+                if id(value) in positions:
+                    return (ARGUMENT, positions[id(value)])
+                if id(value) in roots:
+                    return (OBJECT, value)
+                results.append(_core.record_number(handle, value))
+                return (RESULT, len(results) - 1)
+            if isinstance(value, (list, tuple)):
+                return (SEQUENCE, type(value), [template(item) for item in value])
+            if type(value) is dict:
+                return (DICT, tuple(value), [template(item) for item in value.values()])
+            if value is None or isinstance(value, (bool, int, float, str)):
+                return (OBJECT, value)
+            raise TypeError(
+                f"compile: {self._name()} returns a {type(value).__name__}; a plan can return tensors, numbers and strings in "
+                "tuples, lists and dicts"
+            )
+
+        shape = template(result)
+        leaves = []
+        for leaf, entry, read, last in record.leaves:
+            if last is None:
+                leaves.append((leaf, entry, read, None))
+            elif last is entry and read:
+                leaves.append((leaf, entry, read, -1))
+            else:
+                leaves.append((leaf, entry, read, _core.record_number(handle, last)))
+        record.refresh()
+        storages: dict[int, int] = {}  # of the record -> a tensor that has it
+        for number, layout in enumerate(record.tensors):
+            storages.setdefault(layout.storage, number)
+        ours = {record.tensors[n].storage for n in results} | {
+            record.tensors[leaf[3]].storage for leaf in leaves if leaf[3] is not None and leaf[3] >= 0
+        }
+        outside = set()
+        held = [*walk.roots, *arguments, *(leaf[1] for leaf in leaves if leaf[1] is not None), *(each[4] for each in session.lives)]
+        places = {_core.storage_key(tensor)[1] for tensor in held}
+        for storage, number in storages.items():
+            if _core.record_storage(handle, number) in places:
+                outside.add(storage)
+        self._refuse_escapes(record, storages, ours | outside)
+        done = _plan.schedule(record, ours | outside)
+        made = _core.plan_make(
+            handle,
+            {
+                "steps": done.steps, "args": args, "kwargs": kwargs, "roots": walk.roots, "leaves": leaves,
+                "lives": session.lives, "results": results, "result": shape, "guards": [tuple(g) for g in walk.guards],
+                "missing": _guards.MISSING, "grad": grad,
+            },
+        )  # fmt: skip
+        entry = _Entry(made, record, done, reason)
+        record.handle = None
+        self._entries.insert(0, entry)
+        self._reasons.append(reason)
+        if len(self._entries) > PLANS:
+            oldest = self._entries.pop()
+            self._ready = [each for each in self._ready if each is not oldest.handle]
+
+    def _refuse_escapes(self, record: _plan.Record, storages: dict[int, int], fine: set[int]) -> None:
+        """An error for a tensor that the function made or wrote, and that somebody keeps unseen."""
+        written = {record.tensors[t].storage for step in record.steps for t in step.outputs}
+        for attempt in range(2):
+            found = [s for s in written - fine if _core.record_holders(record.handle, storages[s]) > 0]
+            if not found:
+                return
+            if attempt == 0:
+                gc.collect()  # cycles that nobody holds
+        layout = record.tensors[storages[found[0]]]
+        maker = next(step.name for step in record.steps if any(record.tensors[t].storage == found[0] for t in step.outputs))
+        raise RuntimeError(
+            f"compile: {self._name()} keeps a tensor of shape {layout.shape}, written by {maker}, where a plan cannot put it "
+            "again (a list, an attribute, a global, or a cycle); return it instead"
+        )
+
+    # --- what it does ------------------------------------------------------------------------------------------------
+
+    def explain(self) -> str:
+        """The plans as text: the steps of each, what was merged and what was not, and why it was made."""
+        lines = [f"{self._name()}: {len(self._entries)} plans"]
+        for number, entry in enumerate(self._entries):
+            launches, slots, arena, runs = _core.plan_show(entry.handle)
+            lines.append(
+                f"plan {number}: made because of {entry.reason}; {len(launches)} steps, arena of {arena} bytes, "
+                f"{'run ' + str(runs) + ' times' if entry.trusted else 'not yet confirmed by a second record'}"
+            )
+            for position, (name, step, _, _, _) in enumerate(launches):
+                lines.append(f"  {position:3d} {name}{'' if step < 0 else _shape(entry, step)}")
+            lines += [f"  {note}" for note in entry.schedule.notes]
+        return "\n".join(lines)
+
+
+def _shape(entry: _Entry, step: int) -> str:
+    record = entry.record
+    if record is None:
+        return ""
+    recorded = record.steps[step]
+    return " -> " + ", ".join(str(record.tensors[t].shape) for t in recorded.outputs)
+
+
+def _tuple(kind: Any, items: list[Any]) -> Any:
+    return kind(items) if kind is tuple else kind(*items)
+
+
+def _tensors(value: Any, into: list[Any]) -> None:
+    """The tensors among arguments, in the order in which the core meets them."""
+    if isinstance(value, Tensor):
+        into.append(value)
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            _tensors(item, into)
+    elif type(value) is dict:
+        for item in value.values():
+            _tensors(item, into)
+
+
+def compile(model: Any = None, **options: Any) -> Any:
+    """A function, method or module that runs as a plan from its third call on.
+
+    Arguments: `model`, what to compile; without it, a decorator. `torch.compile`'s options are accepted and have no
+    effect. Returns a `CompiledFunction`. Errors: RuntimeError, when called, for what a plan cannot repeat: reading a
+    tensor's value, Python side effects on what it depends on, results with history.
+
+    Example:
+        >>> double = fl.compile(lambda x: x * 2)
+        >>> double(fl.ones(2))
+        tensor([2., 2.])
+    """
+    for name in options:
+        if name not in ("backend", "mode", "fullgraph", "dynamic", "options", "disable"):
+            raise TypeError(f"compile() got an unexpected keyword argument {name!r}")
+    if model is None:
+        return lambda function: compile(function, **options)
+    if options.get("disable"):
+        return model
+    if not callable(model):
+        raise TypeError(f"compile: a function or a module is needed, not {type(model).__name__}")
+    return CompiledFunction(model)

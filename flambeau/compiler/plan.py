@@ -1,0 +1,121 @@
+"""From a record to a plan: which steps stay, which become one kernel, and what the core needs to run them.
+
+A record is what core/python_plan.cpp exports: `steps`, each (kind, name, declaration, compute dtype, inputs, outputs,
+output codes, reduced dims, keepdim, full shape, constant bytes), where an input is the number of a tensor or (code,
+bits) of a Python number; `tensors`, each (storage, offset, dtype, shape, strides, contiguous, storage bytes); and the
+leaves whose .grad was touched. It runs nothing and guards nothing (`flambeau.compile`, `guards`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from flambeau import _core
+
+MAP, ROW, CONTRACT, ZERO, CONSTANT, CALL = range(6)
+KINDS = ("map", "row", "contract", "zeros", "constant", "call")
+
+
+class Step(NamedTuple):
+    """One executed kernel launch."""
+
+    kind: int
+    name: str
+    declaration: Any
+    compute: Any
+    inputs: list[Any]
+    outputs: list[int]
+    codes: tuple[int, ...]
+    dims: int
+    keepdim: int
+    full: tuple[int, ...]
+    constant: bytes | None
+
+    def reads(self) -> list[int]:
+        """The numbers of the tensors it reads."""
+        return [i for i in self.inputs if i.__class__ is int]
+
+
+class Layout(NamedTuple):
+    """One recorded tensor."""
+
+    storage: int
+    offset: int
+    dtype: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    contiguous: int
+    bytes: int
+
+
+class Record:
+    """An exported record."""
+
+    def __init__(self, handle: Any) -> None:
+        self.handle = handle
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read it again, after tensors were added."""
+        steps, tensors, self.leaves, self.backward = _core.record_export(self.handle)
+        self.steps = [Step(*step) for step in steps]
+        self.tensors = [Layout(*tensor) for tensor in tensors]
+
+    def signature(self) -> tuple[Any, ...]:
+        """What two records of the same computation have in common, numbers included."""
+        return (
+            tuple((s.kind, s.name, tuple(s.inputs), tuple(s.outputs), s.codes, s.dims, s.full, s.constant) for s in self.steps),
+            tuple(t[:6] for t in self.tensors),
+        )
+
+
+def difference(before: tuple[Any, ...], after: tuple[Any, ...]) -> str:
+    """How two signatures differ, in words."""
+    import struct
+
+    def number(pair: tuple[int, int]) -> Any:
+        return struct.unpack("=d", struct.pack("=q", pair[1]))[0] if pair[0] == 9 else pair[1]
+
+    for one, two in zip(before[0], after[0], strict=False):
+        if one == two:
+            continue
+        if one[1] == two[1] and len(one[2]) == len(two[2]):
+            for a, b in zip(one[2], two[2], strict=True):
+                if a != b and isinstance(a, tuple) and isinstance(b, tuple):
+                    return f"the number that {one[1]} receives changed from {number(a)!r} to {number(b)!r}"
+        if one[7] != two[7]:
+            return "the values of a tensor made from Python numbers changed"
+        return f"the operation {one[1]} became {two[1]}" if one[1] != two[1] else f"the operands of {one[1]} changed"
+    return f"the number of operations changed from {len(before[0])} to {len(after[0])}"
+
+
+class Schedule:
+    """The steps of a plan, and what was done to get there."""
+
+    def __init__(self) -> None:
+        self.steps: list[Any] = []     # numbers of recorded steps, or (operation, inputs, outputs, name, step)
+        self.notes: list[str] = []
+
+
+def schedule(record: Record, kept: set[int]) -> Schedule:
+    """The steps to run. `kept` are the storages that are read after the plan: results, gradients, what others hold."""
+    result = Schedule()
+    alive = needed(record, kept)
+    dropped = [record.steps[i].name for i in range(len(record.steps)) if i not in alive]
+    if dropped:
+        result.notes.append(f"dropped as nobody reads their results: {', '.join(dropped)}")
+    result.steps = sorted(alive)
+    return result
+
+
+def needed(record: Record, kept: set[int]) -> set[int]:
+    """The numbers of the steps whose results are read later or kept."""
+    wanted = set(kept)
+    alive: set[int] = set()
+    for i in range(len(record.steps) - 1, -1, -1):
+        step = record.steps[i]
+        written = {record.tensors[t].storage for t in step.outputs}
+        if written & wanted:
+            alive.add(i)
+            wanted.update(record.tensors[t].storage for t in step.reads())
+    return alive

@@ -1,0 +1,57 @@
+"""Whether a compiled function is being recorded, for the few places where Python numbers would be frozen into a plan.
+
+It is not the recorder of kernels (that is in the core): it stands for numbers that change between calls.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from flambeau import _core, dtypes
+
+#: The record being made, or None.
+active: Recording | None = None
+
+#: How a live number is read at each call; the values are known to core/python_plan.cpp.
+NUMBER, SEED, POSITION = 0, 1, 2
+
+
+def refuse(name: str) -> NoReturn:
+    """RuntimeError for what a plan could not repeat."""
+    raise RuntimeError(
+        f"{name}: cannot be recorded inside a compiled function: a plan runs without Python, so it would happen only "
+        "once; do it outside of the function"
+    )
+
+
+class Recording:
+    """The live numbers of one record: each is a tensor whose memory the plan fills anew at every call."""
+
+    def __init__(self) -> None:
+        self.lives: list[tuple[int, Any, Any, int, Any]] = []
+        self._numbers: dict[tuple[int, Any], Any] = {}
+
+    def number(self, source: dict, key: str) -> Any:
+        """A float64 tensor that holds `source[key]`."""
+        known = self._numbers.get((id(source), key))
+        if known is None:
+            known = self._add(NUMBER, source, key, 0, dtypes.float64, float(source[key]))
+            self._numbers[id(source), key] = known
+        return known
+
+    def random(self, generator: Any, count: int) -> tuple[Any, Any]:
+        """Seed and position of the next `count` numbers of a generator, which moves on."""
+        seed = generator._seed - ((generator._seed >> 63) << 64)
+        place = self._add(SEED, generator, None, 0, dtypes.int64, seed)
+        position = self._add(POSITION, generator, None, count, dtypes.int64, generator._offset)
+        generator._offset += count
+        return place, position
+
+    def _add(self, kind: int, source: Any, key: Any, count: int, dtype: Any, value: Any) -> Any:
+        # A buffer of Python's own: making it is no step of the record.
+        import struct
+
+        memory = bytearray(struct.pack("=d" if dtype is dtypes.float64 else "=q", value))
+        tensor = _core.from_buffer(memory, dtype).reshape(())
+        self.lives.append((kind, source, key, count, tensor))
+        return tensor
