@@ -14,6 +14,51 @@ namespace flambeau {
 
 namespace {
 
+// The same operations without a step of their own: while recording, what is called below is one step as a whole.
+TensorRef index_now(Tensor* t, const Indices& indices);
+void index_put_now(Tensor* t, const Indices& indices, Tensor* values, bool accumulate);
+TensorRef gather_now(Tensor* t, int dim, Tensor* index);
+TensorRef scatter_now(Tensor* t, int dim, Tensor* index, Tensor* source, bool add, bool in_place);
+TensorRef index_select_now(Tensor* t, int dim, Tensor* index);
+TensorRef index_add_now(Tensor* t, int dim, Tensor* index, Tensor* source, bool in_place);
+TensorRef cat_now(const std::vector<TensorRef>& tensors, int64_t dim);
+TensorRef index_accumulate_now(const Shape& shape, const Indices& indices, Tensor* g);
+TensorRef index_accumulate(const Shape& shape, const Indices& indices, Tensor* g);
+
+// Runs `now`, which makes a new tensor from `inputs`, and notes it as a step that `again` repeats.
+template <class Now, class Again>
+TensorRef as_step(const char* name, const std::vector<Tensor*>& inputs, Now now, Again again) {
+    if (!recorder || !recorder->records()) [[likely]] return now();
+    TensorRef out;
+    {
+        RecordDepth inside;
+        out = now();
+    }
+    recorder->call(name, inputs, {out.get()}, [again, n = inputs.size()](Tensor* const* t) {
+        GradModeGuard off(false);
+        TensorRef made = again(t);
+        copy_elements(t[n], made.get());
+    });
+    return out;
+}
+
+std::vector<Tensor*> with_indices(Tensor* first, const Indices& indices) {
+    std::vector<Tensor*> all = {first};
+    for (const TensorRef& i : indices)
+        if (i) all.push_back(i.get());
+    return all;
+}
+// The indices again, from where they stand among a step's tensors.
+struct IndexPlaces {
+    std::vector<bool> given;
+    explicit IndexPlaces(const Indices& indices) { for (const TensorRef& i : indices) given.push_back(bool(i)); }
+    Indices from(Tensor* const* t) const {
+        Indices out;
+        for (bool g : given) out.push_back(g ? TensorRef(*t++) : TensorRef());
+        return out;
+    }
+};
+
 TensorRef as_int64(Tensor* index, const char* operation) {
     if (is_float(index->dtype) || index->dtype == kBool)
         fail(ErrorKind::Index, std::string(operation) + ": tensors used as indices must be long, int, byte or bool tensors, got " +
@@ -181,8 +226,7 @@ void write_plan(Tensor* t, const Plan& plan, Tensor* values, bool accumulate) {
 }
 
 // Zeros of `shape` with `g` added at the indexed places: the gradient of index().
-TensorRef index_accumulate(const Shape& shape, const Indices& indices, Tensor* g) {
-    not_recordable("the gradient of index");
+TensorRef index_accumulate_now(const Shape& shape, const Indices& indices, Tensor* g) {
     TensorRef out = zeros(shape, g->dtype);
     write_plan(out.get(), make_plan(out.get(), indices), g, true);
     if (recording(g))
@@ -232,8 +276,8 @@ void visit(const char* operation, const Tensor* t, int dim, const Tensor* index,
 
 }  // namespace
 
-TensorRef index(Tensor* t, const Indices& indices) {
-    not_recordable("index");
+namespace {
+TensorRef index_now(Tensor* t, const Indices& indices) {
     if (int(indices.size()) > t->ndim)
         fail(ErrorKind::Index, "index: too many indices for tensor of dimension " + std::to_string(t->ndim));
     Plan plan = make_plan(t, indices);
@@ -246,9 +290,10 @@ TensorRef index(Tensor* t, const Indices& indices) {
     }
     return out;
 }
+}  // namespace
 
-void index_put(Tensor* t, const Indices& indices, Tensor* values, bool accumulate) {
-    not_recordable("index_put_");
+namespace {
+void index_put_now(Tensor* t, const Indices& indices, Tensor* values, bool accumulate) {
     check_in_place(t, "index_put_");
     if (int(indices.size()) > t->ndim)
         fail(ErrorKind::Index, "index_put_: too many indices for tensor of dimension " + std::to_string(t->ndim));
@@ -286,9 +331,10 @@ void index_put(Tensor* t, const Indices& indices, Tensor* values, bool accumulat
     bump_version(t);
     if (node) rebase_history(t, node);
 }
+}  // namespace
 
-TensorRef gather(Tensor* t, int dim, Tensor* index) {
-    not_recordable("gather");
+namespace {
+TensorRef gather_now(Tensor* t, int dim, Tensor* index) {
     check_gather("gather", t, dim, index, nullptr);
     TensorRef wide = as_int64(index, "gather");
     TensorRef out = empty(index->shape(), t->dtype);
@@ -306,9 +352,10 @@ TensorRef gather(Tensor* t, int dim, Tensor* index) {
     }
     return out;
 }
+}  // namespace
 
-TensorRef scatter(Tensor* t, int dim, Tensor* index, Tensor* source, bool add, bool in_place) {
-    not_recordable("scatter");
+namespace {
+TensorRef scatter_now(Tensor* t, int dim, Tensor* index, Tensor* source, bool add, bool in_place) {
     const char* name = add ? "scatter_add" : "scatter";
     check_gather(name, t, dim, index, source);
     if (source->dtype != t->dtype)
@@ -368,9 +415,10 @@ TensorRef scatter(Tensor* t, int dim, Tensor* index, Tensor* source, bool add, b
     }
     return out;
 }
+}  // namespace
 
-TensorRef index_select(Tensor* t, int dim, Tensor* index) {
-    not_recordable("index_select");
+namespace {
+TensorRef index_select_now(Tensor* t, int dim, Tensor* index) {
     if (index->ndim > 1) fail(ErrorKind::Index, "index_select: Index is supposed to be a vector, it is " + shape_text(index));
     TensorRef wide = as_int64(index, "index_select");
     auto* values = reinterpret_cast<const int64_t*>(wide->data);
@@ -408,9 +456,10 @@ TensorRef index_select(Tensor* t, int dim, Tensor* index) {
     }
     return out;
 }
+}  // namespace
 
-TensorRef index_add(Tensor* t, int dim, Tensor* index, Tensor* source, bool in_place) {
-    not_recordable("index_add");
+namespace {
+TensorRef index_add_now(Tensor* t, int dim, Tensor* index, Tensor* source, bool in_place) {
     if (index->ndim > 1) fail(ErrorKind::Index, "index_add: Index is supposed to be a vector, it is " + shape_text(index));
     if (source->dtype != t->dtype)
         fail(ErrorKind::DType, std::string("index_add: self and source expected to have the same dtype, but got ") + kDTypeNames[t->dtype] + " and " + kDTypeNames[source->dtype]);
@@ -464,6 +513,7 @@ TensorRef index_add(Tensor* t, int dim, Tensor* index, Tensor* source, bool in_p
     }
     return out;
 }
+}  // namespace
 
 uint8_t promote_codes(uint8_t a, uint8_t b) {
     if (a == b) return a;
@@ -473,8 +523,8 @@ uint8_t promote_codes(uint8_t a, uint8_t b) {
     return b;
 }
 
-TensorRef cat(const std::vector<TensorRef>& tensors, int64_t dim) {
-    not_recordable("cat");
+namespace {
+TensorRef cat_now(const std::vector<TensorRef>& tensors, int64_t dim) {
     if (tensors.empty()) fail(ErrorKind::Runtime, "cat: expected a non-empty list of Tensors");
     std::vector<TensorRef> parts;
     uint8_t dtype = tensors[0]->dtype;
@@ -531,6 +581,7 @@ TensorRef cat(const std::vector<TensorRef>& tensors, int64_t dim) {
     }
     return out;
 }
+}  // namespace
 
 TensorRef nonzero(Tensor* t) {
     reads_value("nonzero");
@@ -647,5 +698,75 @@ TensorRef masked(Tensor* t, Tensor* mask) {
     }
     return out;
 }
+
+TensorRef index(Tensor* t, const Indices& indices) {
+    return as_step("index", with_indices(t, indices), [&] { return index_now(t, indices); },
+                   [places = IndexPlaces(indices)](Tensor* const* a) { return index_now(a[0], places.from(a + 1)); });
+}
+TensorRef gather(Tensor* t, int dim, Tensor* index) {
+    return as_step("gather", {t, index}, [&] { return gather_now(t, dim, index); },
+                   [dim](Tensor* const* a) { return gather_now(a[0], dim, a[1]); });
+}
+TensorRef index_select(Tensor* t, int dim, Tensor* index) {
+    return as_step("index_select", {t, index}, [&] { return index_select_now(t, dim, index); },
+                   [dim](Tensor* const* a) { return index_select_now(a[0], dim, a[1]); });
+}
+TensorRef cat(const std::vector<TensorRef>& tensors, int64_t dim) {
+    std::vector<Tensor*> plain;
+    if (recorder) [[unlikely]]
+        for (const TensorRef& t : tensors) plain.push_back(t.get());
+    return as_step("cat", plain, [&] { return cat_now(tensors, dim); }, [dim, n = tensors.size()](Tensor* const* a) {
+        std::vector<TensorRef> parts(a, a + n);
+        return cat_now(parts, dim);
+    });
+}
+TensorRef scatter(Tensor* t, int dim, Tensor* index, Tensor* source, bool add, bool in_place) {
+    if (!in_place)
+        return as_step("scatter", {t, index, source}, [&] { return scatter_now(t, dim, index, source, add, false); },
+                       [dim, add](Tensor* const* a) { return scatter_now(a[0], dim, a[1], a[2], add, false); });
+    bool records = recorder && recorder->records();
+    RecordDepth inside;
+    TensorRef out = scatter_now(t, dim, index, source, add, true);
+    if (records)
+        recorder->call("scatter_", {t, index, source}, {t}, [dim, add](Tensor* const* a) {
+            GradModeGuard off(false);
+            scatter_now(a[3], dim, a[1], a[2], add, true);
+        });
+    return out;
+}
+TensorRef index_add(Tensor* t, int dim, Tensor* index, Tensor* source, bool in_place) {
+    if (!in_place)
+        return as_step("index_add", {t, index, source}, [&] { return index_add_now(t, dim, index, source, false); },
+                       [dim](Tensor* const* a) { return index_add_now(a[0], dim, a[1], a[2], false); });
+    bool records = recorder && recorder->records();
+    RecordDepth inside;
+    TensorRef out = index_add_now(t, dim, index, source, true);
+    if (records)
+        recorder->call("index_add_", {t, index, source}, {t}, [dim](Tensor* const* a) {
+            GradModeGuard off(false);
+            index_add_now(a[3], dim, a[1], a[2], true);
+        });
+    return out;
+}
+void index_put(Tensor* t, const Indices& indices, Tensor* values, bool accumulate) {
+    bool records = recorder && recorder->records();
+    RecordDepth inside;
+    index_put_now(t, indices, values, accumulate);
+    if (!records) [[likely]] return;
+    std::vector<Tensor*> inputs = with_indices(t, indices);
+    inputs.push_back(values);
+    recorder->call("index_put_", inputs, {t}, [places = IndexPlaces(indices), accumulate, n = inputs.size()](Tensor* const* a) {
+        GradModeGuard off(false);
+        index_put_now(a[n], places.from(a + 1), a[n - 1], accumulate);
+    });
+}
+namespace {
+TensorRef index_accumulate(const Shape& shape, const Indices& indices, Tensor* g) {
+    return as_step("index_accumulate", with_indices(g, indices), [&] { return index_accumulate_now(shape, indices, g); },
+                   [shape, places = IndexPlaces(indices)](Tensor* const* a) {
+                       return index_accumulate_now(shape, places.from(a + 1), a[0]);
+                   });
+}
+}  // namespace
 
 }  // namespace flambeau

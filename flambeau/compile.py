@@ -34,10 +34,9 @@ class _Entry:
 
     __slots__ = ("handle", "notes", "record", "reason", "schedule", "signature", "trusted")
 
-    def __init__(self, handle: Any, record: _plan.Record, schedule: _plan.Schedule, reason: str) -> None:
-        self.handle, self.schedule, self.reason = handle, schedule, reason
+    def __init__(self, handle: Any, record: _plan.Record, schedule: _plan.Schedule, reason: str, signature: Any) -> None:
+        self.handle, self.schedule, self.reason, self.signature = handle, schedule, reason, signature
         self.record: _plan.Record | None = record
-        self.signature = record.signature()
         self.trusted = False
 
 
@@ -108,6 +107,7 @@ class CompiledFunction:
             if _core.is_grad_enabled() != grad:
                 _core.set_grad_enabled(grad)
         record = _plan.Record(handle)
+        signature = record.signature()
         result = self._without_history(result, record)
         live = {(id(source), key) for kind, source, key, _, _ in session.lives if kind == recording.NUMBER}
         walk.guards = [g for g in walk.guards if not (g.kind == _guards.ITEM and (id(g.container), g.key) in live)]
@@ -123,7 +123,6 @@ class CompiledFunction:
             return result
         self._restless = 0
         if known is not None:
-            signature = record.signature()
             if signature != known.signature:
                 raise RuntimeError(
                     f"compile: {_plan.difference(known.signature, signature)} between two calls of {self._name()}, though "
@@ -132,7 +131,7 @@ class CompiledFunction:
             known.trusted = True
             self._ready.insert(0, known.handle)
             return result
-        self._plan(record, walk, session, args, kwargs, result, grad, reason)
+        self._plan(record, walk, session, args, kwargs, result, grad, reason, signature)
         return result
 
     def _name(self) -> str:
@@ -166,6 +165,7 @@ class CompiledFunction:
         result: Any,
         grad: bool,
         reason: str,
+        signature: Any,
     ) -> None:
         handle = record.handle
         arguments: list[Any] = []
@@ -225,7 +225,7 @@ class CompiledFunction:
                 "missing": _guards.MISSING, "grad": grad,
             },
         )  # fmt: skip
-        entry = _Entry(made, record, done, reason)
+        entry = _Entry(made, record, done, reason, signature)
         record.handle = None
         self._entries.insert(0, entry)
         self._reasons.append(reason)

@@ -63,9 +63,12 @@ class Record:
 
     def signature(self) -> tuple[Any, ...]:
         """What two records of the same computation have in common, numbers included."""
+        first: dict[int, int] = {}  # views of an argument may start anywhere in its memory
+        for t in self.tensors:
+            first.setdefault(t.storage, t.offset)
         return (
             tuple((s.kind, s.name, tuple(s.inputs), tuple(s.outputs), s.codes, s.dims, s.full, s.constant) for s in self.steps),
-            tuple(t[:6] for t in self.tensors),
+            tuple((t.storage, t.offset - first[t.storage], *t[2:6]) for t in self.tensors),
         )
 
 
