@@ -107,7 +107,11 @@ def schedule(record: Record, kept: set[int]) -> Schedule:
     dropped = [record.steps[i].name for i in range(len(record.steps)) if i not in alive]
     if dropped:
         result.notes.append(f"dropped as nobody reads their results: {', '.join(dropped)}")
-    result.steps = sorted(alive)
+    from .fuse import Merger
+
+    merger = Merger(record, sorted(alive), kept)
+    result.steps = merger.steps()
+    result.notes += merger.notes
     return result
 
 

@@ -1,0 +1,218 @@
+"""Merging recorded steps: maps over one iteration space become one kernel, and what only they read is never stored.
+
+It works on a record's steps by storage: a step moves up to the group it joins, or the group moves down to it, only
+past steps that touch none of its memory. Programs are composed value by value, so that the merged kernel computes
+what the single ones did, bit for bit. It makes no machine code (`service` does when the core first asks).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import bridge
+from .declare import finish
+from .plan import MAP, Record, Step
+from .program import CODES, DTYPES, ELEMENT, Input, Value
+
+#: Operands one merged kernel may have, and outputs (the core's tables: kMaxOperands, Resolution).
+OPERANDS, OUTPUTS = 16, 4
+#: How far back a step looks for a group to join.
+WINDOW = 64
+_HALF = (CODES["float16"], CODES["bfloat16"])
+
+
+class Merged:
+    """A declaration of one composed program."""
+
+    kind = "map"
+    parameters = ()
+    doc = "Several recorded operations in one kernel."
+
+    def __init__(self, program: Any) -> None:
+        self.name, self.program = program.name, program
+        self.inputs = tuple(f"operand_{i}" for i in range(len(program.inputs)))
+        self.levels = (ELEMENT,) * len(self.inputs)
+        self.needs_gradient = (False,) * len(self.inputs)
+
+    def resolve(self, operands: tuple[tuple[int, int], ...]) -> tuple[tuple[int, ...], tuple[int, ...], str]:
+        """The dtypes are those of the program."""
+        return tuple(code for code, _ in operands), tuple(CODES[v.dtype] for v in self.program.outputs), "merged"
+
+    def trace(self, operand_codes: Any, output_codes: Any, compute_name: str) -> Any:
+        """The program itself."""
+        del operand_codes, output_codes, compute_name
+        return self.program
+
+    def gradient(self, *_: Any) -> None:
+        """None: it runs after autograd."""
+        return None
+
+
+_operations: dict[str, Any] = {}  # by program: operations live as long as the process
+
+
+def _operation(program: Any) -> Any:
+    from flambeau._core import Operation
+
+    key = program.text()
+    found = _operations.get(key)
+    if found is None:
+        found = _operations[key] = Operation(Merged(program))
+    return found
+
+
+class Unit:
+    """Steps that run as one kernel, or one step."""
+
+    __slots__ = ("members", "reads", "shape", "tensors", "writes")
+
+    def __init__(self, number: int, record: Record) -> None:
+        step = record.steps[number]
+        self.members = [number]
+        self.reads = {record.tensors[t].storage for t in step.reads()}
+        self.writes = {record.tensors[t].storage for t in step.outputs}
+        self.tensors = {*step.reads(), *step.outputs}
+        self.shape = _space(record, step)
+
+    def conflicts(self, other: Unit) -> bool:
+        """Whether the two must stay in order."""
+        return bool(self.writes & (other.reads | other.writes) or self.reads & other.writes)
+
+    def absorb(self, other: Unit) -> None:
+        """Run another unit's steps after this one's own."""
+        self.members += other.members
+        self.reads |= other.reads
+        self.writes |= other.writes
+        self.tensors |= other.tensors
+
+
+def _space(record: Record, step: Step) -> tuple[int, ...] | None:
+    """The shape a map runs over, or None if it cannot be merged."""
+    if step.kind != MAP or any(code in _HALF for code in step.codes) or any(
+        i.__class__ is int and record.tensors[i].dtype in _HALF for i in step.inputs
+    ):
+        return None
+    outputs = [record.tensors[t] for t in step.outputs]
+    if not all(t.contiguous and t.shape == outputs[0].shape for t in outputs):
+        return None
+    return outputs[0].shape
+
+
+class Merger:
+    """Merges the steps `alive` of a record; `kept` are the storages read after the plan."""
+
+    def __init__(self, record: Record, alive: list[int], kept: set[int]) -> None:
+        self.record, self.kept = record, kept
+        self.readers: dict[int, set[int]] = {}
+        for number in alive:
+            for t in record.steps[number].reads():
+                self.readers.setdefault(record.tensors[t].storage, set()).add(number)
+        self.units: list[Unit] = []
+        self.notes: list[str] = []
+        for number in alive:
+            self._place(Unit(number, record))
+
+    def steps(self) -> list[Any]:
+        """What `plan_make` takes."""
+        result: list[Any] = []
+        for unit in self.units:
+            if len(unit.members) == 1:
+                result.append(unit.members[0])
+                continue
+            program, inputs, outputs = self._compose(unit)
+            names = [self.record.steps[n].name for n in unit.members]
+            text = "+".join(names) if len(names) <= 8 else "+".join(names[:8]) + f"+{len(names) - 8} more"
+            result.append((_operation(program), inputs, outputs, text, unit.members[-1]))
+            self.notes.append(f"merged into one kernel over {unit.shape}: {', '.join(names)}")
+        return result
+
+    def _place(self, unit: Unit) -> None:
+        if unit.shape is not None:
+            for back in range(1, min(WINDOW, len(self.units)) + 1):
+                target = self.units[-back]
+                after = self.units[len(self.units) - back + 1 :]
+                if target.shape != unit.shape or not self._related(target, unit) or not self._fits(target, unit):
+                    continue
+                if not any(unit.conflicts(each) for each in after):
+                    target.absorb(unit)
+                    return
+                if not any(target.conflicts(each) for each in after):
+                    del self.units[-back]
+                    target.absorb(unit)
+                    self.units.append(target)
+                    return
+        self.units.append(unit)
+
+    def _related(self, target: Unit, unit: Unit) -> bool:
+        """Whether merging saves memory traffic, or a call where there is little else."""
+        count = 1
+        for size in unit.shape or ():
+            count *= size
+        return count <= 64 or bool(target.writes & unit.reads or target.reads & unit.reads)
+
+    def _fits(self, target: Unit, unit: Unit) -> bool:
+        # Memory that is written must be seen in one layout only: each element is read before it is written.
+        written = target.writes | unit.writes
+        seen: dict[int, int] = {}
+        for t in target.tensors | unit.tensors:
+            storage = self.record.tensors[t].storage
+            if storage in written and seen.setdefault(storage, t) != t:
+                return False
+        members = {*target.members, *unit.members}
+        outputs = {s for s in written if s in self.kept or self.readers.get(s, set()) - members}
+        inputs: set[Any] = set()
+        for number in members:
+            inputs.update(self.record.steps[number].inputs)
+        return len(outputs) <= OUTPUTS and len(inputs) <= OPERANDS and bool(outputs)
+
+    def _compose(self, unit: Unit) -> tuple[Any, list[Any], list[int]]:
+        record, members = self.record, sorted(unit.members)
+        unit.members = members
+        values: dict[int, Value] = {}  # tensor -> what it holds
+        leaves: dict[Any, Value] = {}
+        operands: list[Any] = []
+        inputs: list[Input] = []
+
+        def leaf(operand: Any) -> Value:
+            found = leaves.get(operand)
+            if found is None:
+                dtype = DTYPES[record.tensors[operand].dtype if operand.__class__ is int else operand[0]]
+                found = leaves[operand] = Value("input", (), dtype, len(operands), ELEMENT)
+                operands.append(operand)
+                inputs.append(Input(dtype, ELEMENT))
+            return found
+
+        for number in members:
+            step = record.steps[number]
+            codes = tuple(record.tensors[i].dtype if i.__class__ is int else i[0] for i in step.inputs)
+            program = bridge._trace(step.declaration, codes, step.codes, step.compute)
+            given = [values[i] if i.__class__ is int and i in values else leaf(i) for i in step.inputs]
+            done: dict[int, Value] = {}
+            for value in program.topological():
+                if value.op == "input":
+                    done[id(value)] = given[value.attr]
+                else:
+                    done[id(value)] = Value(
+                        value.op, tuple(done[id(a)] for a in value.args), value.dtype, value.attr, value.level
+                    )
+            for t, value in zip(step.outputs, program.outputs, strict=True):
+                values[t] = done[id(value)]
+        inside = set(members)
+        outputs = [
+            t
+            for t in values
+            if record.tensors[t].storage in self.kept or self.readers.get(record.tensors[t].storage, set()) - inside
+        ]
+        used: set[int] = set()
+        roots = [values[t] for t in outputs]
+        program = finish("merged", "map", tuple(inputs), roots)
+        used = {v.attr for v in program.topological() if v.op == "input"}
+        if len(used) < len(inputs):  # overwritten before anything read it
+            order = sorted(used)
+            place = {old: new for new, old in enumerate(order)}
+            for value in program.topological():
+                if value.op == "input":
+                    value.attr = place[value.attr]
+            operands = [operands[i] for i in order]
+            program = finish("merged", "map", tuple(inputs[i] for i in order), list(program.outputs))
+        return program, operands, outputs
