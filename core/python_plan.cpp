@@ -1,5 +1,5 @@
 // Recording and plans seen from Python: starting and ending a record, reading it, making a plan, running one.
-// It is not: the launches (plan.cpp), nor what is fused or guarded (flambeau/compiler/plan.py, flambeau/compile.py).
+// It is not: the launches (plan.cpp), nor what is fused or guarded (flambeau/compiler/plan.py, flambeau/compiled.py).
 // A plan is called with the user's arguments: it checks its guards, binds memory to its slots, runs, and builds the result.
 #include <algorithm>
 #include <cstring>

@@ -41,7 +41,7 @@ _LAZY = {
 }  # fmt: skip
 _LAZY_NAMES = {
     "save": "flambeau.serialization", "load": "flambeau.serialization", "finfo": "flambeau.dtypes",
-    "compile": "flambeau.compile", "Generator": "flambeau.ops.random", "manual_seed": "flambeau.ops.random",
+    "compile": "flambeau.compiled", "Generator": "flambeau.ops.random", "manual_seed": "flambeau.ops.random",
 }  # fmt: skip
 
 

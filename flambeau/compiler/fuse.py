@@ -15,7 +15,7 @@ from .plan import MAP, Record, Step
 from .program import CODES, DTYPES, ELEMENT, Input, Value
 
 #: Operands one merged kernel may have, and outputs (the core's tables: kMaxOperands, Resolution).
-OPERANDS, OUTPUTS = 16, 4
+OPERANDS, OUTPUTS = 18, 4
 #: How far back a step looks for a group to join.
 WINDOW = 64
 _HALF = (CODES["float16"], CODES["bfloat16"])
@@ -161,8 +161,11 @@ class Merger:
         members = {*target.members, *unit.members}
         outputs = {s for s in written if s in self.kept or self.readers.get(s, set()) - members}
         inputs: set[Any] = set()
-        for number in members:
-            inputs.update(self.record.steps[number].inputs)
+        made: set[int] = set()
+        for number in sorted(members):
+            step = self.record.steps[number]
+            inputs.update(i for i in step.inputs if i not in made)
+            made.update(step.outputs)
         return len(outputs) <= OUTPUTS and len(inputs) <= OPERANDS and bool(outputs)
 
     def _compose(self, unit: Unit) -> tuple[Any, list[Any], list[int]]:
