@@ -25,16 +25,16 @@ void record_end(PyObject* capsule) { delete static_cast<Recorder*>(PyCapsule_Get
 
 PyObject* py_start(PyObject*, PyObject*) {
     return guarded([&]() -> PyObject* {
-        if (recorder) fail(ErrorKind::Runtime, "compile: a function is being recorded already");
-        recorder = new Recorder();
+        if (recorder.on) fail(ErrorKind::Runtime, "compile: a function is being recorded already");
+        recorder.set(new Recorder());
         Py_RETURN_NONE;
     });
 }
 PyObject* py_stop(PyObject*, PyObject*) {
     if (!recorder) Py_RETURN_NONE;
-    return PyCapsule_New(std::exchange(recorder, nullptr), kRecordName, record_end);
+    return PyCapsule_New(std::exchange(recorder.on, nullptr), kRecordName, record_end);
 }
-PyObject* py_is_recording(PyObject*, PyObject*) { return PyBool_FromLong(recorder != nullptr); }
+PyObject* py_is_recording(PyObject*, PyObject*) { return PyBool_FromLong(static_cast<Recorder*>(recorder) != nullptr); }
 
 PyObject* sizes_tuple(const int64_t* values, int n) {
     PyObject* tuple = checked(PyTuple_New(n));
@@ -329,9 +329,12 @@ PyObject* py_make(PyObject*, PyObject* const* args, Py_ssize_t n) {
         auto plan = std::make_unique<PyPlan>();
         PlanBuilder builder(*r);
         struct Preparing {
-            Recorder* before = recorder;
-            Preparing(Recorder* r, PlanBuilder* b) { recorder = r; r->builder = b; }
-            ~Preparing() { recorder->builder = nullptr; recorder = before; }
+            Preparing(Recorder* r, PlanBuilder* b) {
+                if (recorder.on) fail(ErrorKind::Runtime, "compile: another thread is recording a function");
+                recorder.set(r);
+                r->builder = b;
+            }
+            ~Preparing() { recorder.on->builder = nullptr; recorder.on = nullptr; }
         };
         {
             GradModeGuard off(false);

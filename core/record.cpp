@@ -5,7 +5,7 @@
 
 namespace flambeau {
 
-Recorder* recorder = nullptr;
+RecorderSwitch recorder;
 
 int Recorder::number_of(Tensor* t) {
     std::vector<int>& known = by_storage[t->storage];

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <unordered_map>
 
 #include "contract.h"
@@ -69,7 +70,18 @@ struct Recorder {
     int64_t held(Storage* s) const;
 };
 
-extern Recorder* recorder;
+// The recorder that is on, as seen by the thread that records: other threads go on as ever.
+struct RecorderSwitch {
+    Recorder* on = nullptr;
+    std::thread::id thread;
+    operator Recorder*() const {
+        if (!on) [[likely]] return nullptr;
+        return thread == std::this_thread::get_id() ? on : nullptr;
+    }
+    Recorder* operator->() const { return on; }
+    void set(Recorder* r) { on = r, thread = std::this_thread::get_id(); }
+};
+extern RecorderSwitch recorder;
 
 // Nobody but one tensor (and the recorder) holds the storage.
 inline bool sole_owner(Storage* s) {

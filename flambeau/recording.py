@@ -5,7 +5,8 @@ It is not the recorder of kernels (that is in the core): it stands for numbers t
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+import _thread
+from typing import Any
 
 from flambeau import _core, dtypes
 
@@ -16,8 +17,10 @@ active: Recording | None = None
 NUMBER, SEED, POSITION = 0, 1, 2
 
 
-def refuse(name: str) -> NoReturn:
+def refuse(name: str) -> None:
     """RuntimeError for what a plan could not repeat."""
+    if active is None or active.elsewhere():
+        return
     raise RuntimeError(
         f"{name}: cannot be recorded inside a compiled function: a plan runs without Python, so it would happen only "
         "once; do it outside of the function"
@@ -30,9 +33,16 @@ class Recording:
     def __init__(self) -> None:
         self.lives: list[tuple[int, Any, Any, int, Any]] = []
         self._numbers: dict[tuple[int, Any], Any] = {}
+        self._thread = _thread.get_ident()
+
+    def elsewhere(self) -> bool:
+        """Whether another thread is asking, whose work is not recorded."""
+        return _thread.get_ident() != self._thread
 
     def number(self, source: dict, key: str) -> Any:
         """A float64 tensor that holds `source[key]`."""
+        if self.elsewhere():
+            return float(source[key])
         known = self._numbers.get((id(source), key))
         if known is None:
             known = self._add(NUMBER, source, key, 0, dtypes.float64, float(source[key]))
@@ -41,6 +51,9 @@ class Recording:
 
     def random(self, generator: Any, count: int) -> tuple[Any, Any]:
         """Seed and position of the next `count` numbers of a generator, which moves on."""
+        if self.elsewhere():
+            seed, position = generator.take(count)
+            return seed - ((seed >> 63) << 64), position
         seed = generator._seed - ((generator._seed >> 63) << 64)
         place = self._add(SEED, generator, None, 0, dtypes.int64, seed)
         position = self._add(POSITION, generator, None, count, dtypes.int64, generator._offset)
