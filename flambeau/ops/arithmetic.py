@@ -166,7 +166,6 @@ def clamp_max(input: Any, max: Any, *, out: Any = None) -> Any:
     return operation(input, max) if out is None else operation(input, max, out=out)
 
 
-
 def round(input: Any, *, decimals: int = 0, out: Any = None) -> Any:
     """`input` rounded to `decimals` digits behind the point, halves to the even neighbour.
 

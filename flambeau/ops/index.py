@@ -291,15 +291,11 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     size = input.shape[dim]
     index = elementwise.where(index < 0, index + size, index)
     _check_range("index_fill", index, size, dim)
-    shape = list(input.shape)
-    shape[dim] = index.numel()
-    if isinstance(value, Tensor):
-        if value.ndim:
-            raise shape_error("index_fill", "value must be a number or a 0-dim tensor", value=value)
-        filled = value.to(input.dtype).expand(shape)
-    else:
-        filled = _core.full(shape, value, input.dtype)
-    return _core.scatter(input, dim, _spread(input, dim, index, shape), filled, "set")
+    if isinstance(value, Tensor) and value.ndim:
+        raise shape_error("index_fill", "value must be a number or a 0-dim tensor", value=value)
+    marked = _core.full((size,), False, dtypes.bool)
+    marked = _core.scatter(marked, 0, index, _core.full(index.shape, True, dtypes.bool), "set")
+    return masked_fill(input, marked.reshape((1,) * dim + (-1,) + (1,) * (input.ndim - dim - 1)), value)
 
 
 def index_reduce(
@@ -531,7 +527,9 @@ def embedding(
         result = _core.index_select(weight, 0, flat)
     except IndexError as error:
         what = str(error).partition(": ")[2].partition(" with size")[0]
-        raise IndexError(f"embedding: {what}, but weight {tuple(weight.shape)} has {rows} rows (0 to {rows - 1})") from None
+        raise IndexError(
+            f"embedding: {what}, but weight {tuple(weight.shape)} has {rows} rows (0 to {rows - 1})"
+        ) from None
     if weight.requires_grad and padding_idx is not None:
         result = elementwise.where((flat == padding_idx).unsqueeze(1), result.detach(), result)
     if weight.requires_grad and scale_grad_by_freq and flat.numel():

@@ -355,9 +355,7 @@ def cholesky(A: Any, *, upper: bool = False, out: Any = None) -> Any:
 
     _matrix("cholesky", A)
     source = _mT(A) if upper else A
-    values = _run(
-        "cholesky", numpy.linalg.cholesky, to_numpy(source), reason="the input is not positive-definite"
-    )
+    values = _run("cholesky", numpy.linalg.cholesky, to_numpy(source), reason="the input is not positive-definite")
     result = to_tensor(values, A.dtype)
     fixed = result.detach()
 

@@ -177,9 +177,7 @@ def _chain(parts: list[Any]) -> Any:
     for width in range(1, count):
         for i in range(count - width):
             j = i + width
-            found = [
-                (cost[i][k] + cost[k + 1][j] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j)
-            ]
+            found = [(cost[i][k] + cost[k + 1][j] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j)]
             cost[i][j], cut[i][j] = min(found)
 
     def product(i: int, j: int) -> Any:

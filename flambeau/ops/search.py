@@ -125,14 +125,15 @@ def histogram(
     import numpy
 
     edges = to_numpy(bins) if isinstance(bins, Tensor) else bins
-    heights: Any = None if weight is None else to_numpy(weight).reshape(-1)
+    heights = None if weight is None else to_numpy(weight).reshape(-1)
     values = to_numpy(input).reshape(-1)
     if range is None and not isinstance(bins, Tensor) and values.size:
         range = (float(values.min()), float(values.max()))
         if range[0] == range[1]:
             range = (range[0] - 0.5, range[1] + 0.5)
     limits: Any = None if range is None else tuple(range)
-    counts, edges = numpy.histogram(values, edges, limits, density, heights)
+    count: Any = numpy.histogram  # its overloads know a literal density only
+    counts, edges = count(values, edges, limits, density, heights)
     return _Histogram((to_tensor(counts, input.dtype), to_tensor(numpy.asarray(edges), input.dtype)))
 
 

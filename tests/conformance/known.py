@@ -10,6 +10,7 @@ _FLOATS = "takes floating-point dtypes only, PyTorch also integers"
 DIFFERENT: dict[str, str] = {
     "cholesky_inverse": _TRIANGLE,
     "cholesky_solve": _TRIANGLE,
+    "cov": "PyTorch sums float32 weights in float32 even where the input is float64",
     "mvlgamma.mvlgamma_p_1": _INTEGERS,
     "mvlgamma.mvlgamma_p_3": _INTEGERS,
     "mvlgamma.mvlgamma_p_5": _INTEGERS,

@@ -55,7 +55,7 @@ RESULTS = {
     "logsumexp of all": lambda x, y: x.flatten().logsumexp(0),
     "layer_norm": lambda x, y: nn.functional.layer_norm(x, (x.shape[1],)),
     "matmul": lambda x, y: x @ y,
-    "matmul of transposed": lambda x, y: x.T @ y.T[:, :777].T[:, :50].repeat(2, 1)[: x.shape[0]],
+    "matmul of transposed": lambda x, y: y.T @ x.T,
     "matvec": lambda x, y: x @ y[:, 0],
     "dot": lambda x, y: x.flatten() @ x.flatten(),
     "bmm": lambda x, y: x.reshape(7, 111, -1) @ y[None].expand(7, -1, -1),

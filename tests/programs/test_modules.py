@@ -199,7 +199,7 @@ def layers_of_ones_own(torch: Any) -> dict[str, Any]:
             return torch.addcmul(x, x, self.fc(x))
 
     model = same_weights(torch, nn.Sequential(
-        RMSNorm(8), LoRALinear(nn.Linear(8, 8)), RunningNorm(8), MixtureOfExperts(8), Gate(8), nn.PReLU(), nn.Linear(8, 1),
+        RMSNorm(8), LoRALinear(nn.Linear(8, 8, bias=False)), RunningNorm(8), MixtureOfExperts(8), Gate(8), nn.PReLU(), nn.Linear(8, 1),
     ))  # fmt: skip
     generator = np.random.default_rng(0)
     x = torch.from_numpy(generator.normal(1, 2, (32, 8)).astype("f4"))
