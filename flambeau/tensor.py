@@ -308,7 +308,6 @@ def _attach() -> None:
         if not hasattr(Tensor, name) or name.startswith("__"):
             setattr(Tensor, name, method)
     Tensor.__array_priority__ = 1000
-    Tensor.H = Tensor.mT
     Tensor.real = property(lambda self: self, doc="The tensor itself: every dtype of flambeau is real.")
     Tensor.layout = property(lambda self: "strided", doc="How elements are laid out: always strided.")
     Tensor.names = property(lambda self: (None,) * self.ndim, doc="Names of dimensions: none are kept.")

@@ -212,6 +212,8 @@ def prelu(input: Any, weight: Any) -> Any:
                 "give one value, or one for each channel"
             )
         weight = weight.reshape((-1,) + (1,) * (input.ndim - 2)) if input.ndim > 2 else weight
+    elif input.ndim == 0:
+        weight = weight.reshape(())
     return _prelu(input, weight)
 
 

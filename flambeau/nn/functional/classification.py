@@ -181,6 +181,10 @@ def multi_margin_loss(
     _check_reduction("multi_margin_loss", reduction)
     if p not in (1, 2):
         raise ValueError("multi_margin_loss: only p == 1 and p == 2 supported")
+    if input.ndim == 0:
+        input = input.reshape((1,))
+    if input.ndim == 1 and target.numel() == 1:
+        target = target.reshape(())
     dim = _check_classes("multi_margin_loss", input, target, weight)
     _check_targets("multi_margin_loss", target, input.shape[dim], 0)
     if weight is None:
@@ -230,6 +234,8 @@ def multilabel_margin_loss(
     if size_average is not None or reduce is not None:
         reduction = _legacy(size_average, reduce)
     _check_reduction("multilabel_margin_loss", reduction)
+    if input.ndim == 0:
+        input, target = input.reshape((1,)), target.reshape((1,))
     classes = input.shape[-1]
     # A class counts until the first -1 of its row.
     listed = (target < 0).long().cumsum(-1) == 0

@@ -80,7 +80,10 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
                 f"group_norm: {which} must have one value for each of {channels} channels, but it is "
                 f"{tuple(tensor.shape)}"
             )
-    result = _normalise.layer_norm(input.reshape((shape[0], num_groups, -1)), eps, dim=-1).reshape(shape)
+    group = channels // num_groups
+    for size in shape[2:]:
+        group *= size
+    result = _normalise.layer_norm(input.reshape((shape[0], num_groups, group)), eps, dim=-1).reshape(shape)
     per_channel = (channels,) + (1,) * (len(shape) - 2)
     if weight is not None:
         result = result * weight.reshape(per_channel)
@@ -94,5 +97,10 @@ def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out:
         >>> F.normalize(fl.tensor([[3.0, 4.0]]))
         tensor([[0.6000, 0.8000]])
     """
-    result = _normalise.normalize(input, eps, dim=dim) if p == 2.0 else _normalise.normalize_p(input, p, eps, dim=dim)
+    if p == 2.0:
+        result = _normalise.normalize(input, eps, dim=dim)
+    elif 0.0 < p < float("inf"):
+        result = _normalise.normalize_p(input, p, eps, dim=dim)
+    else:
+        result = input / input.norm(p, dim, keepdim=True).clamp_min(eps)
     return result if out is None else out.copy_(result)
