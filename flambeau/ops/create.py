@@ -279,9 +279,7 @@ def from_numpy(ndarray: Any) -> Any:
     return _core.from_numpy(ndarray)
 
 
-def frombuffer(
-    buffer: Any, *, dtype: DType, count: int = -1, offset: int = 0, requires_grad: bool = False
-) -> Any:
+def frombuffer(buffer: Any, *, dtype: DType, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Any:
     """A 1-D tensor of `dtype` over the memory of a buffer (bytes, bytearray, array, mmap), shared with it.
 
     Raises ValueError when `count` elements from byte `offset` do not fit the buffer.

@@ -277,9 +277,7 @@ def index_copy(input: Any, dim: int, index: Any, source: Any, *, out: Any = None
     if list(source.shape) != shape and not (source.ndim == 0 and input.ndim == 1 and index.numel() == 1):
         raise shape_error("index_copy", "source must have one slice for each index", source=source, needed=tuple(shape))
     _check_range("index_copy", index, input.shape[dim], dim)
-    return deliver(
-        _core.scatter(input, dim, _spread(input, dim, index, shape), source.reshape(shape), "set"), out
-    )
+    return deliver(_core.scatter(input, dim, _spread(input, dim, index, shape), source.reshape(shape), "set"), out)
 
 
 def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
@@ -442,9 +440,7 @@ def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
         return wide.clone()
     order = to_numpy(places).reshape(-1).astype("int64").cumsum()
     if order.size and order[-1] > source.numel():
-        raise RuntimeError(
-            f"masked_scatter: mask has {order[-1]} True elements but source has only {source.numel()}"
-        )
+        raise RuntimeError(f"masked_scatter: mask has {order[-1]} True elements but source has only {source.numel()}")
     index = to_tensor((order - 1).clip(0))
     values = _core.index_select(source.reshape((-1,)), 0, index).reshape(wide.shape)
     return elementwise.where(places, values, wide)

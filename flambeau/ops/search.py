@@ -159,9 +159,7 @@ def unique(
         values, return_inverse=True, return_counts=True, axis=dim, equal_nan=False if dim is None else True
     )
     shape = tuple(input.shape) if dim is None else (input.shape[dim],)
-    return _with_extras(
-        to_tensor(found, input.dtype), inverse.reshape(shape), counts, return_inverse, return_counts
-    )
+    return _with_extras(to_tensor(found, input.dtype), inverse.reshape(shape), counts, return_inverse, return_counts)
 
 
 def _with_extras(values: Any, inverse: Any, counts: Any, return_inverse: bool, return_counts: bool) -> Any:

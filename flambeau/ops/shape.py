@@ -246,9 +246,7 @@ def tensor_split(
         return split_with_sizes(input, sizes, dim)
     edges = [0, *indices_or_sections, length]
     edges = [slice(edge, None).indices(length)[0] for edge in edges[:-1]] + [length]
-    return tuple(
-        [input.narrow(dim, min(a, length), max(b - a, 0)) for a, b in pairwise(edges)]
-    )
+    return tuple([input.narrow(dim, min(a, length), max(b - a, 0)) for a, b in pairwise(edges)])
 
 
 def _split_along(name: str, input: Any, sections: Any, dim: int, least: int) -> Any:

@@ -18,8 +18,8 @@ class LBFGS(Optimizer):
     """Steps along -H·g, H an estimate of the inverse Hessian from the last `history_size` steps; one group only.
 
     Arguments: `lr`, the step length (the first trial of a line search); `max_iter` steps and `max_eval` calls of the
-    closure (default 1.25 max_iter) for one `step`; `tolerance_grad`, stop when no gradient is larger; `tolerance_change`,
-    stop when neither loss nor parameters change more; `line_search_fn`, None or "strong_wolfe".
+    closure (default 1.25 max_iter) for one `step`; `tolerance_grad`, stop when no gradient is larger;
+    `tolerance_change`, stop when neither loss nor parameters change more; `line_search_fn`, None or "strong_wolfe".
     Errors: ValueError for more than one parameter group or a negative rate, RuntimeError for an unknown line search.
 
     Example:
@@ -155,7 +155,9 @@ class LBFGS(Optimizer):
             direction = direction.add(taken, alpha=weight - float(change.dot(direction)) * factor)
         return direction
 
-    def _search(self, closure: Callable, direction: Any, length: float, loss: float, gradient: Any, slope: float) -> tuple:
+    def _search(
+        self, closure: Callable, direction: Any, length: float, loss: float, gradient: Any, slope: float
+    ) -> tuple:
         """A step length with the strong Wolfe conditions: loss, gradient, length, and the calls it took.
 
         Points are (length, loss, gradient, slope). The parameters stand where they did when this returns.

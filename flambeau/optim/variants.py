@@ -71,7 +71,8 @@ class NAdam(_Adaptive):
         mu = beta1 * (1.0 - 0.5 * 0.96 ** (step * decay))
         following = beta1 * (1.0 - 0.5 * 0.96 ** ((step + 1) * decay))
         product = float(bundle.states[0]["mu_product"]) * mu
-        shared = flambeau.tensor(product, dtype=flambeau.float32)  # replaced at every step, never written: safe to share
+        # Replaced at every step, never written: safe to share.
+        shared = flambeau.tensor(product, dtype=flambeau.float32)
         for state in bundle.states:
             state["mu_product"] = shared
         scalars = (

@@ -19,6 +19,4 @@ DIFFERENT: dict[str, str] = {
     "nn.functional.hardtanh": _FLOATS,
     "nn.functional.margin_ranking_loss": _FLOATS,
     "nn.functional.poisson_nll_loss": _FLOATS,
-    "nn.functional.softsign": _FLOATS,
-    "nn.functional.tanhshrink": _FLOATS,
 }

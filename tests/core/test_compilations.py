@@ -28,7 +28,9 @@ def test_a_training_step_at_a_hundred_batch_sizes_needs_no_new_kernel(optimizer)
     def step(size: int) -> None:
         x, y = fl.randn(size, 7), fl.randint(0, 3, (size,))
         steps.zero_grad()
-        (nn.functional.cross_entropy(model(x), y) + nn.functional.mse_loss(model(x).softmax(-1), fl.rand(size, 3))).backward()
+        (
+            nn.functional.cross_entropy(model(x), y) + nn.functional.mse_loss(model(x).softmax(-1), fl.rand(size, 3))
+        ).backward()
         steps.step()
 
     for size in (1, 2, 33):

@@ -159,7 +159,9 @@ def test_processes_may_fill_one_cache_at_once(tmp_path):
 
     environment = {**os.environ, "FLAMBEAU_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
     processes = [
-        subprocess.Popen([sys.executable, "-c", PROGRAM], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
         for _ in range(3)
     ]
     for process in processes:

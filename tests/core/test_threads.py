@@ -86,7 +86,9 @@ def test_results_and_gradients_are_the_same_bits_for_any_number_of_threads(name)
         found.append(parts)
     for other in found[1:]:
         for a, b in zip(found[0], other, strict=True):
-            assert fl.equal(a.view(fl.int32) if a.dtype is fl.float32 else a, b.view(fl.int32) if b.dtype is fl.float32 else b)
+            assert fl.equal(
+                a.view(fl.int32) if a.dtype is fl.float32 else a, b.view(fl.int32) if b.dtype is fl.float32 else b
+            )
 
 
 def test_one_seed_gives_one_stream_at_any_number_of_threads():

@@ -14,7 +14,9 @@ NAMES = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat1
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))], ids=["deepcopy", "pickle"])
+@pytest.mark.parametrize(
+    "duplicate", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))], ids=["deepcopy", "pickle"]
+)
 def test_values_dtype_and_shape_survive_in_memory_of_their_own(name, duplicate):
     for shape in ((), (0, 3), (2, 3)):
         x = fl.arange(6)[: 6 if shape == (2, 3) else shape == ()].reshape(shape).to(getattr(fl, name))
@@ -39,7 +41,7 @@ def test_leaves_keep_requires_grad_and_results_lose_their_history():
     x = fl.ones(2, requires_grad=True)
     assert pickle.loads(pickle.dumps(x)).requires_grad and copy.deepcopy(x).requires_grad
     assert copy.deepcopy(x).is_leaf
-    with pytest.raises(RuntimeError, match="leaves|leaf"):
+    with pytest.raises(RuntimeError, match=r"leaves|leaf"):
         copy.deepcopy(x * 2)
 
 
@@ -80,7 +82,9 @@ class Special(nn.Parameter):
 
 
 @pytest.mark.parametrize("cls", [nn.Parameter, Special])
-@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))], ids=["deepcopy", "pickle"])
+@pytest.mark.parametrize(
+    "duplicate", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))], ids=["deepcopy", "pickle"]
+)
 def test_subclasses_stay_what_they_are(cls, duplicate):
     p = cls(fl.arange(3.0))
     p.note = "kept"

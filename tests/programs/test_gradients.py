@@ -1,4 +1,4 @@
-"""Programs about gradients themselves: introductions to autograd, checks against it, second derivatives, learning to learn."""
+"""Programs about gradients themselves: introductions to autograd, checks of it, second derivatives, meta-learning."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ programs = Programs()
 
 @programs.add(rtol=1e-4)
 def autograd_introduction(torch: Any) -> dict[str, Any]:
-    """What introductions show: grad_fn, vector-Jacobian products, no_grad, detach, retain_graph, leaves, in-place errors."""
+    """What introductions show: grad_fn, vector-Jacobian products, no_grad, detach, retain_graph, leaves, errors."""
     x = torch.ones(2, 2, requires_grad=True)
     y = x + 2
     z = y * y * 3
@@ -133,7 +133,7 @@ def scalar_engine_check(torch: Any) -> dict[str, Any]:
             return self * -1
 
         def __sub__(self, other):
-            return self + (-other if isinstance(other, Value) else -other)
+            return self + (-other)
 
         def __truediv__(self, other):
             return self * (other**-1)
@@ -255,7 +255,9 @@ def custom_functions(torch: Any) -> dict[str, Any]:
 def physics_informed(torch: Any) -> dict[str, Any]:
     """u'' + u = 0 with u(0) = 0, u'(0) = 1 by a network whose first and second derivatives enter the loss."""
     nn = torch.nn
-    net = same_weights(torch, nn.Sequential(nn.Linear(1, 24), nn.Tanh(), nn.Linear(24, 24), nn.Tanh(), nn.Linear(24, 1)))
+    net = same_weights(
+        torch, nn.Sequential(nn.Linear(1, 24), nn.Tanh(), nn.Linear(24, 24), nn.Tanh(), nn.Linear(24, 1))
+    )
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
     scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.998)
     x = torch.linspace(0, math.pi, 40).reshape(-1, 1).requires_grad_(True)
@@ -312,7 +314,9 @@ def learning_to_learn(torch: Any) -> dict[str, Any]:
         losses.append(meta_loss.item() / 3)
     assert np.mean(losses[-10:]) < np.mean(losses[:10])
     interpolated = torch.linspace(-1, 1, 8).view(-1, 1).requires_grad_(True)
-    gradients = torch.autograd.grad(outputs=functional(interpolated, weights).sum(), inputs=interpolated, create_graph=True)
+    gradients = torch.autograd.grad(
+        outputs=functional(interpolated, weights).sum(), inputs=interpolated, create_graph=True
+    )
     penalty = ((gradients[0].view(8, -1).norm(2, dim=1) - 1) ** 2).mean()
     penalty.backward()
     return {"losses": losses[:20], "penalty": penalty, "w1": weights[0].grad.norm()}

@@ -84,7 +84,7 @@ def module_surgery(torch: Any) -> dict[str, Any]:
     return {
         "before": before, "after": after, "modules": [name for name, _ in chimera.named_modules()],
         "children": [type(m).__name__ for m in nest.children()], "missing": sorted(report.missing_keys),
-        "unexpected": sorted(report.unexpected_keys), "repr": repr(chimera), "buffers": [n for n, _ in nest.named_buffers()],
+        "unexpected": sorted(report.unexpected_keys), "repr": repr(nest.net) + repr(nest.heads), "buffers": [n for n, _ in nest.named_buffers()],
         "trainable": [n for n, p in nest.named_parameters() if p.requires_grad], "dtype": str(half.running.dtype),
         "state": {k: list(v.shape) for k, v in nest.state_dict().items()},
     }  # fmt: skip
@@ -232,7 +232,8 @@ def optimizers_side_by_side(torch: Any) -> dict[str, Any]:
         "SGD": dict(lr=1e-3, momentum=0.9, dampening=0.1), "Adam": dict(lr=0.1, amsgrad=True),
         "AdamW": dict(lr=0.1, weight_decay=0.05), "Adagrad": dict(lr=0.5, lr_decay=1e-3), "Adadelta": dict(lr=5.0),
         "RMSprop": dict(lr=0.05, centered=True, momentum=0.5), "Adamax": dict(lr=0.1), "NAdam": dict(lr=0.1),
-        "RAdam": dict(lr=0.5), "Rprop": dict(lr=0.1), "ASGD": dict(lr=1e-2), "LBFGS": dict(lr=0.5, max_iter=1),
+        "RAdam": dict(lr=0.5), "Rprop": dict(lr=0.1), "ASGD": dict(lr=5e-3),
+        "LBFGS": dict(line_search_fn="strong_wolfe", max_iter=3),
     }  # fmt: skip
     for name, options in choices.items():
         p = torch.tensor([0.5, 1.0], requires_grad=True)
