@@ -27,7 +27,7 @@ def assert_close(
     check_stride: bool = False,
     msg: str | Callable[[str], str] | None = None,
 ) -> None:
-    """AssertionError unless |actual - expected| <= atol + rtol·|expected| everywhere; sequences and mappings by element.
+    """AssertionError unless |actual - expected| <= atol + rtol·|expected| everywhere; containers go by element.
 
     Arguments: tensors, numbers, or containers of them; `rtol` and `atol`, given both or neither (then by dtype);
     `equal_nan`, NaN equals NaN; `check_dtype`, `check_stride`, what else must agree; `msg`, the text of the error or a

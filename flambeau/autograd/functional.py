@@ -17,14 +17,15 @@ __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
 
 
 def _inputs(inputs: Any, create_graph: bool, name: str) -> tuple[tuple, bool]:
-    """The inputs as fresh tensors that require grad (kept on the tape under create_graph), and whether there was one."""
+    """The inputs as fresh tensors that require grad (kept on the tape by create_graph), and whether there was one."""
     single = not isinstance(inputs, (tuple, list))
     values = (inputs,) if single else tuple(inputs)
     for position, value in enumerate(values):
         if not isinstance(value, flambeau.Tensor):
             raise TypeError(f"{name}: inputs must be tensors, input {position} is {type(value).__name__}")
     if create_graph:
-        return tuple(value.view_as(value) if value.requires_grad else value.requires_grad_() for value in values), single
+        fresh = tuple(value.view_as(value) if value.requires_grad else value.requires_grad_() for value in values)
+        return fresh, single
     return tuple(value.detach().requires_grad_() for value in values), single
 
 
@@ -109,7 +110,7 @@ def hessian(
     vectorize: bool = False,
     outer_jacobian_strategy: str = "reverse-mode",
 ) -> Any:
-    """All second derivatives of a function with one element: a tensor (*input, *input), for several inputs tuples of them.
+    """All second derivatives of a function with one element: a tensor (*input, *input), or tuples for several inputs.
 
     >>> fl.autograd.functional.hessian(lambda x: (x**3).sum(), fl.tensor([1.0, 2.0]))
     tensor([[ 6.,  0.],
@@ -134,7 +135,7 @@ def _one_element(outputs: Any, name: str) -> tuple[tuple, bool]:
 
 
 def vjp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple:
-    """(outputs, vᵀ·J): func's outputs and the gradients of its inputs for the cotangents `v`, shaped like the outputs."""
+    """(outputs, vᵀ·J): func's outputs and the gradients of its inputs for cotangents `v`, shaped like the outputs."""
     with flambeau.enable_grad():
         tensors, one_input = _inputs(inputs, create_graph, "vjp")
         outputs, one_output = _outputs(func(*tensors), "vjp")

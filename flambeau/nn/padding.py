@@ -1,4 +1,4 @@
-"""Padding as modules: `ZeroPad`, `ConstantPad`, `ReflectionPad`, `ReplicationPad`, `CircularPad`, each for 1 to 3 dimensions."""
+"""Padding as modules: zeros, a constant, mirrored, the edge and circular, each for 1 to 3 dimensions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = [
 
 
 class _Pad(Module):
-    """What the padding modules share: `padding`, one number for all sides or (before, after) pairs from the last dimension."""
+    """What padding modules share: `padding`, a number for all sides or (before, after) pairs, last dimension first."""
 
     mode, dims = "constant", 1
     value: float | None = None
@@ -61,17 +61,17 @@ class _CircularPad(_Pad):
     mode = "circular"
 
 
-def _sized(base: type, dims: int, what: str) -> Any:
-    name = f"{base.__name__[1:]}{dims}d"
-    doc = f"Pad the last {dims} dimension{'s' if dims > 1 else ''} with {what}; see `functional.pad`."
-    return type(name, (base,), {"dims": dims, "__doc__": doc, "__module__": __name__})
+def _sized(base: type, what: str) -> list[Any]:
+    made = []
+    for dims in (1, 2, 3):
+        doc = f"Pad the last {dims} dimension{'s' if dims > 1 else ''} with {what}; see `functional.pad`."
+        names = {"dims": dims, "__doc__": doc, "__module__": __name__}
+        made.append(type(f"{base.__name__[1:]}{dims}d", (base,), names))
+    return made
 
 
-_KINDS = (
-    (_ConstantPad, "a constant"), (_ZeroPad, "zeros"), (_ReflectionPad, "the mirrored tensor"),
-    (_ReplicationPad, "its edge"), (_CircularPad, "its other end"),
-)  # fmt: skip
-for _base, _what in _KINDS:
-    for _dims in (1, 2, 3):
-        globals()[f"{_base.__name__[1:]}{_dims}d"] = _sized(_base, _dims, _what)
-del _base, _what, _dims
+ConstantPad1d, ConstantPad2d, ConstantPad3d = _sized(_ConstantPad, "a constant")
+ZeroPad1d, ZeroPad2d, ZeroPad3d = _sized(_ZeroPad, "zeros")
+ReflectionPad1d, ReflectionPad2d, ReflectionPad3d = _sized(_ReflectionPad, "the mirrored tensor")
+ReplicationPad1d, ReplicationPad2d, ReplicationPad3d = _sized(_ReplicationPad, "its edge")
+CircularPad1d, CircularPad2d, CircularPad3d = _sized(_CircularPad, "its other end")

@@ -197,12 +197,15 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     """The cosine of the angle between the vectors of x1 and x2 along `dim`; lengths below `eps` count as `eps`."""
     from flambeau.ops.shape import broadcast_tensors
 
+    check_tensor("cosine_similarity", x1, "x1")
+    check_tensor("cosine_similarity", x2, "x2")
     x1, x2 = broadcast_tensors(x1, x2)
     return r.cosine_similarity(x1, x2, eps, dim=dim)
 
 
 def pdist(input: Any, p: float = 2.0) -> Any:
     """The p-norm distances between all pairs of rows of `input`, as a vector: (0, 1), (0, 2), ..., (1, 2), ..."""
+    check_tensor("pdist", input)
     if input.ndim != 2:
         raise shape_error("pdist", "only supports 2D tensors", input=input)
     import numpy

@@ -11,7 +11,10 @@ import flambeau
 from flambeau.nn import Module
 from flambeau.optim.lr_scheduler import LRScheduler
 
-__all__ = ["SWALR", "AveragedModel", "get_ema_avg_fn", "get_ema_multi_avg_fn", "get_swa_avg_fn", "get_swa_multi_avg_fn", "update_bn"]  # fmt: skip
+__all__ = [
+    "SWALR", "AveragedModel", "get_ema_avg_fn", "get_ema_multi_avg_fn", "get_swa_avg_fn", "get_swa_multi_avg_fn",
+    "update_bn",
+]  # fmt: skip
 
 
 def get_ema_avg_fn(decay: float = 0.999) -> Callable:
@@ -100,7 +103,7 @@ class AveragedModel(Module):
 
 
 def update_bn(loader: Iterable, model: Module, device: Any = None) -> None:
-    """Compute the running statistics of batch normalisations anew from the batches of `loader`; others are left as they are."""
+    """Compute the running statistics of batch normalisations anew from the batches of `loader`, and nothing else."""
     layers = [m for m in model.modules() if hasattr(m, "running_mean") and hasattr(m, "reset_running_stats")]
     if not layers:
         return

@@ -8,7 +8,7 @@ _STRICT = "shapes that differ by broadcasting are an error in a loss"
 _FLOATS = "takes floating-point dtypes only, PyTorch also integers"
 
 DIFFERENT: dict[str, str] = {
-    "sum_to_size": "a bool scalar summed to its own shape stays bool; PyTorch makes it int64 there, but not for other shapes",
+    "sum_to_size": "a bool scalar summed to its own shape stays bool; PyTorch makes it int64 there and nowhere else",
     "cholesky_inverse": _TRIANGLE,
     "cholesky_solve": _TRIANGLE,
     "cov": "PyTorch sums float32 weights in float32 even where the input is float64",

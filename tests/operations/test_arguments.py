@@ -1,8 +1,8 @@
 """Arguments of a wrong type: every public function and method answers with an error of a documented family.
 
 What may come out of a wrong call is a result, or TypeError, ValueError, IndexError or RuntimeError (and what is derived
-from them, as flambeau's own errors are). An AttributeError, KeyError or AssertionError means that the argument reached code
-that never expected it, and its text says nothing about the call.
+from them, as flambeau's own errors are). An AttributeError, KeyError or AssertionError means that the argument reached
+code that never expected it, and its text says nothing about the call.
 """
 
 from __future__ import annotations
@@ -20,34 +20,47 @@ import flambeau.special
 from flambeau.compiler import declare
 from flambeau.tensor import _NAMESPACES
 
-FAMILIES = (TypeError, ValueError, IndexError, RuntimeError)
-WRONG = (3, 2.5, "word", None, [1, "word"], [2], object())
+FAMILIES = (TypeError, ValueError, IndexError, RuntimeError, OverflowError)  # the last: numbers beyond 64 bits
+WRONG = (3, "word", None, [1, "word"], object())
 #: They change settings of the process, read files, or take any object by design.
 LEFT_OUT = {"manual_seed", "seed", "set_rng_state", "initial_seed", "fork_rng", "is_tensor", "typename"}
 
-#: An argument that fits, by the name of the parameter.
+#: An argument that fits, by the name of the parameter; without an entry a (3, 3) tensor of ones.
 FITTING = {
-    "index": lambda: fl.tensor([0, 1]), "indices": lambda: fl.tensor([0, 1]), "mask": lambda: fl.ones(3, 3) > 0,
-    "condition": lambda: fl.ones(3, 3) > 0, "target": lambda: fl.tensor([0, 1, 2]), "dim": lambda: 0, "dim0": lambda: 0,
-    "dim1": lambda: 0, "dim2": lambda: 1, "dims": lambda: (0, 1), "size": lambda: (3, 3), "stride": lambda: (1, 1),
-    "shape": lambda: (3, 3), "sizes": lambda: (3,), "start": lambda: 0, "end": lambda: 2, "length": lambda: 1, "k": lambda: 1,
-    "n": lambda: 2, "p": lambda: 2, "q": lambda: 0.5, "steps": lambda: 3, "high": lambda: 4, "chunks": lambda: 2,
-    "shifts": lambda: 1, "split_sizes": lambda: (1, 2), "split_size_or_sections": lambda: 2, "repeats": lambda: 2,
-    "indices_or_sections": lambda: 3, "source": lambda: fl.ones(3, 3), "destination": lambda: 1, "reduce": lambda: "sum",
-    "fill_value": lambda: 1, "value": lambda: 1, "window_length": lambda: 4, "num_samples": lambda: 2, "row": lambda: 3,
-    "col": lambda: 3, "ord": lambda: 2, "physical_layout": lambda: (1, 0), "dtype": lambda: fl.float32, "threshold": lambda: 1,
-    "normalized_shape": lambda: (3,), "num_groups": lambda: 3, "type1": lambda: fl.int32, "type2": lambda: fl.float32,
-    "pad": lambda: (1, 1), "equation": lambda: "ij->i", "shapes": lambda: (3,), "tensors": lambda: [fl.ones(3, 3)] * 2,
-    "values": lambda: fl.ones(2, 3), "vec": lambda: fl.ones(3), "exponent": lambda: 2, "data": lambda: [1.0], "N": lambda: 3,
-    "bins": lambda: 4, "num_classes": lambda: 3, "boundaries": lambda: fl.tensor([0.0, 1.0]), "ndarray": lambda: [1.0],
-    "order": lambda: (1, 0), "axis": lambda: 0, "axes": lambda: (0,), "m": lambda: 3, "matrices": lambda: fl.ones(3, 3),
-}  # fmt: skip
+    **dict.fromkeys(("dim", "dim0", "dim1", "start", "axis"), 0),
+    **dict.fromkeys(("dim2", "length", "k", "shifts", "destination", "fill_value", "value", "threshold"), 1),
+    **dict.fromkeys(("end", "n", "p", "chunks", "split_size_or_sections", "repeats", "num_samples", "ord"), 2),
+    **dict.fromkeys(("steps", "indices_or_sections", "row", "col", "num_groups", "N", "num_classes", "m"), 3),
+    **dict.fromkeys(("high", "window_length", "bins"), 4),
+    **dict.fromkeys(("size", "shape"), (3, 3)),
+    **dict.fromkeys(("sizes", "normalized_shape", "shapes"), (3,)),
+    **dict.fromkeys(("stride", "pad"), (1, 1)),
+    **dict.fromkeys(("order", "physical_layout"), (1, 0)),
+    **dict.fromkeys(("index", "indices"), fl.tensor([0, 1])),
+    **dict.fromkeys(("mask", "condition"), fl.ones(3, 3) > 0),
+    "axes": (0,),
+    "boundaries": fl.tensor([0.0, 1.0]),
+    "data": [1.0],
+    "dims": (0, 1),
+    "dtype": fl.float32,
+    "equation": "ij->i",
+    "exponent": 2,
+    "q": 0.5,
+    "reduce": "sum",
+    "split_sizes": (1, 2),
+    "target": fl.tensor([0, 1, 2]),
+    "tensors": [fl.ones(3, 3)] * 2,
+    "type1": fl.int32,
+    "type2": fl.float32,
+    "values": fl.ones(2, 3),
+    "vec": fl.ones(3),
+}
 
 
 def _operation_inputs(function):
     name = getattr(function, "name", None) or getattr(function, "__name__", "")
     declaration = declare.table.get(name)
-    return list(declaration.inputs) if declaration is not None and hasattr(declaration, "inputs") else ["input", "other"]
+    return list(declaration.inputs) if hasattr(declaration, "inputs") else ["input", "other"]
 
 
 def _public():
@@ -84,7 +97,8 @@ def _parameters(function):
 
 
 def _fitting(name):
-    return FITTING[name]() if name in FITTING else fl.ones(3, 3)
+    value = FITTING.get(name)
+    return fl.ones(3, 3) if value is None else value.clone() if isinstance(value, fl.Tensor) else value
 
 
 def _problem(call, *arguments, **keywords):
@@ -104,16 +118,14 @@ def _calls(name, function):
     """(what is wrong, arguments, keywords): each argument in turn replaced by each of the wrong values."""
     parameters = _parameters(function)
     needed = [p for p, optional, variadic in parameters if not optional or variadic]
-    optional = [p for p, optional, variadic in parameters if optional and not variadic and p not in ("out", "generator")]
+    optional = [p for p, optional, variadic in parameters if optional and not variadic and p != "out"]
     for position, parameter in enumerate(needed):
         for wrong in WRONG:
             arguments = [_fitting(p) for p in needed]
             arguments[position] = wrong
             yield f"{name}({parameter}={wrong!r:.20})", arguments, {}
-    for parameter in optional:
-        for wrong in WRONG:
-            if parameter == "size" and wrong == 3:
-                continue
+    for position, parameter in enumerate(optional):
+        for wrong in (*WRONG, *WRONG)[(len(name) + position) % len(WRONG) :][:2]:
             yield f"{name}({parameter}={wrong!r:.20})", [_fitting(p) for p in needed], {parameter: wrong}
 
 
@@ -139,4 +151,48 @@ def test_method(name):
         problem = _problem(method, wrong)
         if problem:
             problems.append(f"Tensor.{name}({wrong!r:.20}) -> {problem}")
+    assert not problems, "\n".join(problems)
+
+
+def _random_tensor(source):
+    shape = [source.choice((0, 1, 1, 2, 3, 5)) for _ in range(source.choice((0, 1, 1, 2, 2, 3)))]
+    kind = source.choice((fl.float32, fl.float32, fl.int64, fl.bool))
+    tensor = fl.full(shape, source.choice((0, 1, 2)), dtype=kind)
+    layout = source.random()
+    if layout < 0.15 and tensor.ndim > 1:
+        return tensor.transpose(0, -1)
+    if layout < 0.25 and tensor.ndim:
+        return tensor[::2]
+    return tensor.requires_grad_() if kind is fl.float32 and layout < 0.5 else tensor
+
+
+def _random_argument(source):
+    kind = source.random()
+    if kind < 0.6:
+        return _random_tensor(source)
+    if kind < 0.75:
+        return source.choice((0, 1, -1, 2, 3, -2, 5, 100, -100))
+    if kind < 0.85:
+        return source.choice((0.5, -1.5, 0.0, float("nan"), 1e30))
+    if kind < 0.95:
+        return source.choice((True, False, None, "word", (0, 1), (), (2, -1)))
+    return [_random_tensor(source) for _ in range(source.choice((0, 1, 2)))]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_calls(seed):
+    source = random.Random(seed)
+    problems = []
+    functions = sorted(FUNCTIONS)
+    for _ in range(500):
+        arguments = [_random_argument(source) for _ in range(source.choice((1, 1, 2, 2, 3, 4)))]
+        if source.random() < 0.5:
+            name = source.choice(METHODS)
+            call, arguments[0] = getattr(fl.Tensor, name), _random_tensor(source)
+        else:
+            name = source.choice(functions)
+            call = FUNCTIONS[name]
+        problem = _problem(call, *arguments)
+        if problem:
+            problems.append(f"{name}{tuple(arguments)!r:.100} -> {problem}")
     assert not problems, "\n".join(problems)

@@ -7,6 +7,7 @@ from typing import Any
 
 import flambeau
 from flambeau.errors import ShapeError
+from flambeau.ops.arguments import check_tensor
 
 __all__ = ["pad"]
 
@@ -24,15 +25,18 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
     >>> fl.nn.functional.pad(fl.tensor([1, 2, 3]), (1, 2))
     tensor([0, 1, 2, 3, 0, 0])
     """
+    check_tensor("pad", input)
     sizes = [int(size) for size in pad]
     if mode not in _MODES:
         raise NotImplementedError(f"pad: unknown mode {mode!r}; choose one of {', '.join(_MODES)}")
     if len(sizes) % 2:
-        raise ShapeError(f"pad: Padding length must be divisible by 2, got {len(sizes)} sizes; give (before, after) pairs")
+        raise ShapeError(
+            f"pad: Padding length must be divisible by 2, got {len(sizes)} sizes; give (before, after) pairs"
+        )
     if len(sizes) // 2 > input.ndim:
         raise ShapeError(
-            f"pad: Padding length should be less than or equal to two times the input dimension: {len(sizes)} sizes for "
-            f"input of shape {tuple(input.shape)}"
+            f"pad: Padding length should be less than or equal to two times the input dimension: {len(sizes)} sizes "
+            f"for input of shape {tuple(input.shape)}"
         )
     pairs = [(input.ndim - 1 - i, sizes[2 * i], sizes[2 * i + 1]) for i in range(len(sizes) // 2)]
     for dim, before, after in pairs:
