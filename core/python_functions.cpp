@@ -127,6 +127,7 @@ FUNCTION(py_full) {
             copy_into(t.get(), tensor_of(args[1]));
         } else {
             if (!number_arg(args[1], value)) fail(ErrorKind::Type, "full: fill_value must be a number");
+            check_fits(value, t->dtype, "full");
             if (value.code == kFloat64 ? value.real == 0 && !std::signbit(value.real) : value.integer == 0) std::memset(t->data, 0, size_t(t->numel) * item_size(t->dtype));
             else if (value.code == kFloat64) fill_elements(t.get(), value.real);
             else fill_elements_int(t.get(), value.integer);

@@ -253,6 +253,7 @@ METHOD(m_fill_) {
             return Py_NewRef(self);
         }
         if (!number_arg(value, number)) fail(ErrorKind::Type, std::string("fill_(): value must be a number or a 0-dim tensor, not ") + Py_TYPE(value)->tp_name);
+        check_fits(number, t->dtype, "fill_");
         if (number.code == kFloat64) fill_elements(t, number.real);
         else fill_elements_int(t, number.integer);
         constant_history(t);

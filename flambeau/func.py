@@ -30,7 +30,12 @@ def _map(function: Callable, tree: Any) -> Any:
 
 def _leaves(tree: Any) -> list:
     found: list = []
-    _map(lambda tensor: (found.append(tensor), tensor)[1], tree)
+
+    def keep(tensor: Any) -> Any:
+        found.append(tensor)
+        return tensor
+
+    _map(keep, tree)
     return found
 
 

@@ -149,6 +149,12 @@ def deliver(result: Any, out: Any) -> Any:
     return out
 
 
+def check_out(name: str, out: Any, dtype: DType) -> None:
+    """DTypeError unless `out`, where one is given, has the dtype of the result: there is no silent conversion."""
+    if out is not None and check_tensor(name, out, "out").dtype is not dtype:
+        raise DTypeError(f"{name}: expected out to have dtype {dtype}, got {out.dtype}; make it with dtype={dtype}")
+
+
 def twin(function: Callable[..., Any]) -> Callable[..., Any]:
     """The in-place method of a function of a tensor: the result is written back into the first argument."""
 
@@ -216,5 +222,5 @@ def named_result(name: str, *fields: str) -> type:
         lines = ",\n".join(f"{field}={value!r}" for field, value in zip(fields, self))
         return f"flambeau.return_types.{name}(\n{lines})"
 
-    made.__repr__ = text  # type: ignore[method-assign, assignment]
+    made.__repr__ = text  # type: ignore[method-assign]
     return made

@@ -180,8 +180,26 @@ def new(self: Any, *args: Any) -> Any:
     return legacy_tensor(*args, dtype=self.dtype)
 
 
+def to_dense(self: Any, dtype: DType | None = None, *, masked_grad: bool | None = None) -> Any:
+    """The tensor itself, which is dense; in another dtype if one is given."""
+    return self if dtype is None else self.to(dtype)
+
+
+def resize(self: Any, *sizes: Any) -> Any:
+    """The elements in another shape with as many of them (older programs; `reshape` says the same)."""
+    return self.reshape(*sizes)
+
+
+def resize_as_(self: Any, the_template: Any, *, memory_format: Any = None) -> Any:
+    """`resize_` to the shape of another tensor, in place; new elements are uninitialised."""
+    return self.resize_(the_template.shape)
+
+
 METHODS = {
     "new": new,
+    "to_dense": to_dense,
+    "resize": resize,
+    "resize_as_": resize_as_,
     "new_zeros": new_zeros,
     "new_ones": new_ones,
     "new_empty": new_empty,

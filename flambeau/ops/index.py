@@ -14,6 +14,7 @@ from flambeau.ops import elementwise
 from flambeau.ops.arguments import (
     Tensor,
     check_index,
+    check_out,
     check_tensor,
     deliver,
     not_tensor,
@@ -23,7 +24,7 @@ from flambeau.ops.arguments import (
     twin,
     with_gradient,
     wrap_dim,
-)  # fmt: skip
+)
 
 __all__ = [
     "argwhere", "embedding", "gather", "index_add", "index_copy", "index_fill", "index_put", "index_reduce",
@@ -64,8 +65,7 @@ def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False, out: 
     if not isinstance(input, Tensor):
         raise not_tensor("gather", input)
     dim = wrap_dim("gather", dim, input.ndim)
-    if out is not None and check_tensor("gather", out, "out").dtype is not input.dtype:
-        raise DTypeError(f"gather: expected out to have dtype {input.dtype}, got {out.dtype}")
+    check_out("gather", out, input.dtype)
     return deliver(_core.gather(input, dim, _long("gather", index)), out)
 
 

@@ -19,6 +19,7 @@ from flambeau.ops.arguments import (
     Tensor,
     as_shape,
     check_dtype,
+    check_out,
     check_tensor,
     deliver,
     not_tensor,
@@ -349,8 +350,7 @@ def multinomial(
     check_tensor("multinomial", input)
     if input.ndim not in (1, 2):
         raise shape_error("multinomial", "prob_dist must be 1 or 2 dim", input=input)
-    if out is not None and check_tensor("multinomial", out, "out").dtype is not dtypes.int64:
-        raise DTypeError(f"multinomial: expects out to have dtype int64, got {out.dtype}; make it with dtype=int64")
+    check_out("multinomial", out, dtypes.int64)
     if not input.dtype.is_floating_point:
         raise DTypeError(f"multinomial: needs floating weights, got {input.dtype}; use input.float()")
     weights = to_numpy(input).astype("float64")

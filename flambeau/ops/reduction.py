@@ -12,7 +12,17 @@ from flambeau import dtypes
 from flambeau.errors import DTypeError
 from flambeau.ops import elementwise, normalise
 from flambeau.ops import reduce as r
-from flambeau.ops.arguments import Tensor, check_dtype, check_tensor, deliver, named_result, wrap_dim, wrap_dims
+from flambeau.ops.arguments import (
+    Tensor,
+    check_dtype,
+    check_out,
+    check_tensor,
+    check_tensors,
+    deliver,
+    named_result,
+    wrap_dim,
+    wrap_dims,
+)
 
 __all__ = [
     "all", "amax", "amin", "aminmax", "any", "argmax", "argmin", "corrcoef", "count_nonzero", "cov", "log_softmax",
@@ -103,6 +113,7 @@ def amax(input: Any, dim: Any = None, keepdim: bool = False, *, out: Any = None)
     """The largest element, of all or over `dim`; equal ones share the gradient evenly."""
     dim = None if dim == () else dim
     _check_not_empty("amax", input, dim)
+    check_out("amax", out, input.dtype)
     return deliver(r.amax(input, dim=dim, keepdim=keepdim), out)
 
 
@@ -110,13 +121,19 @@ def amin(input: Any, dim: Any = None, keepdim: bool = False, *, out: Any = None)
     """The smallest element, of all or over `dim`; equal ones share the gradient evenly."""
     dim = None if dim == () else dim
     _check_not_empty("amin", input, dim)
+    check_out("amin", out, input.dtype)
     return deliver(r.amin(input, dim=dim, keepdim=keepdim), out)
 
 
 def aminmax(input: Any, *, dim: int | None = None, keepdim: bool = False, out: Any = None) -> Any:
     """(min, max) of all elements or along `dim`."""
     _check_not_empty("aminmax", input, dim)
-    return _AMinMax(*r.aminmax(input, dim=dim, keepdim=keepdim))
+    low, high = r.aminmax(input, dim=dim, keepdim=keepdim)
+    if out is not None:
+        for each in check_tensors("aminmax", out, "out"):
+            check_out("aminmax", each, input.dtype)
+        low, high = deliver(low, out[0]), deliver(high, out[1])
+    return _AMinMax(low, high)
 
 
 def max(input: Any, dim: Any = None, keepdim: bool = False, *, out: Any = None, other: Any = None) -> Any:

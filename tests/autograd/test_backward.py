@@ -99,10 +99,7 @@ def test_a_freed_part_of_a_shared_graph_is_noticed():
         (shared * 2).sum().backward()
 
 
-@pytest.mark.parametrize(
-    "operation",
-    [lambda x: x + 1, lambda x: x * 2, lambda x: x / 2, lambda x: -x, lambda x: x.view(2, 1), lambda x: x.mean(0)],
-)
+@pytest.mark.parametrize("operation", [lambda x: x + 2, lambda x: -x, lambda x: x.view(2, 1), lambda x: x.mean(0)])
 def test_operations_that_saved_nothing_may_be_walked_twice(operation):
     x = leaf(1, 2)
     y = operation(x)

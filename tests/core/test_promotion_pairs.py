@@ -69,6 +69,28 @@ def test_promote_types_and_result_type_agree_with_operators():
         assert fl.promote_types(a, b) is fl.result_type(x, y) is (x + y).dtype is fl.promote_types(b, a)
 
 
+# Rows and columns in the order of DTYPES.
+TABLE = """
+bool     uint8    int8     int16    int32    int64    float16 bfloat16 float32 float64
+uint8    uint8    int16    int16    int32    int64    float16 bfloat16 float32 float64
+int8     int16    int8     int16    int32    int64    float16 bfloat16 float32 float64
+int16    int16    int16    int16    int32    int64    float16 bfloat16 float32 float64
+int32    int32    int32    int32    int32    int64    float16 bfloat16 float32 float64
+int64    int64    int64    int64    int64    int64    float16 bfloat16 float32 float64
+float16  float16  float16  float16  float16  float16  float16 float32  float32 float64
+bfloat16 bfloat16 bfloat16 bfloat16 bfloat16 bfloat16 float32 bfloat16 float32 float64
+float32  float32  float32  float32  float32  float32  float32 float32  float32 float64
+float64  float64  float64  float64  float64  float64  float64 float64  float64 float64
+"""
+
+
+def test_the_table_of_pytorch_holds_for_every_pair():
+    for a, row in zip(DTYPES, TABLE.strip().splitlines(), strict=True):
+        for b, expected in zip(DTYPES, row.split(), strict=True):
+            x, y = fl.ones(0, dtype=getattr(fl, a)), fl.ones(0, dtype=getattr(fl, b))
+            assert (x + y).dtype is fl.promote_types(x.dtype, y.dtype) is getattr(fl, expected)
+
+
 def test_promotion_without_pytorch_at_hand():
     expected = {
         ("float32", "float64"): "float64", ("int64", "float16"): "float16", ("uint8", "int8"): "int16",

@@ -106,23 +106,6 @@ def test_a_parameter_is_the_same_object_wherever_the_core_hands_it_back():
         assert p.add_(1) is p
 
 
-def test_attributes_and_identity_survive_when_only_the_graph_holds_the_tensor():
-    import gc
-
-    class Tagged(nn.Parameter):
-        pass
-
-    p = Tagged(fl.ones(2))
-    p.tag = "here"
-    y = (p * 2).sum()
-    p_id = id(p)
-    node = y.grad_fn.next_functions[0][0].next_functions[0][0]
-    del p
-    gc.collect()
-    back = node.variable
-    assert type(back) is Tagged and back.tag == "here" and id(back) == p_id
-
-
 def test_the_class_can_be_given_to_isinstance_and_type_checks():
     assert isinstance(fl.ones(1), fl.Tensor) and fl.is_tensor(fl.ones(1)) and not fl.is_tensor([1])
     assert isinstance(nn.Parameter(fl.ones(1)), fl.Tensor) and not isinstance(fl.ones(1), nn.Parameter)

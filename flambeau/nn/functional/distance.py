@@ -6,8 +6,9 @@ from typing import Any
 
 from flambeau.ops import reduce as _reduce
 from flambeau.ops.arguments import check_tensor
+from flambeau.ops.norms import pdist
 
-__all__ = ["cosine_similarity", "pairwise_distance"]
+__all__ = ["cosine_similarity", "pairwise_distance", "pdist"]
 
 
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
