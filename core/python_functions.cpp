@@ -128,6 +128,7 @@ FUNCTION(py_full) {
             copy_into(t.get(), tensor_of(args[1]));
         } else {
             if (!number_arg(args[1], value)) fail(ErrorKind::Type, "full: fill_value must be a number");
+            check_fits(value, t->dtype, "full");
             if (value.code == kFloat64 ? value.real == 0 && !std::signbit(value.real) : value.integer == 0) {
                 std::memset(t->data, 0, size_t(t->numel) * item_size(t->dtype));
                 if (recorder && recorder->records() && t->numel) [[unlikely]] recorder->zero(t.get());
@@ -379,6 +380,22 @@ FUNCTION(py_masked_select) {
         return wrap(masked(wide.get(), wide_mask.get()));
     });
 }
+// permutation(keys): the shuffle of 0 .. n-1 that random 62-bit keys give (Fisher and Yates).
+PyObject* py_permutation(PyObject*, PyObject* o) {
+    return guarded([&] {
+        Tensor* keys = expect_tensor(o, "permutation");
+        if (keys->dtype != kInt64 || keys->ndim != 1 || !keys->contiguous) fail(ErrorKind::Type, "permutation: needs a dense int64 vector");
+        TensorRef out = empty(keys->shape(), kInt64);
+        auto* order = reinterpret_cast<int64_t*>(out->data);
+        auto* random = reinterpret_cast<const uint64_t*>(keys->data);
+        for (int64_t i = 0; i < keys->numel; ++i) {
+            auto j = int64_t((static_cast<unsigned __int128>(random[i] << 2) * uint64_t(i + 1)) >> 64);
+            order[i] = order[j];
+            order[j] = i;
+        }
+        return wrap(std::move(out));
+    });
+}
 // cumulative(t, dim, "sum" | "prod"), without history: the gradient is stated in Python.
 FUNCTION(py_cumulative) {
     return guarded([&] {
@@ -545,6 +562,7 @@ PyMethodDef functions[] = {
     FAST("cat", py_cat, "cat(tensors, dim=0)"),
     {"nonzero", py_nonzero, METH_O, "The positions of the elements that are not zero, (count, ndim) int64."},
     FAST("masked_select", py_masked_select, "masked_select(input, mask)"),
+    {"permutation", py_permutation, METH_O, "The shuffle of 0 .. n-1 that random keys give."},
     FAST("cumulative", py_cumulative, "cumulative(input, dim, 'sum' or 'prod'), without history"),
     {"foreach", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(py_foreach)), METH_FASTCALL | METH_KEYWORDS, "foreach(operation, lists, scalars, outputs)"},
     {"memory_statistics", py_memory, METH_NOARGS, "Bytes in use and cached, and how allocations were answered."},

@@ -16,12 +16,15 @@ from flambeau.nn.loss import *
 from flambeau.nn.loss import __all__ as _loss
 from flambeau.nn.module import Module
 from flambeau.nn.normalization import GroupNorm, LayerNorm, RMSNorm
+from flambeau.nn.padding import *
+from flambeau.nn.padding import __all__ as _padding
 from flambeau.nn.parameter import Buffer, Parameter
 from flambeau.nn.shape import Flatten, Unflatten
 
 __all__ = [  # noqa: PLE0604
     *_activation,
     *_loss,
+    *_padding,
     "AlphaDropout",
     "Bilinear",
     "Buffer",

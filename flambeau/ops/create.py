@@ -14,7 +14,17 @@ from flambeau import _core, dtypes
 from flambeau.devices import check_device
 from flambeau.dtypes import dtype as DType
 from flambeau.errors import DTypeError
-from flambeau.ops.arguments import Tensor, check_tensor, deliver, shape_error, twin
+from flambeau.ops.arguments import (
+    Tensor,
+    check_dtype,
+    check_tensor,
+    check_tensors,
+    deliver,
+    integer,
+    not_tensor,
+    shape_error,
+    twin,
+)
 
 __all__ = [
     "arange", "as_tensor", "asarray", "empty", "empty_like", "empty_permuted", "empty_strided", "eye", "from_dlpack",
@@ -62,6 +72,8 @@ def tensor(
     """
     if device is not None:
         check_device(device)
+    if dtype is not None and not isinstance(dtype, DType):
+        check_dtype("tensor", dtype)
     kind = type(data)
     if kind is list or kind is tuple:
         result = _from_sequence(data, dtype)
@@ -144,6 +156,8 @@ def _from_sequence(data: Sequence[Any], dtype: DType | None) -> Any:
                     "inside have unequal lengths; pad them to one length"
                 )
         shape.append(length)
+        if len(shape) > 15:
+            raise ValueError("tensor: the lists are nested more than 15 deep (does a list contain itself?)")
         level = list(chain.from_iterable(level))
         kinds = set(map(type, level))
     if dtype is None:
@@ -279,13 +293,14 @@ def from_numpy(ndarray: Any) -> Any:
     return _core.from_numpy(ndarray)
 
 
-def frombuffer(
-    buffer: Any, *, dtype: DType, count: int = -1, offset: int = 0, requires_grad: bool = False
-) -> Any:
+def frombuffer(buffer: Any, *, dtype: DType, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Any:
     """A 1-D tensor of `dtype` over the memory of a buffer (bytes, bytearray, array, mmap), shared with it.
 
     Raises ValueError when `count` elements from byte `offset` do not fit the buffer.
     """
+    if check_dtype("frombuffer", dtype) is None:
+        raise TypeError("frombuffer(): argument 'dtype' must be flambeau.dtype, not None; say what the bytes hold")
+    offset, count = integer("frombuffer", offset, "offset"), integer("frombuffer", count, "count")
     view = memoryview(buffer).cast("B")
     available = view.nbytes - offset
     if view.nbytes == 0 or offset < 0 or available <= 0:
@@ -411,6 +426,8 @@ def zeros_like(
     memory_format: Any = None, pin_memory: bool = False,
 ) -> Any:  # fmt: skip
     """Zeros with the shape, and without `dtype` the dtype, of `input`."""
+    if not isinstance(input, Tensor):
+        raise not_tensor("zeros_like", input)
     return full_like(input, 0, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
@@ -419,6 +436,8 @@ def ones_like(
     memory_format: Any = None, pin_memory: bool = False,
 ) -> Any:  # fmt: skip
     """Ones with the shape, and without `dtype` the dtype, of `input`."""
+    if not isinstance(input, Tensor):
+        raise not_tensor("ones_like", input)
     return full_like(input, 1, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
@@ -427,6 +446,8 @@ def full_like(
     layout: Any = None, memory_format: Any = None, pin_memory: bool = False,
 ) -> Any:  # fmt: skip
     """`fill_value` in the shape, and without `dtype` the dtype, of `input`."""
+    if not isinstance(input, Tensor):
+        raise not_tensor("full_like", input)
     return full(input.shape, fill_value, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
@@ -435,6 +456,8 @@ def empty_like(
     memory_format: Any = None, pin_memory: bool = False,
 ) -> Any:  # fmt: skip
     """An uninitialised tensor with the shape, and without `dtype` the dtype, of `input`."""
+    if not isinstance(input, Tensor):
+        raise not_tensor("empty_like", input)
     return empty(input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
@@ -486,11 +509,15 @@ def arange(
         )
     if (end - start) / step == float("inf") or end != end or start != start:
         raise RuntimeError(f"arange: unsupported range: {start} -> {end}; the bounds must be finite")
+    if not isinstance(dtype, DType):
+        check_dtype("arange", dtype)
     if dtype is _bool:
         raise DTypeError("arange: bool holds no range; use dtype=flambeau.int64")
     if dtype.kind == 1 and not _whole(start, end, step):  # counted in floats, stepped in integers
         if dtype is _int64:
-            start, end, step = int(start), int(end), int(step) or 1
+            start, end, step = int(start), int(end), int(step)
+            if step == 0:
+                raise ValueError("arange: step must be nonzero; in int64 it is cut to a whole number first")
         count = -int((start - end) // step)
         first, stride = int(start), int(step)
         result = _arange(0, count, 1, dtype) * stride + first
@@ -522,6 +549,7 @@ def linspace(
     >>> fl.linspace(0, 1, 3)
     tensor([0.0000, 0.5000, 1.0000])
     """
+    check_dtype("linspace", dtype)
     if dtype is not None and not dtype.is_floating_point:
         start, end = int(start), int(end)
     values = _spaced("linspace", start, end, steps, device)
@@ -540,6 +568,7 @@ def logspace(
     >>> fl.logspace(0, 2, 3)
     tensor([  1.,  10., 100.])
     """
+    check_dtype("logspace", dtype)
     if dtype is not None and not dtype.is_floating_point:
         start, end = int(start), int(end)
     exponents = _spaced("logspace", start, end, steps, device)
@@ -599,6 +628,7 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
         raise ValueError("meshgrid: expects at least one tensor")
     if indexing not in ("ij", "xy"):
         raise RuntimeError(f"meshgrid: indexing must be 'ij' or 'xy', got {indexing!r}")
+    check_tensors("meshgrid", tensors)
     for t in tensors:
         if t.ndim > 1:
             raise shape_error("meshgrid", "expected scalars or 1-D tensors", tensor=t)
@@ -672,6 +702,7 @@ def _triangle_indices(name: str, row: int, col: int, offset: int, dtype: DType, 
 
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     """The Vandermonde matrix: column j holds x to the power N-1-j (or j with `increasing`)."""
+    check_tensor("vander", x, "x")
     x = x.reshape((1,)) if x.ndim == 0 else x
     count = x.shape[-1] if N is None else N
     powers = _arange(0, count, 1, _int64)

@@ -69,10 +69,10 @@ def operands(declaration, rng, shape, dtype="float64", sample=None):
     for index in range(len(declaration.inputs)):
         array = draw(declaration, index, rng, shape)
         if array.dtype.kind == "f":
-            tensor = flambeau.from_numpy(numpy.require(array, requirements='C')).to(getattr(flambeau, dtype))
+            tensor = flambeau.from_numpy(numpy.require(array, requirements="C")).to(getattr(flambeau, dtype))
             array = tensor.double().numpy().copy() if dtype in FLOAT_TYPES else tensor.numpy().copy()
         else:
-            tensor = flambeau.from_numpy(numpy.require(array, requirements='C'))
+            tensor = flambeau.from_numpy(numpy.require(array, requirements="C"))
         given.append(tensor)
         exact.append(array)
     numbers = settings(declaration, sample)
