@@ -32,11 +32,13 @@ RESULT, OBJECT, ARGUMENT, SEQUENCE, DICT = range(5)
 class _Entry:
     """A plan, and how it came about."""
 
-    __slots__ = ("handle", "notes", "record", "reason", "schedule", "signature", "trusted")
+    __slots__ = ("handle", "reason", "record", "schedule", "signature", "trusted")
 
-    def __init__(self, handle: Any, record: _plan.Record, schedule: _plan.Schedule, reason: str, signature: Any) -> None:
+    def __init__(
+        self, handle: Any, record: _plan.Record, schedule: _plan.Schedule, reason: str, signature: Any
+    ) -> None:
         self.handle, self.schedule, self.reason, self.signature = handle, schedule, reason, signature
-        self.record: _plan.Record | None = record
+        self.record = record
         self.trusted = False
 
 
@@ -68,8 +70,7 @@ class CompiledFunction:
         name = f"_compiled_{id(self)}"
         bound = instance.__dict__.get(name)
         if bound is None:
-            bound = CompiledFunction(self.function.__get__(instance, owner))
-            object.__setattr__(instance, name, bound) if hasattr(instance, "__dict__") else None
+            bound = instance.__dict__[name] = CompiledFunction(self.function.__get__(instance, owner))
         return bound
 
     def __getattr__(self, name: str) -> Any:
@@ -116,8 +117,8 @@ class CompiledFunction:
             self._restless += 1
             if self._restless > WARM_UP:
                 raise RuntimeError(
-                    f"compile: {self._name()} changes {changed.text} at every call, which a plan would not repeat; change it "
-                    "outside of the compiled function, or keep it in a tensor that is changed in place"
+                    f"compile: {self._name()} changes {changed.text} at every call, which a plan would not repeat; "
+                    "change it outside of the compiled function, or keep it in a tensor that is changed in place"
                 )
             self._reasons.append(f"not kept: the call changed {changed.text}")
             return result
@@ -125,13 +126,13 @@ class CompiledFunction:
         if known is not None:
             if signature != known.signature:
                 raise RuntimeError(
-                    f"compile: {_plan.difference(known.signature, signature)} between two calls of {self._name()}, though "
-                    "nothing that it visibly depends on did; pass what changes as an argument"
+                    f"compile: {_plan.difference(known.signature, signature)} between two calls of {self._name()}, "
+                    "though nothing that it visibly depends on did; pass what changes as an argument"
                 )
             known.trusted = True
             self._ready.insert(0, known.handle)
             return result
-        self._plan(record, walk, session, args, kwargs, result, grad, reason, signature)
+        self._make_plan(record, walk, session, args, kwargs, result, grad, reason, signature)
         return result
 
     def _name(self) -> str:
@@ -143,8 +144,8 @@ class CompiledFunction:
             if result.requires_grad and not result.is_leaf:
                 if not record.backward:
                     raise RuntimeError(
-                        f"compile: {self._name()} returns a tensor with history, and plans keep none; call backward() inside "
-                        "of the compiled function, or call it under no_grad()"
+                        f"compile: {self._name()} returns a tensor with history, and plans keep none; call backward() "
+                        "inside of the compiled function, or call it under no_grad()"
                     )
                 return result.detach()
             return result
@@ -155,7 +156,7 @@ class CompiledFunction:
             return {key: self._without_history(item, record) for key, item in result.items()}
         return result
 
-    def _plan(
+    def _make_plan(
         self,
         record: _plan.Record,
         walk: _guards.Walk,
@@ -189,12 +190,12 @@ class CompiledFunction:
             if value is None or isinstance(value, (bool, int, float, str)):
                 return (OBJECT, value)
             raise TypeError(
-                f"compile: {self._name()} returns a {type(value).__name__}; a plan can return tensors, numbers and strings in "
-                "tuples, lists and dicts"
+                f"compile: {self._name()} returns a {type(value).__name__}; a plan can return tensors, numbers and "
+                "strings in tuples, lists and dicts"
             )
 
         shape = template(result)
-        leaves = []
+        leaves: list[Any] = []
         for leaf, entry, read, last in record.leaves:
             if last is None:
                 leaves.append((leaf, entry, read, None))
@@ -210,7 +211,8 @@ class CompiledFunction:
             record.tensors[leaf[3]].storage for leaf in leaves if leaf[3] is not None and leaf[3] >= 0
         }
         outside = set()
-        held = [*walk.roots, *arguments, *(leaf[1] for leaf in leaves if leaf[1] is not None), *(each[4] for each in session.lives)]
+        entries = [leaf[1] for leaf in leaves if leaf[1] is not None]
+        held = [*walk.roots, *arguments, *entries, *(each[4] for each in session.lives)]
         places = {_core.storage_key(tensor)[1] for tensor in held}
         for storage, number in storages.items():
             if _core.record_storage(handle, number) in places:
@@ -243,10 +245,12 @@ class CompiledFunction:
             if attempt == 0:
                 gc.collect()  # cycles that nobody holds
         layout = record.tensors[storages[found[0]]]
-        maker = next(step.name for step in record.steps if any(record.tensors[t].storage == found[0] for t in step.outputs))
+        maker = next(
+            step.name for step in record.steps if any(record.tensors[t].storage == found[0] for t in step.outputs)
+        )
         raise RuntimeError(
-            f"compile: {self._name()} keeps a tensor of shape {layout.shape}, written by {maker}, where a plan cannot put it "
-            "again (a list, an attribute, a global, or a cycle); return it instead"
+            f"compile: {self._name()} keeps a tensor of shape {layout.shape}, written by {maker}, where a plan cannot "
+            "put it again (a list, an attribute, a global, or a cycle); return it instead"
         )
 
     # --- what it does ------------------------------------------------------------------------------------------------
@@ -255,7 +259,7 @@ class CompiledFunction:
         """The plans as text: the steps of each, what was merged and what was not, and why it was made."""
         lines = [f"{self._name()}: {len(self._entries)} plans"]
         for number, entry in enumerate(self._entries):
-            launches, slots, arena, runs = _core.plan_show(entry.handle)
+            launches, _, arena, runs = _core.plan_show(entry.handle)
             lines.append(
                 f"plan {number}: made because of {entry.reason}; {len(launches)} steps, arena of {arena} bytes, "
                 f"{'run ' + str(runs) + ' times' if entry.trusted else 'not yet confirmed by a second record'}"
@@ -268,8 +272,6 @@ class CompiledFunction:
 
 def _shape(entry: _Entry, step: int) -> str:
     record = entry.record
-    if record is None:
-        return ""
     recorded = record.steps[step]
     return " -> " + ", ".join(str(record.tensors[t].shape) for t in recorded.outputs)
 

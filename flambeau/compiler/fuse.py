@@ -88,8 +88,10 @@ class Unit:
 
 def _space(record: Record, step: Step) -> tuple[int, ...] | None:
     """The shape a map runs over, or None if it cannot be merged."""
-    if step.kind != MAP or any(code in _HALF for code in step.codes) or any(
-        i.__class__ is int and record.tensors[i].dtype in _HALF for i in step.inputs
+    if (
+        step.kind != MAP
+        or any(code in _HALF for code in step.codes)
+        or any(i.__class__ is int and record.tensors[i].dtype in _HALF for i in step.inputs)
     ):
         return None
     outputs = [record.tensors[t] for t in step.outputs]

@@ -67,7 +67,7 @@ def _where(tensor: Any) -> tuple[Any, ...]:
 def _library(name: str | None) -> bool:
     """Whether a module is no part of the user's program."""
     top = (name or "").partition(".")[0]
-    return top in ("flambeau", "numpy", "builtins") or top in sys.stdlib_module_names and top != "__main__"
+    return top in ("flambeau", "numpy", "builtins") or (top in sys.stdlib_module_names and top != "__main__")
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
@@ -203,7 +203,8 @@ class Walk:
                 self.guards.append(Guard(SIZE, members, None, len(members), False, f"the members of {text}"))
                 for name, member in members.items():
                     held.add(name)
-                    self._add(ITEM, members, name, member, f"{text}.{name}" if not name.isdigit() else f"{text}[{name}]")
+                    path = f"{text}[{name}]" if name.isdigit() else f"{text}.{name}"
+                    self._add(ITEM, members, name, member, path)
         for name in _HOOKS:
             hooks = fields.get(name)
             if isinstance(hooks, OrderedDict):

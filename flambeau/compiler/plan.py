@@ -67,7 +67,10 @@ class Record:
         for t in self.tensors:
             first.setdefault(t.storage, t.offset)
         return (
-            tuple((s.kind, s.name, tuple(s.inputs), tuple(s.outputs), s.codes, s.dims, s.full, s.constant) for s in self.steps),
+            tuple(
+                (s.kind, s.name, tuple(s.inputs), tuple(s.outputs), s.codes, s.dims, s.full, s.constant)
+                for s in self.steps
+            ),
             tuple((t.storage, t.offset - first[t.storage], *t[2:6]) for t in self.tensors),
         )
 
@@ -96,7 +99,7 @@ class Schedule:
     """The steps of a plan, and what was done to get there."""
 
     def __init__(self) -> None:
-        self.steps: list[Any] = []     # numbers of recorded steps, or (operation, inputs, outputs, name, step)
+        self.steps: list[Any] = []  # numbers of recorded steps, or (operation, inputs, outputs, name, step)
         self.notes: list[str] = []
 
 

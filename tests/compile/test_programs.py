@@ -18,14 +18,19 @@ UNARY = [
     lambda t: t.softmax(-1), lambda t: t - t.mean(-1, keepdim=True), lambda t: t / (1 + t.abs().sum(0, keepdim=True)),
     lambda t: F.layer_norm(t, t.shape[-1:]), lambda t: t.amax(1, keepdim=True) + t, lambda t: t.double().float(),
     lambda t: t.T.contiguous().T * 2, lambda t: t.cos(),
-    lambda t: (t > 0.2).float() + t, lambda t: t.half().float(), lambda t: fl.cat([t[:1], t[1:]]), lambda t: t.detach() + t,
+    lambda t: (t > 0.2).float() + t, lambda t: t.half().float(), lambda t: fl.cat([t[:1], t[1:]]),
+    lambda t: t.detach() + t,
 ]  # fmt: skip
 BINARY = [
-    lambda a, b: a + b, lambda a, b: a * b, lambda a, b: a - b, lambda a, b: fl.maximum(a, b), lambda a, b: a / (1 + b.abs()),
+    lambda a, b: a + b, lambda a, b: a * b, lambda a, b: a - b, lambda a, b: fl.maximum(a, b),
+    lambda a, b: a / (1 + b.abs()),
     lambda a, b: fl.where(a < b, a, b), lambda a, b: a + b.mean(), lambda a, b: a * b[0], lambda a, b: a + b[:, :1],
     lambda a, b: a @ b.T @ b * 0.05, lambda a, b: fl.atan2(a, 1 + b.abs()),
 ]  # fmt: skip
-IN_PLACE = [lambda t: t.add_(1), lambda t: t.mul_(0.5), lambda t: t[0].zero_(), lambda t: t[:, 1].copy_(t[:, 0]), lambda t: t.T.mul_(2)]
+IN_PLACE = [
+    lambda t: t.add_(1), lambda t: t.mul_(0.5), lambda t: t[0].zero_(), lambda t: t[:, 1].copy_(t[:, 0]),
+    lambda t: t.T.mul_(2),
+]  # fmt: skip
 
 
 @st.composite

@@ -13,7 +13,14 @@ F = fl.nn.functional
 
 def network(dropout: float = 0.0) -> Any:
     fl.manual_seed(7)
-    layers = [fl.nn.Linear(87, 64), fl.nn.ReLU(), fl.nn.Dropout(dropout), fl.nn.Linear(64, 32), fl.nn.ReLU(), fl.nn.Linear(32, 1)]
+    layers = [
+        fl.nn.Linear(87, 64),
+        fl.nn.ReLU(),
+        fl.nn.Dropout(dropout),
+        fl.nn.Linear(64, 32),
+        fl.nn.ReLU(),
+        fl.nn.Linear(32, 1),
+    ]
     return fl.nn.Sequential(*(layer for layer in layers if dropout or not isinstance(layer, fl.nn.Dropout)))
 
 
