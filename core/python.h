@@ -37,6 +37,11 @@ PyObject* guarded(F&& f) noexcept {
     }
 }
 [[noreturn]] inline void python_failed() { throw PythonError(); }
+inline bool is_true(PyObject* o) {
+    int truth = PyObject_IsTrue(o);
+    if (truth < 0) python_failed();
+    return truth == 1;
+}
 inline PyObject* checked(PyObject* o) { if (!o) python_failed(); return o; }
 
 struct Owned {  // a PyObject* that is released

@@ -45,8 +45,8 @@ void resolve(Operation& op, const uint8_t* codes, const uint8_t* categories, int
     if (PyTuple_GET_SIZE(PyTuple_GetItem(answer, 1)) > 4) fail(ErrorKind::Runtime, op.name + ": at most 4 outputs");
     r.outputs = int(take_codes(PyTuple_GetItem(answer, 1), r.output_codes));
     r.compute = Py_NewRef(PyTuple_GetItem(answer, 2));
-    for (int i = 0; i < r.outputs; ++i) r.output_rows[i] = PyObject_IsTrue(PyTuple_GetItem(PyTuple_GetItem(answer, 3), i)) == 1;
-    op.uses_index = PyObject_IsTrue(PyTuple_GetItem(answer, 4)) == 1;
+    for (int i = 0; i < r.outputs; ++i) r.output_rows[i] = is_true(PyTuple_GetItem(PyTuple_GetItem(answer, 3), i));
+    op.uses_index = is_true(PyTuple_GetItem(answer, 4));
 }
 void* compile_map(Operation& op, const Resolution& r, const uint8_t* output_codes, const std::string& classes) {
     Owned address(ask("compile_map", Py_BuildValue("(ONNOs)", declaration(op), codes_tuple(r.operand_codes, r.operands),
@@ -108,7 +108,7 @@ void need(Py_ssize_t n, Py_ssize_t least, const char* name) {
 Tensor* tensor_at(PyObject* const* args, Py_ssize_t i, const char* name) { return expect_tensor(args[i], (std::string(name) + ": argument " + std::to_string(i + 1)).c_str()); }
 
 PyObject* finish(TensorRef t, PyObject* requires_grad) {
-    if (requires_grad && PyObject_IsTrue(requires_grad) == 1) {
+    if (requires_grad && is_true(requires_grad)) {
         if (!is_float(t->dtype)) fail(ErrorKind::Runtime, std::string("requires_grad: only Tensors of floating point and complex dtype can require gradients, this one would be ") + kDTypeNames[t->dtype]);
         t->requires_grad = true;
     }
@@ -329,7 +329,7 @@ FUNCTION(py_index_add) {
     return guarded([&] {
         need(n, 4, "index_add");
         Tensor* t = tensor_at(args, 0, "index_add");
-        bool in_place = n > 4 && PyObject_IsTrue(args[4]) == 1;
+        bool in_place = n > 4 && is_true(args[4]);
         return wrap(index_add(t, normal_dim(as_int(args[1], "index_add"), t->ndim, "index_add"), tensor_at(args, 2, "index_add"), tensor_at(args, 3, "index_add"), in_place));
     });
 }
@@ -350,7 +350,7 @@ FUNCTION(py_index_put_) {
                 for (int d = 0; d < index->ndim; ++d) indices.push_back(contiguous(select(where.get(), 1, d).get()));
             } else indices.emplace_back(index);
         }
-        index_put(t, indices, tensor_at(args, 2, "index_put_"), n > 3 && PyObject_IsTrue(args[3]) == 1);
+        index_put(t, indices, tensor_at(args, 2, "index_put_"), n > 3 && is_true(args[3]));
         return Py_NewRef(args[0]);
     });
 }

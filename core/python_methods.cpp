@@ -212,7 +212,7 @@ METHOD(m_as_strided) {
 METHOD(m_requires_grad_) {
     return guarded([&] {
         PyObject* value = keyword(args, n, names, 0, "requires_grad");
-        require_grad(T(self), !value || PyObject_IsTrue(value) == 1);
+        require_grad(T(self), !value || is_true(value));
         return Py_NewRef(self);
     });
 }

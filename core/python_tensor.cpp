@@ -80,7 +80,7 @@ PyObject* get_requires_grad(PyObject* self, void*) {
 int set_requires_grad(PyObject* self, PyObject* value, void*) {
     return guarded([&]() -> PyObject* {
                if (!value) fail(ErrorKind::Type, "requires_grad cannot be deleted");
-               require_grad(T(self), PyObject_IsTrue(value) == 1);
+               require_grad(T(self), is_true(value));
                return Py_None;
            }) ? 0 : -1;
 }

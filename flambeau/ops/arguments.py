@@ -58,13 +58,17 @@ def integer(name: str, value: Any, argument: str) -> int:
 
 def integers(name: str, values: Any, argument: str) -> tuple[int, ...]:
     """`values`, an int or a sequence of them, as a tuple of Python ints, else TypeError."""
-    if isinstance(values, (tuple, list)):
-        return tuple([integer(name, value, argument) for value in values])
-    if hasattr(values, "__index__"):
-        return (integer(name, values, argument),)
-    raise TypeError(
-        f"{name}(): argument '{argument}' must be int or tuple of ints, not {type(values).__name__}; pass whole numbers"
-    )
+    if not isinstance(values, (tuple, list)):
+        try:
+            values = tuple(values)
+        except TypeError:
+            if not hasattr(values, "__index__"):
+                raise TypeError(
+                    f"{name}(): argument '{argument}' must be int or tuple of ints, not {type(values).__name__}; pass "
+                    "whole numbers"
+                ) from None
+            values = (values,)
+    return tuple([integer(name, value, argument) for value in values])
 
 
 def as_shape(sizes: Sequence[Any]) -> Sequence[Any]:

@@ -11,7 +11,17 @@ from flambeau import _core, dtypes
 from flambeau.errors import DTypeError
 from flambeau.ops import elementwise as e
 from flambeau.ops import promotion
-from flambeau.ops.arguments import Tensor, check_tensor, deliver, not_tensor, to_numpy, to_tensor, twin, with_gradient
+from flambeau.ops.arguments import (
+    Tensor,
+    check_tensor,
+    deliver,
+    integer,
+    not_tensor,
+    to_numpy,
+    to_tensor,
+    twin,
+    with_gradient,
+)
 
 _DIRECT = (
     "abs", "acos", "acosh", "addcdiv", "addcmul", "asin", "asinh", "atan", "atan2", "atanh", "bitwise_and",
@@ -246,6 +256,8 @@ def result_type(tensor1: Any, tensor2: Any) -> Any:
     def described(x: Any) -> tuple[int, int]:
         if isinstance(x, Tensor):
             return x.dtype.code, 0 if x.ndim else 1
+        if not isinstance(x, (bool, int, float)):
+            raise TypeError(f"result_type(): arguments must be Tensor or Number, not {type(x).__name__}")
         return (0 if isinstance(x, bool) else 5 if isinstance(x, int) else 9), 2
 
     return dtypes.ALL[promotion.result_type((described(tensor1), described(tensor2)))]
@@ -270,7 +282,7 @@ def positive(input: Any) -> Any:
 
 def real(input: Any) -> Any:
     """`input` itself: every dtype of flambeau is real."""
-    return input
+    return check_tensor("real", input)
 
 
 conj = conj_physical = resolve_conj = resolve_neg = real
@@ -287,6 +299,7 @@ def mvlgamma(input: Any, p: int, *, out: Any = None) -> Any:
     """The logarithm of the multivariate gamma function of dimension `p`; all elements must be above (p - 1) / 2."""
     import math
 
+    p = integer("mvlgamma", p, "p")
     if p < 1:
         raise RuntimeError(f"mvlgamma: p has to be greater than or equal to 1, got {p}")
     result: Any = None
@@ -299,6 +312,7 @@ def mvlgamma(input: Any, p: int, *, out: Any = None) -> Any:
 def polygamma(n: int, input: Any, *, out: Any = None) -> Any:
     """The n-th derivative of the digamma function."""
     check_tensor("polygamma", input)
+    n = integer("polygamma", n, "n")
     if n < 0:
         raise RuntimeError(f"polygamma: does not support negative n, got {n}")
     if n > 1:

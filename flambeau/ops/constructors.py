@@ -10,7 +10,7 @@ from typing import Any
 from flambeau import dtypes
 from flambeau.devices import check_device
 from flambeau.dtypes import dtype as DType
-from flambeau.ops.arguments import Tensor, check_tensor, not_tensor
+from flambeau.ops.arguments import Tensor, check_tensor, integers, not_tensor
 from flambeau.ops.create import empty, full, ones, tensor, zeros
 
 __all__ = [
@@ -76,7 +76,7 @@ BoolTensor = _typed("BoolTensor", dtypes.bool)
 
 def broadcast_shapes(*shapes: Any) -> Any:
     """The shape that tensors of the given shapes broadcast to; RuntimeError when they do not fit."""
-    sizes = [(shape,) if isinstance(shape, int) else tuple(shape) for shape in shapes]
+    sizes = [integers("broadcast_shapes", shape, "shapes") for shape in shapes]
     ndim = max(map(len, sizes), default=0)
     result = [1] * ndim
     for shape in sizes:
@@ -111,12 +111,13 @@ def is_floating_point(input: Any) -> bool:
 
 def is_complex(input: Any) -> bool:
     """Whether the dtype of `input` is complex: never, in flambeau."""
+    check_tensor("is_complex", input)
     return False
 
 
 def is_nonzero(input: Any) -> bool:
     """Whether the one element of `input` is not zero; RuntimeError when it has not exactly one."""
-    return bool(input)
+    return bool(check_tensor("is_nonzero", input))
 
 
 def clone(input: Any, *, memory_format: Any = None) -> Any:
@@ -182,16 +183,20 @@ def new(self: Any, *args: Any) -> Any:
 
 def to_dense(self: Any, dtype: DType | None = None, *, masked_grad: bool | None = None) -> Any:
     """The tensor itself, which is dense; in another dtype if one is given."""
+    check_tensor("to_dense", self, "self")
     return self if dtype is None else self.to(dtype)
 
 
 def resize(self: Any, *sizes: Any) -> Any:
     """The elements in another shape with as many of them (older programs; `reshape` says the same)."""
+    check_tensor("resize", self, "self")
     return self.reshape(*sizes)
 
 
 def resize_as_(self: Any, the_template: Any, *, memory_format: Any = None) -> Any:
     """`resize_` to the shape of another tensor, in place; new elements are uninitialised."""
+    check_tensor("resize_as_", self, "self")
+    check_tensor("resize_as_", the_template, "the_template")
     return self.resize_(the_template.shape)
 
 

@@ -21,6 +21,7 @@ from flambeau.ops.arguments import (
     check_tensors,
     deliver,
     integer,
+    integers,
     not_tensor,
     shape_error,
     twin,
@@ -463,6 +464,8 @@ def empty_like(
 
 def empty_strided(size: Any, stride: Any, *, dtype: DType | None = None, device: Any = None, **ignored: Any) -> Any:
     """An uninitialised tensor of the given shape and strides."""
+    size = integers("empty_strided", size, "size")
+    stride = integers("empty_strided", stride, "stride")
     extent = 1 + sum((n - 1) * s for n, s in zip(size, stride, strict=True)) if all(size) else 0
     return empty((extent,), dtype=dtype, device=device).as_strided(tuple(size), tuple(stride))
 
@@ -472,6 +475,8 @@ def empty_permuted(
     **ignored: Any,
 ) -> Any:  # fmt: skip
     """An uninitialised tensor of shape `size` whose dimensions lie in memory in the order `physical_layout`."""
+    size = integers("empty_permuted", size, "size")
+    physical_layout = integers("empty_permuted", physical_layout, "physical_layout")
     if sorted(physical_layout) != list(_range(len(size))):
         raise RuntimeError(f"empty_permuted: physical_layout {physical_layout} is no order of {len(size)} dimensions")
     order = [tuple(physical_layout).index(d) for d in _range(len(size))]
@@ -549,6 +554,7 @@ def linspace(
     >>> fl.linspace(0, 1, 3)
     tensor([0.0000, 0.5000, 1.0000])
     """
+    steps = integer("linspace", steps, "steps")
     check_dtype("linspace", dtype)
     if dtype is not None and not dtype.is_floating_point:
         start, end = int(start), int(end)
@@ -568,6 +574,7 @@ def logspace(
     >>> fl.logspace(0, 2, 3)
     tensor([  1.,  10., 100.])
     """
+    steps = integer("logspace", steps, "steps")
     check_dtype("logspace", dtype)
     if dtype is not None and not dtype.is_floating_point:
         start, end = int(start), int(end)
@@ -651,6 +658,7 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
 
 def _triangle(name: str, input: Any, diagonal: int, upper: bool) -> Any:
     check_tensor(name, input)
+    diagonal = integer(name, diagonal, "diagonal")
     if input.ndim < 2:
         raise shape_error(name, "needs at least 2 dimensions", input=input)
     rows, columns = input.shape[-2:]
@@ -691,6 +699,9 @@ def triu_indices(row: int, col: int, offset: int = 0, *, dtype: DType = _int64, 
 
 
 def _triangle_indices(name: str, row: int, col: int, offset: int, dtype: DType, device: Any, upper: bool) -> Any:
+    row = integer(name, row, "row")
+    col = integer(name, col, "col")
+    offset = integer(name, offset, "offset")
     if device is not None:
         check_device(device)
     if row < 0 or col < 0:
@@ -703,6 +714,8 @@ def _triangle_indices(name: str, row: int, col: int, offset: int, dtype: DType, 
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     """The Vandermonde matrix: column j holds x to the power N-1-j (or j with `increasing`)."""
     check_tensor("vander", x, "x")
+    if N is not None:
+        N = integer("vander", N, "N")
     x = x.reshape((1,)) if x.ndim == 0 else x
     count = x.shape[-1] if N is None else N
     powers = _arange(0, count, 1, _int64)

@@ -17,6 +17,7 @@ from flambeau.ops.arguments import (
     check_out,
     check_tensor,
     deliver,
+    integers,
     not_tensor,
     shape_error,
     to_numpy,
@@ -523,6 +524,7 @@ def where(condition: Any, input: Any = None, other: Any = None, *, out: Any = No
 
 def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
     """The positions along each dimension of `shape` of elements numbered in row order."""
+    shape = integers("unravel_index", shape, "shape")
     sizes = (shape,) if isinstance(shape, int) else tuple(shape)
     rest = _long("unravel_index", indices)
     places = []

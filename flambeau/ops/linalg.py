@@ -15,12 +15,13 @@ from flambeau.ops.arguments import (
     Tensor,
     check_tensor,
     deliver,
+    integer,
     named_result,
     shape_error,
     to_numpy,
     to_tensor,
     with_gradient,
-)  # fmt: skip
+)
 from flambeau.ops.create import eye, tril, triu
 from flambeau.ops.elementwise import where
 from flambeau.ops.shape import diag_embed
@@ -557,6 +558,7 @@ eig, eigvals = _complex("eig"), _complex("eigvals")
 def matrix_power(A: Any, n: int, *, out: Any = None) -> Any:
     """Each square matrix multiplied by itself `n` times; the inverse for negative `n`."""
     check_tensor("linalg.matrix_power", A, "A")
+    n = integer("matrix_power", n, "n")
     if A.ndim < 2 or A.shape[-1] != A.shape[-2]:
         raise shape_error("linalg.matrix_power", "A must be batches of square matrices", A=A)
     if n < 0:

@@ -410,8 +410,10 @@ def binomial(count: Any, prob: Any, generator: Generator | None = None) -> Any:
     """How many of `count` trials succeed, each with probability `prob`."""
     check_tensor("binomial", count, "count")
     check_tensor("binomial", prob, "prob")
+    import numpy
+
     values = _host_generator(generator).binomial(to_numpy(count).astype("int64"), to_numpy(prob))
-    return to_tensor(values.astype("float64"), count.dtype)
+    return to_tensor(numpy.asarray(values, "float64"), count.dtype)
 
 
 def random_dropout(input: Any, p: float, generator: Generator | None = None) -> Any:

@@ -7,7 +7,17 @@ from typing import Any, Literal
 
 from flambeau import _core, dtypes
 from flambeau.errors import DTypeError
-from flambeau.ops.arguments import Tensor, check_tensor, deliver, integer, shape_error, to_numpy, to_tensor, wrap_dim
+from flambeau.ops.arguments import (
+    Tensor,
+    check_tensor,
+    deliver,
+    integer,
+    not_tensor,
+    shape_error,
+    to_numpy,
+    to_tensor,
+    wrap_dim,
+)
 
 __all__ = [
     "bincount", "bucketize", "histc", "histogram", "isin", "searchsorted", "unique", "unique_consecutive",
@@ -221,6 +231,9 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, inve
     import numpy
 
     tensors = (elements, test_elements)
+    for key, each in (("elements", elements), ("test_elements", test_elements)):
+        if not isinstance(each, (Tensor, bool, int, float)):
+            raise not_tensor("isin", each, key)
     left, right = (to_numpy(x) if isinstance(x, Tensor) else numpy.asarray(x) for x in tensors)
     return to_tensor(numpy.asarray(numpy.isin(left, right, assume_unique=assume_unique, invert=invert)))
 

@@ -43,10 +43,7 @@ _Tensors = Sequence[Any]
 def _tensors(name: str, tensors: Any) -> list[Any]:
     if isinstance(tensors, Tensor):
         raise TypeError(f"{name}: needs a tuple or list of tensors, got one Tensor; write {name}([a, b])")
-    found = list(tensors)
-    for position, each in enumerate(found):
-        if not isinstance(each, Tensor):
-            raise TypeError(f"{name}: element {position} is a {type(each).__name__}, not a Tensor")
+    found = list(check_tensors(name, tensors))
     if not found:
         raise RuntimeError(f"{name}: expected a non-empty list of tensors")
     return found
@@ -132,7 +129,7 @@ def _atleast(name: str, tensors: tuple[Any, ...], raise_one: Any) -> Any:
     if len(tensors) == 1:
         if isinstance(tensors[0], Tensor):
             return raise_one(tensors[0])
-        tensors = tuple(tensors[0])
+        tensors = check_tensors(name, tensors[0])
     return tuple([raise_one(check_tensor(name, each)) for each in tensors])
 
 
@@ -422,7 +419,7 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     tensor([3, 0, 1, 2])
     """
     check_tensor("roll", input)
-    shifts = tuple(shifts) if isinstance(shifts, (tuple, list)) else (shifts,)
+    shifts = integers("roll", shifts, "shifts")
     if dims is None or dims == ():
         if len(shifts) != 1:
             raise RuntimeError(f"roll: shifts and dimensions must align: {len(shifts)} shifts, no dims")
@@ -447,6 +444,8 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
 def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
     """A copy turned `k` times by 90 degrees in the plane of two dimensions, from the first toward the second."""
     check_tensor("rot90", input)
+    k = integer("rot90", k, "k")
+    dims = integers("rot90", dims, "dims")
     if len(dims) != 2:
         raise RuntimeError(f"rot90: expected total rotation dims == 2, but got dims = {tuple(dims)}")
     if input.ndim < 2:
@@ -500,6 +499,7 @@ def ravel(input: Any) -> Any:
 def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
     """`input` with dimension `dim` split into the given sizes, one of which may be -1."""
     check_tensor("unflatten", input)
+    sizes = integers("unflatten", sizes, "sizes")
     dim = wrap_dim("unflatten", dim, input.ndim)
     shape = tuple(input.shape)
     known = 1
@@ -615,6 +615,8 @@ def narrow_copy(input: Any, dim: int, start: int, length: int) -> Any:
 def as_strided(input: Any, size: Any, stride: Any, storage_offset: int | None = None) -> Any:
     """A view of the storage of `input` with the given shape, strides and offset."""
     check_tensor("as_strided", input)
+    size = integers("as_strided", size, "size")
+    stride = integers("as_strided", stride, "stride")
     if storage_offset is None:
         return input.as_strided(tuple(size), tuple(stride))
     return input.as_strided(tuple(size), tuple(stride), storage_offset)
@@ -623,6 +625,7 @@ def as_strided(input: Any, size: Any, stride: Any, storage_offset: int | None = 
 def broadcast_to(input: Any, size: Any) -> Any:
     """A view of `input` broadcast to the shape `size`."""
     check_tensor("broadcast_to", input)
+    size = integers("broadcast_to", size, "size")
     return input.expand(tuple(size))
 
 
@@ -637,6 +640,7 @@ def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
 def expand_copy(input: Any, size: Any) -> Any:
     """A copy of `input` broadcast to `size`."""
     check_tensor("expand_copy", input)
+    size = integers("expand_copy", size, "size")
     return input.expand(tuple(size)).clone()
 
 
@@ -659,6 +663,7 @@ def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
 def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
     """Matrices, in the planes of the two new dimensions, whose diagonal number `offset` is the last dimension."""
     check_tensor("diag_embed", input)
+    offset = integer("diag_embed", offset, "offset")
     ndim = input.ndim + 1
     first, second = wrap_dim("diag_embed", dim1, ndim), wrap_dim("diag_embed", dim2, ndim)
     if first == second:
@@ -737,6 +742,7 @@ def cartesian_prod(*tensors: Any) -> Any:
     """All choices of one element from each 1-D tensor, as rows in lexicographic order."""
     from flambeau.ops.create import meshgrid
 
+    check_tensors("cartesian_prod", tensors)
     if len(tensors) == 1:
         return tensors[0]
     return stack([grid.reshape((-1,)) for grid in meshgrid(*tensors)], 1)
@@ -747,6 +753,7 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
     import itertools
 
     check_tensor("combinations", input)
+    r = integer("combinations", r, "r")
     if input.ndim != 1:
         raise shape_error("combinations", "expects a 1-D vector", input=input)
     if r < 0:

@@ -16,6 +16,7 @@ from flambeau.ops.arguments import (
     check_floating,
     check_tensor,
     deliver,
+    integer,
     named_result,
     to_numpy,
     to_tensor,
@@ -137,6 +138,7 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
     import numpy
 
     check_tensor("topk", input)
+    k = integer("topk", k, "k")
     dim = wrap_dim("topk", dim, input.ndim)
     length = input.shape[dim] if input.ndim else 1
     k = int(k)
@@ -168,6 +170,7 @@ def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False, *, out: A
     import numpy
 
     check_tensor("kthvalue", input)
+    k = integer("kthvalue", k, "k")
     dim = wrap_dim("kthvalue", dim, input.ndim)
     length = input.shape[dim] if input.ndim else 1
     if not 1 <= k <= length:
@@ -460,6 +463,7 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
     tensor([2, 3])
     """
     check_tensor("diff", input)
+    n = integer("diff", n, "n")
     if input.ndim == 0:
         raise RuntimeError("diff: expects input to be at least one-dimensional")
     if n < 0:

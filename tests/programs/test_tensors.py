@@ -78,7 +78,7 @@ def indexing(torch: Any) -> dict[str, Any]:
         x[x > 50],
         x[x % 7 == 0].sum(), x[torch.tensor([[0, 1], [1, 2]])], x[1][torch.tensor([True, False, True, False])], x[()],
         x[0, :, torch.tensor([0, 4])], x[np.array([2, 0])], x[torch.tensor(1)], x[:, -1:, ...], x[True].shape[0],
-        x[1:2].squeeze(0)[range(2)] if False else x[1:2].squeeze(0)[[0, 1]], x[..., None, -1],
+        x[1:2].squeeze(0)[[0, 1]], x[..., None, -1],
     ]  # fmt: skip
     a[0, 0] = -1
     a[:, 1] = torch.arange(5)

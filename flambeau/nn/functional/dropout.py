@@ -82,6 +82,7 @@ def _alpha(input: Any, shape: tuple, p: float, inplace: bool) -> Any:
 
 def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Any:
     """Dropout for networks of selu: mean 0 and variance 1 stay what they are."""
+    check_tensor("alpha_dropout", input)
     _check("alpha_dropout", p)
     if not training or p == 0.0:
         return input
@@ -90,6 +91,7 @@ def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: b
 
 def feature_alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Any:
     """`alpha_dropout` of whole channels (dimension 1)."""
+    check_tensor("feature_alpha_dropout", input)
     _check("feature_alpha_dropout", p)
     if not training or p == 0.0:
         return input

@@ -33,6 +33,8 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
     Arguments: `input1` (..., in1), `input2` (..., in2) with equal leading sizes, `weight` (out, in1, in2), `bias`
     (out,).
     """
+    check_tensor("bilinear", input1, "input1")
+    check_tensor("bilinear", input2, "input2")
     check_tensor("bilinear", weight, "weight")
     if weight.ndim != 3:
         raise ShapeError(f"bilinear: weight must be (out, in1, in2), but it is {tuple(weight.shape)}")

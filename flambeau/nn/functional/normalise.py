@@ -7,15 +7,15 @@ from typing import Any
 import flambeau
 from flambeau.errors import ShapeError
 from flambeau.ops import normalise as _normalise
-from flambeau.ops.arguments import Tensor, check_tensor, not_tensor
+from flambeau.ops.arguments import Tensor, check_tensor, integer, integers, not_tensor
 
 __all__ = ["group_norm", "layer_norm", "normalize", "rms_norm"]
 
 
 def _check_last(name: str, input: Any, normalized_shape: Any, weight: Any, bias: Any) -> int:
     """How many last dimensions are normalised; ShapeError when the sizes do not fit."""
-    if isinstance(normalized_shape, int):
-        normalized_shape = (normalized_shape,)
+    if not isinstance(normalized_shape, (tuple, list)):
+        normalized_shape = integers(name, normalized_shape, "normalized_shape")
     shape, sizes = tuple(input.shape), tuple(normalized_shape)
     count = len(sizes)
     if count == 0:
@@ -77,6 +77,7 @@ def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float |
 def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
     """(x - mean) / √(var + eps) over each group of channels (dimension 1) of each sample, times weight plus bias."""
     check_tensor("group_norm", input)
+    num_groups = integer("group_norm", num_groups, "num_groups")
     if weight is not None:
         check_tensor("group_norm", weight, "weight")
     if bias is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import flambeau
 from flambeau.errors import ShapeError
-from flambeau.ops.arguments import check_tensor
+from flambeau.ops.arguments import check_tensor, integers
 
 __all__ = ["pad"]
 
@@ -26,6 +26,7 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
     tensor([0, 1, 2, 3, 0, 0])
     """
     check_tensor("pad", input)
+    pad = integers("pad", pad, "pad")
     sizes = [int(size) for size in pad]
     if mode not in _MODES:
         raise NotImplementedError(f"pad: unknown mode {mode!r}; choose one of {', '.join(_MODES)}")
