@@ -207,7 +207,7 @@ struct Pattern {
 
 // Something reached from the function that must be as it was: a dict's or list's item or size, a cell, a tensor.
 struct Guard {
-    enum Kind { Item, Size, Cell, ATensor, Element } kind;
+    enum Kind { Item, Size, Cell, ATensor, Element, Attribute } kind;
     PyObject* container;   // owned
     PyObject* key;         // owned: of the item; null otherwise
     PyObject* expected;    // owned; null: absent
@@ -226,6 +226,11 @@ struct Guard {
             case ATensor: {
                 const Tensor* t = tensor_of(container);
                 return t->storage == storage && t->data == data && layout[0].fits(t);
+            }
+            case Attribute: {
+                Owned value(PyObject_GetAttr(container, key));
+                if (!value) PyErr_Clear();
+                return value.p == expected || (by_value && value.p && expected && same_value(value, expected));
             }
             case Element: found = size < PySequence_Fast_GET_SIZE(container) ? PySequence_Fast_GET_ITEM(container, size) : nullptr;
         }

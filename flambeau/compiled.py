@@ -270,6 +270,30 @@ class CompiledFunction:
         return "\n".join(lines)
 
 
+    def show(self, plan: int = 0) -> str:
+        """The programs of a plan's steps and the LLVM IR of its merged kernels (for contiguous operands), as text."""
+        from flambeau.compiler import bridge, fuse, service
+
+        entry = self._entries[plan]
+        record, parts = entry.record, []
+        for each in entry.schedule.steps:
+            if isinstance(each, int):
+                step = record.steps[each]
+                if step.declaration is None:
+                    parts.append(f"{step.name}{_shape(entry, each)}")
+                    continue
+                codes = tuple(record.tensors[i].dtype if isinstance(i, int) else i[0] for i in step.inputs)
+                parts.append(bridge._trace(step.declaration, codes, step.codes, step.compute).text())
+                continue
+            program = fuse.program_of(each[0])
+            numbers = [isinstance(i, tuple) for i in each[1]]
+            classes = "c" * len(each[2]) + "".join("z" if number else "c" for number in numbers)
+            if any(value.op == "index" for value in program.topological()):
+                classes += "c"
+            parts += [program.text(), service.write_ir(program, classes)[0]]
+        return "\n\n".join(parts)
+
+
 def _shape(entry: _Entry, step: int) -> str:
     record = entry.record
     recorded = record.steps[step]

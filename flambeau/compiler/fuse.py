@@ -7,6 +7,7 @@ what the single ones did, bit for bit. It makes no machine code (`service` does 
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from . import bridge
@@ -59,6 +60,11 @@ def _operation(program: Any) -> Any:
     if found is None:
         found = _operations[key] = Operation(Merged(program))
     return found
+
+
+def program_of(operation: Any) -> Any:
+    """The program of a merged operation."""
+    return operation.declaration.program
 
 
 class Unit:
@@ -126,7 +132,21 @@ class Merger:
             text = "+".join(names) if len(names) <= 8 else "+".join(names[:8]) + f"+{len(names) - 8} more"
             result.append((_operation(program), inputs, outputs, text, unit.members[-1]))
             self.notes.append(f"merged into one kernel over {unit.shape}: {', '.join(names)}")
+        self.notes += self._apart()
         return result
+
+    def _apart(self) -> list[str]:
+        """Why neighbours over one space are separate kernels."""
+        found = []
+        for one, two in pairwise(self.units):
+            if one.shape is None or two.shape is None or not one.writes & two.reads:
+                continue
+            names = f"{self.record.steps[one.members[-1]].name} and {self.record.steps[two.members[0]].name}"
+            if one.shape != two.shape:
+                found.append(f"not merged: {names} run over {one.shape} and {two.shape}")
+            else:
+                found.append(f"not merged: {names} would need too many operands, or see one memory in two layouts")
+        return found
 
     def _place(self, unit: Unit) -> None:
         if unit.shape is not None:

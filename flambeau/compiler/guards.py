@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from flambeau import _core
 
 #: The kinds of guard; the numbers are known to core/python_plan.cpp.
-ITEM, SIZE, CELL, TENSOR, ELEMENT = range(5)
+ITEM, SIZE, CELL, TENSOR, ELEMENT, ATTRIBUTE = range(6)
 MISSING = object()
 _PLAIN = (bool, int, float, str, bytes, complex, type(None))
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
@@ -44,6 +44,8 @@ class Guard(NamedTuple):
                 return self.container.cell_contents
             except ValueError:
                 return MISSING
+        if self.kind == ATTRIBUTE:
+            return getattr(self.container, self.key, MISSING)
         if self.kind == ELEMENT:
             return self.container[self.key] if self.key < len(self.container) else MISSING
         return self.container
@@ -185,6 +187,10 @@ class Walk:
                     member = getattr(member, "__func__", getattr(member, "fget", member))
                     if isinstance(member, FunctionType):
                         self._visit(member, text)
+                    elif type(member).__name__ == "member_descriptor":
+                        pass  # a slot: its values are the objects'
+                    elif not _library(base.__module__) and not name.startswith("__"):
+                        self._add(ATTRIBUTE, base, name, getattr(base, name), f"{base.__name__}.{name}")
 
     def _object(self, value: Any, text: str) -> None:
         self._methods(type(value), text)
@@ -192,6 +198,10 @@ class Walk:
         if isinstance(fields, dict):
             for name in sorted(self.names & fields.keys()):
                 self._add(ITEM, fields, name, fields[name], f"{text}.{name}")
+        for base in type(value).__mro__:
+            for name in vars(base).get("__slots__", ()):
+                if name in self.names and hasattr(value, name):
+                    self._add(ATTRIBUTE, value, name, getattr(value, name), f"{text}.{name}")
 
     def _network(self, module: Any, text: str) -> None:
         self._methods(type(module), text)

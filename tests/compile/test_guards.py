@@ -280,3 +280,40 @@ def test_methods_and_nesting() -> None:
         assert one.run(fl.ones(1)).tolist() == [4.0] and two.run(fl.ones(1)).tolist() == [6.0]
     one.k = 5.0
     assert repeat(one.run, fl.ones(1)) == [10.0]
+
+
+class Fixed:
+    __slots__ = ("k",)
+    shift = 1.0
+
+    def __init__(self) -> None:
+        self.k = 2.0
+
+    @property
+    def twice(self) -> float:
+        return 2 * self.k
+
+
+def test_slots_class_attributes_and_properties() -> None:
+    box = Fixed()
+    compiled = fl.compile(lambda x: x * box.k + Fixed.shift + box.twice + box.shift)
+    assert repeat(compiled, fl.ones(1)) == [8.0]
+    box.k = 3.0
+    assert repeat(compiled, fl.ones(1)) == [11.0]
+    Fixed.shift = 2.0
+    try:
+        assert repeat(compiled, fl.ones(1)) == [13.0]
+    finally:
+        Fixed.shift = 1.0
+
+
+def test_explain() -> None:
+    k = 2.0
+    compiled = fl.compile(lambda x: ((x * k).tanh() + 1).sum())
+    for _ in range(3):
+        compiled(fl.ones(5))
+    k = 3.0
+    compiled(fl.ones(5))
+    text = compiled.explain()
+    assert "2 plans" in text and "k changed" in text and "mul+tanh+add" in text
+    assert "map merged" in compiled.show() and "define" in compiled.show()
