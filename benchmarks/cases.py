@@ -73,8 +73,8 @@ def functional_gradient(fw: Any) -> dict[str, Any] | None:
     return names
 
 
-def housing_step(batch: int) -> Callable[[Any], dict[str, Any] | None]:
-    """One training step of the 87-64-32-1 network."""
+def housing_step(batch: int, compiled: bool = False) -> Callable[[Any], dict[str, Any] | None]:
+    """One training step of the 87-64-32-1 network, in flambeau compiled if asked for."""
 
     def setup(fw: Any) -> dict[str, Any] | None:
         if is_numpy(fw):
@@ -94,6 +94,8 @@ def housing_step(batch: int) -> Callable[[Any], dict[str, Any] | None]:
             loss.backward()
             optimizer.step()
 
+        if compiled and fw.__name__ == "flambeau":
+            return {"step": fw.compile(step)}
         return {"step": step}
 
     return setup
@@ -143,6 +145,9 @@ CASES = [
     Case("layer_norm", "layer_norm, 4096 x 4096", "F.layer_norm(x, n, w, b)", functional(SIDE, SIDE), None, 2),
     Case("step_32", "training step 87-64-32-1, Adam, batch 32", "step()", housing_step(32), 75e-6, 5),
     Case("step_4096", "the same, batch 4096", "step()", housing_step(4096), None, 1.3),
+    Case("compiled_32", "the step compiled, batch 32 (torch: eager)", "step()", housing_step(32, True), 25e-6, 10),
+    Case("compiled_256", "the step compiled, batch 256 (torch: eager)", "step()", housing_step(256, True), None, 2.8),
+    Case("compiled_4096", "the step compiled, batch 4096 (torch: eager)", "step()", housing_step(4096, True), None, 1.5),
     Case("matmul", "a @ b, 1024 x 1024 float32", "a @ b", pair(1024, 1024), None, 0.9),
     Case("more_add_out", "add(a, b, out=c), 16M float32", "fw.add(a, b, out=c)", with_output, extra=True),
     Case("more_add_transposed", "a + b.T, 4096 x 4096", "a + b", transposed, extra=True),
