@@ -147,7 +147,7 @@ CASES = [
     Case("step_4096", "the same, batch 4096", "step()", housing_step(4096), None, 1.3),
     Case("compiled_32", "the step compiled, batch 32 (torch: eager)", "step()", housing_step(32, True), 25e-6, 10),
     Case("compiled_256", "the step compiled, batch 256 (torch: eager)", "step()", housing_step(256, True), None, 2.8),
-    Case("compiled_4096", "the step compiled, batch 4096 (torch: eager)", "step()", housing_step(4096, True), None, 1.5),
+    Case("compiled_4096", "the step compiled, batch 4096 (torch eager)", "step()", housing_step(4096, True), None, 1.5),
     Case("matmul", "a @ b, 1024 x 1024 float32", "a @ b", pair(1024, 1024), None, 0.9),
     Case("more_add_out", "add(a, b, out=c), 16M float32", "fw.add(a, b, out=c)", with_output, extra=True),
     Case("more_add_transposed", "a + b.T, 4096 x 4096", "a + b", transposed, extra=True),

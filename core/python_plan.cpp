@@ -113,6 +113,19 @@ PyObject* py_storage(PyObject*, PyObject* const* args, Py_ssize_t n) {
     });
 }
 
+// record_progress() -> (steps so far, whether backward ran)
+PyObject* py_progress(PyObject*, PyObject*) {
+    Recorder* r = recorder;
+    return Py_BuildValue("(ii)", r ? int(r->steps.size()) : 0, int(r && r->backward));
+}
+// record_tensor(record, number) -> a tensor of the record, without history.
+PyObject* py_tensor(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    return guarded([&]() -> PyObject* {
+        if (n != 2) fail(ErrorKind::Type, "record_tensor takes (record, tensor number)");
+        return wrap(alias(record_of(args[0])->tensors.at(size_t(as_int(args[1], "record_tensor"))).get()));
+    });
+}
+
 // --- plans ---
 
 bool same_value(PyObject* a, PyObject* b) {
@@ -714,6 +727,8 @@ PyMethodDef functions[] = {
     {"record_export", py_export, METH_O, "record_export(record): (steps, tensors, leaves, backward)"},
     FAST("record_number", py_number, "record_number(record, tensor)"),
     FAST("record_storage", py_storage, "record_storage(record, tensor number)"),
+    {"record_progress", py_progress, METH_NOARGS, "(steps so far, whether backward ran)"},
+    FAST("record_tensor", py_tensor, "record_tensor(record, tensor number)"),
     FAST("record_holders", py_holders, "record_holders(record, tensor number): how many others hold its storage."),
     FAST("plan_make", py_make, "plan_make(record, description)"),
     FAST("plan_run", py_run, "plan_run(plan, args, kwargs): the result, or NotImplemented."),

@@ -14,6 +14,7 @@ from typing import Any
 
 from flambeau import _core, recording
 from flambeau.compiler import guards as _guards
+from flambeau.compiler import halves as _halves
 from flambeau.compiler import plan as _plan
 
 __all__ = ["CompiledFunction", "compile"]
@@ -32,7 +33,7 @@ RESULT, OBJECT, ARGUMENT, SEQUENCE, DICT = range(5)
 class _Entry:
     """A plan, and how it came about."""
 
-    __slots__ = ("handle", "reason", "record", "schedule", "signature", "trusted")
+    __slots__ = ("handle", "pull", "reason", "record", "saved", "schedule", "signature", "trusted")
 
     def __init__(
         self, handle: Any, record: _plan.Record, schedule: _plan.Schedule, reason: str, signature: Any
@@ -40,6 +41,9 @@ class _Entry:
         self.handle, self.schedule, self.reason, self.signature = handle, schedule, reason, signature
         self.record = record
         self.trusted = False
+        #: Of a forward plan: its backward plan, and what to save for that.
+        self.pull: tuple[Any, ...] | None = None
+        self.saved: list[int] = []
 
 
 class CompiledFunction:
@@ -51,16 +55,16 @@ class CompiledFunction:
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
         self._entries: list[_Entry] = []
-        self._ready: list[Any] = []
+        self._ready: list[tuple[Any, _Entry | None]] = []
         self._reasons: list[str] = []
         self._restless = 0
         functools.update_wrapper(self, function, updated=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        for handle in self._ready:
+        for handle, entry in self._ready:
             result = _run(handle, args, kwargs)
             if result is not NotImplemented:
-                return result
+                return result if entry is None else self._with_history(entry, result, args, kwargs)
         return self._record(args, kwargs)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
@@ -98,10 +102,22 @@ class CompiledFunction:
         grad = _core.is_grad_enabled()
         walk = _guards.Walk(self.function, (args, kwargs), set())
         session = recording.Recording()
+        originals: dict[int, Any] = {}  # histories of arguments end here
+        given, named = args, kwargs
+        if grad:
+            args, kwargs = _leaves(args, originals), _leaves(kwargs, originals)
+        arguments: list[Any] = []
+        _tensors((args, kwargs), arguments)
+        half = None
         _core.record_start()
         recording.active = session
         try:
             result = self.function(*args, **kwargs)
+            if grad:
+                flat: list[Any] = []
+                _tensors(result, flat)
+                half = _halves.differentiate(flat, arguments, walk.roots)
+                del flat
         finally:
             recording.active = None
             handle = _core.record_stop()
@@ -109,7 +125,7 @@ class CompiledFunction:
                 _core.set_grad_enabled(grad)
         record = _plan.Record(handle)
         signature = record.signature()
-        result = self._without_history(result, record)
+        result = self._without_history(result)
         live = {(id(source), key) for kind, source, key, _, _ in session.lives if kind == recording.NUMBER}
         walk.guards = [g for g in walk.guards if not (g.kind == _guards.ITEM and (id(g.container), g.key) in live)]
         changed = next((guard for guard in walk.guards if not guard.holds()), None)
@@ -121,6 +137,11 @@ class CompiledFunction:
                     "change it outside of the compiled function, or keep it in a tensor that is changed in place"
                 )
             self._reasons.append(f"not kept: the call changed {changed.text}")
+            if half is not None:
+                raise RuntimeError(
+                    f"compile: {self._name()} changes {changed.text} and returns a tensor with history; change it "
+                    "outside of the compiled function"
+                )
             return result
         self._restless = 0
         if known is not None:
@@ -130,30 +151,45 @@ class CompiledFunction:
                     "though nothing that it visibly depends on did; pass what changes as an argument"
                 )
             known.trusted = True
-            self._ready.insert(0, known.handle)
-            return result
-        self._make_plan(record, walk, session, args, kwargs, result, grad, reason, signature)
+            self._ready.insert(0, (known.handle, None if known.pull is None else known))
+            entry = known
+        else:
+            entry = self._make_plan(record, walk, session, args, kwargs, result, grad, reason, signature, half)
+        if half is not None:
+            # What backward reads is in the record's memory.
+            kept = [_core.record_tensor(handle, number) for number in entry.saved]
+            record.handle = None
+            result = self._with_history(entry, (result, kept), given, named)
+        return _back(result, originals) if originals else result
+
+    def _with_history(self, entry: _Entry, result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The user's part of a forward plan's result, tied to the backward plan."""
+        result, saved = result
+        flat: list[Any] = []
+        arguments: list[Any] = []
+        _tensors(result, flat)
+        _tensors((args, kwargs), arguments)
+        assert entry.pull is not None
+        plan, places, inputs, watched, used = entry.pull
+        pull = _halves.Pull(self._name(), plan, saved, arguments, [*watched, *(arguments[i] for i in used)])
+        wanted = [arguments[each] if is_argument else each for is_argument, each in inputs]
+        _core.attach([flat[i] for i in places], wanted, pull, f"{self._name()}Backward")
         return result
 
     def _name(self) -> str:
         return getattr(self.function, "__qualname__", type(self.function).__name__)
 
-    def _without_history(self, result: Any, record: _plan.Record) -> Any:
+    def _without_history(self, result: Any) -> Any:
         """The result with tensors that have no history, as plans return them."""
         if isinstance(result, Tensor):
             if result.requires_grad and not result.is_leaf:
-                if not record.backward:
-                    raise RuntimeError(
-                        f"compile: {self._name()} returns a tensor with history, and plans keep none; call backward() "
-                        "inside of the compiled function, or call it under no_grad()"
-                    )
                 return result.detach()
             return result
         if isinstance(result, (list, tuple)):
-            items = [self._without_history(item, record) for item in result]
+            items = [self._without_history(item) for item in result]
             return items if isinstance(result, list) else _tuple(type(result), items)
         if type(result) is dict:
-            return {key: self._without_history(item, record) for key, item in result.items()}
+            return {key: self._without_history(item) for key, item in result.items()}
         return result
 
     def _make_plan(
@@ -167,7 +203,8 @@ class CompiledFunction:
         grad: bool,
         reason: str,
         signature: Any,
-    ) -> None:
+        half: _halves.Half | None,
+    ) -> _Entry:
         handle = record.handle
         arguments: list[Any] = []
         _tensors((args, kwargs), arguments)
@@ -217,8 +254,45 @@ class CompiledFunction:
         for storage, number in storages.items():
             if _core.record_storage(handle, number) in places:
                 outside.add(storage)
-        self._refuse_escapes(record, storages, ours | outside)
-        done = _plan.schedule(record, ours | outside)
+        pull, saved, cut = None, [], None
+        if half is not None:
+            cut = half.cut
+            gradients = [None if g is None else _core.record_number(handle, g) for g in half.gradients]
+            record.refresh()
+            wanted = {record.tensors[g].storage for g in gradients if g is not None}
+            saved = _halves.saved(record, half, outside, wanted | outside)
+            kept = [_core.record_tensor(handle, number) for number in saved]
+            back = _plan.schedule(record, wanted | outside, cut)
+            numbers = [g for g in gradients if g is not None]
+            parts = [(OBJECT, None) if g is None else (RESULT, numbers.index(g)) for g in gradients]
+            made = _core.plan_make(
+                handle,
+                {
+                    "steps": back.steps, "args": (kept, arguments, half.cotangents), "kwargs": {}, "roots": walk.roots,
+                    "leaves": [], "lives": [], "results": numbers, "result": (SEQUENCE, tuple, parts),
+                    "guards": [tuple(g) for g in walk.guards if g.kind == _guards.TENSOR], "missing": _guards.MISSING,
+                    "grad": False,
+                },
+            )  # fmt: skip
+            layouts = [(tuple(c.shape), c.dtype) for c in half.cotangents]
+            read = {record.tensors[t].storage for step in record.steps[cut:] for t in step.reads()}
+            reads = {_core.record_storage(handle, storages[s]) for s in read if s in storages}
+            watched = [t for t in walk.roots if _core.storage_key(t)[1] in reads]
+            used = [i for i, t in enumerate(arguments) if _core.storage_key(t)[1] in reads]
+            pull = ((made, layouts), half.places, half.inputs, watched, used)
+            ours |= {record.tensors[t].storage for t in saved}
+            shape = (
+                SEQUENCE,
+                tuple,
+                [shape, (SEQUENCE, list, [(RESULT, len(results) + i) for i in range(len(saved))])],
+            )
+            results += saved
+            fine = {record.tensors[t].storage for step in record.steps[cut:] for t in step.outputs}
+            self._refuse_escapes(record, storages, ours | outside | fine)
+            del kept
+        else:
+            self._refuse_escapes(record, storages, ours | outside)
+        done = _plan.schedule(record, ours | outside, 0, cut)
         made = _core.plan_make(
             handle,
             {
@@ -228,12 +302,15 @@ class CompiledFunction:
             },
         )  # fmt: skip
         entry = _Entry(made, record, done, reason, signature)
-        record.handle = None
+        entry.pull, entry.saved = pull, saved
+        if half is None:
+            record.handle = None
         self._entries.insert(0, entry)
         self._reasons.append(reason)
         if len(self._entries) > PLANS:
             oldest = self._entries.pop()
-            self._ready = [each for each in self._ready if each is not oldest.handle]
+            self._ready = [each for each in self._ready if each[0] is not oldest.handle]
+        return entry
 
     def _refuse_escapes(self, record: _plan.Record, storages: dict[int, int], fine: set[int]) -> None:
         """An error for a tensor that the function made or wrote, and that somebody keeps unseen."""
@@ -269,7 +346,6 @@ class CompiledFunction:
             lines += [f"  {note}" for note in entry.schedule.notes]
         return "\n".join(lines)
 
-
     def show(self, plan: int = 0) -> str:
         """The programs of a plan's steps and the LLVM IR of its merged kernels (for contiguous operands), as text."""
         from flambeau.compiler import bridge, fuse, service
@@ -300,6 +376,34 @@ def _shape(entry: _Entry, step: int) -> str:
     return " -> " + ", ".join(str(record.tensors[t].shape) for t in recorded.outputs)
 
 
+def _leaves(value: Any, originals: dict[int, Any]) -> Any:
+    """Arguments with tensors that have a history replaced by leaves of the same memory."""
+    if isinstance(value, Tensor):
+        if not value.requires_grad or value.is_leaf:
+            return value
+        leaf = value.detach().requires_grad_(True)
+        originals[id(leaf)] = (leaf, value)
+        return leaf
+    if isinstance(value, (list, tuple)):
+        items = [_leaves(item, originals) for item in value]
+        return items if isinstance(value, list) else _tuple(type(value), items)
+    if type(value) is dict:
+        return {key: _leaves(item, originals) for key, item in value.items()}
+    return value
+
+
+def _back(value: Any, originals: dict[int, Any]) -> Any:
+    """A result with the leaves of `_leaves` as they were given."""
+    if isinstance(value, Tensor):
+        return originals[id(value)][1] if id(value) in originals else value
+    if isinstance(value, (list, tuple)):
+        items = [_back(item, originals) for item in value]
+        return items if isinstance(value, list) else _tuple(type(value), items)
+    if type(value) is dict:
+        return {key: _back(item, originals) for key, item in value.items()}
+    return value
+
+
 def _tuple(kind: Any, items: list[Any]) -> Any:
     return kind(items) if kind is tuple else kind(*items)
 
@@ -320,8 +424,9 @@ def compile(model: Any = None, **options: Any) -> Any:
     """A function, method or module that runs as a plan from its third call on.
 
     Arguments: `model`, what to compile; without it, a decorator. `torch.compile`'s options are accepted and have no
-    effect. Returns a `CompiledFunction`. Errors: RuntimeError, when called, for what a plan cannot repeat: reading a
-    tensor's value, Python side effects on what it depends on, results with history.
+    effect. Returns a `CompiledFunction`; what it returns can be differentiated, unless it calls `backward()` itself.
+    Errors: RuntimeError, when called, for what a plan cannot repeat: reading a tensor's value, Python side effects on
+    what it depends on, tensors kept elsewhere.
 
     Example:
         >>> double = fl.compile(lambda x: x * 2)

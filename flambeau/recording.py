@@ -58,7 +58,8 @@ class Recording:
         place = self._add(SEED, generator, None, 0, dtypes.int64, seed)
         position = self._add(POSITION, generator, None, count, dtypes.int64, generator._offset)
         generator._offset += count
-        return place, position
+        # Copies, as backward may draw the same numbers again when the generator has moved on.
+        return place.clone(), position.clone()
 
     def _add(self, kind: int, source: Any, key: Any, count: int, dtype: Any, value: Any) -> Any:
         # A buffer of Python's own: making it is no step of the record.

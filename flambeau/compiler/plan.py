@@ -103,11 +103,15 @@ class Schedule:
         self.notes: list[str] = []
 
 
-def schedule(record: Record, kept: set[int]) -> Schedule:
-    """The steps to run. `kept` are the storages that are read after the plan: results, gradients, what others hold."""
+def schedule(record: Record, kept: set[int], first: int = 0, last: int | None = None) -> Schedule:
+    """The steps to run out of [first, last).
+
+    `kept` are the storages that are read after the plan: results, gradients, what others hold.
+    """
     result = Schedule()
-    alive = needed(record, kept)
-    dropped = [record.steps[i].name for i in range(len(record.steps)) if i not in alive]
+    alive = needed(record, kept, first, last)
+    every = range(first, len(record.steps) if last is None else last)
+    dropped = [record.steps[i].name for i in every if i not in alive]
     if dropped:
         result.notes.append(f"dropped as nobody reads their results: {', '.join(dropped)}")
     from .fuse import Merger
@@ -118,11 +122,11 @@ def schedule(record: Record, kept: set[int]) -> Schedule:
     return result
 
 
-def needed(record: Record, kept: set[int]) -> set[int]:
+def needed(record: Record, kept: set[int], first: int = 0, last: int | None = None) -> set[int]:
     """The numbers of the steps whose results are read later or kept."""
     wanted = set(kept)
     alive: set[int] = set()
-    for i in range(len(record.steps) - 1, -1, -1):
+    for i in reversed(range(first, len(record.steps) if last is None else last)):
         step = record.steps[i]
         written = {record.tensors[t].storage for t in step.outputs}
         if written & wanted:

@@ -207,12 +207,6 @@ def test_a_hidden_tensor_is_an_error() -> None:
         fl.compile(function)(fl.ones(3))
 
 
-def test_history_is_an_error() -> None:
-    w = fl.ones(2, requires_grad=True)
-    with pytest.raises(RuntimeError, match="history"):
-        fl.compile(lambda x: x * w)(fl.ones(2))
-
-
 def test_shapes_dtypes_strides_and_grad_mode() -> None:
     compiled = fl.compile(lambda x: (x + 1).sum(0))
     for x in (fl.rand(3, 4), fl.rand(4, 3).T, fl.rand(2, 4), fl.rand(3, 4).double(), fl.arange(12).reshape(3, 4)):

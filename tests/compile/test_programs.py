@@ -82,3 +82,31 @@ def test_random_programs(steps: list[Any], train: bool, rows: int, columns: int)
         if train:
             assert bits(sides[0].grad) == bits(sides[1].grad)
     assert compiled.plans == 1
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@given(programs(), st.integers(2, 5), st.integers(2, 9))
+def test_random_programs_with_backward_outside(steps: list[Any], rows: int, columns: int) -> None:
+    body = build(steps, False)
+
+    def function(x: Any, w: Any) -> Any:
+        last, others = body(x * w, Box)
+        return last, others[1]
+
+    compiled = fl.compile(function)
+    sides = [fl.full((rows, columns), 0.7, requires_grad=True) for _ in range(2)]
+    for i in range(4):
+        x = fl.randn(rows, columns, generator=fl.Generator().manual_seed(i))
+        found = []
+        for call, w in zip((function, compiled), sides, strict=True):
+            w.grad = None
+            given = x.clone().requires_grad_()
+            one, two = call(given * 2, w)
+            (one.sum() + (two * two).mean()).backward()
+            found.append([bits(t) for t in (one.detach(), two.detach(), given.grad, w.grad)])
+        assert found[0] == found[1]
+    assert compiled.plans == 1
+
+
+class Box:
+    grad = None

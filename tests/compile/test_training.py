@@ -202,3 +202,41 @@ def test_memory_is_flat() -> None:
     for _ in range(2000):
         step(x, y)
     assert fl.memory_statistics()["allocated"] <= before + 4096
+
+
+def test_backward_outside() -> None:
+    sides = []
+    for _ in range(2):
+        model = network(0.3)
+        sides.append((model, fl.optim.Adam(model.parameters())))
+    forwards = [sides[0][0], fl.compile(sides[1][0])]
+    found: list[list[float]] = [[], []]
+    for side, (_, optimizer) in enumerate(sides):
+        fl.manual_seed(4)
+        for x, y in batches(7, (32, 16)):
+            optimizer.zero_grad()
+            x = (x * 2).requires_grad_()
+            loss = F.mse_loss(forwards[side](x.tanh()), y)
+            loss.backward()
+            optimizer.step()
+            found[side] += [loss.item(), *x.grad[0].tolist()]
+    assert found[0] == found[1]
+    same_training(*sides)
+
+
+def test_backward_outside_checks() -> None:
+    w = fl.ones(2, requires_grad=True)
+    compiled = fl.compile(lambda x: ((x * w).tanh(), x + 1))
+    for _ in range(4):
+        x = fl.ones(2)
+        y, z = compiled(x)
+        assert y.requires_grad and not z.requires_grad
+        with fl.no_grad():
+            x.add_(0.0)
+        with pytest.raises(RuntimeError, match="inplace"):
+            y.sum().backward()
+        w.grad = None
+        compiled(x)[0].sum().backward()
+        assert w.grad is not None
+        with pytest.raises(RuntimeError, match="differentiated once"):
+            compiled(x)[0].sum().backward(create_graph=True)
