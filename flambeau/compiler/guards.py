@@ -8,6 +8,8 @@ record and no plan; the core checks the guards (core/python_plan.cpp).
 
 from __future__ import annotations
 
+import dis
+import functools
 import sys
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -70,6 +72,18 @@ def _library(name: str | None) -> bool:
     """Whether a module is no part of the user's program."""
     top = (name or "").partition(".")[0]
     return top in ("flambeau", "numpy", "builtins") or (top in sys.stdlib_module_names and top != "__main__")
+
+
+@functools.lru_cache(maxsize=4096)
+def _globals(code: CodeType) -> tuple[str, ...]:
+    """The globals that a function's code reads; names of attributes are not among them."""
+    found = {
+        each.argval
+        for part in _codes(code)
+        for each in dis.get_instructions(part)
+        if each.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+    }
+    return tuple(sorted(found))
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
@@ -166,7 +180,7 @@ class Walk:
         if inside:
             return
         scope = function.__globals__
-        for name in sorted({n for code in _codes(function.__code__) for n in code.co_names}):
+        for name in _globals(function.__code__):
             if name in scope:
                 self._add(ITEM, scope, name, scope[name], name)
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):

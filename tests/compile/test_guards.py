@@ -311,3 +311,16 @@ def test_explain() -> None:
     text = compiled.explain()
     assert "2 plans" in text and "k changed" in text and "mul+tanh+add" in text
     assert "map merged" in compiled.show() and "define" in compiled.show()
+
+
+def test_globals_named_like_attributes_are_no_dependency() -> None:
+    global gain
+    model = Gain()
+    compiled = fl.compile(model)
+    for i in range(6):
+        gain = i
+        compiled(fl.ones(1))
+    assert compiled.plans == 1
+
+
+gain: object = None
