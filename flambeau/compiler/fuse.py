@@ -124,16 +124,27 @@ class Merger:
         """What `plan_make` takes."""
         result: list[Any] = []
         for unit in self.units:
-            if len(unit.members) == 1:
+            if len(unit.members) == 1 and not self._overwrites(self.record.steps[unit.members[0]]):
                 result.append(unit.members[0])
                 continue
             program, inputs, outputs = self._compose(unit)
             names = [self.record.steps[n].name for n in unit.members]
             text = "+".join(names) if len(names) <= 8 else "+".join(names[:8]) + f"+{len(names) - 8} more"
             result.append((_operation(program), inputs, outputs, text, unit.members[-1]))
-            self.notes.append(f"merged into one kernel over {unit.shape}: {', '.join(names)}")
+            if len(names) > 1:
+                self.notes.append(f"merged into one kernel over {unit.shape}: {', '.join(names)}")
         self.notes += self._apart()
         return result
+
+    def _overwrites(self, step: Step) -> bool:
+        """Whether a map is given the old value of what it writes and never looks at it (random numbers in place)."""
+        both = [k for k, i in enumerate(step.inputs) if i.__class__ is int and i in step.outputs]
+        if step.kind != MAP or not both:
+            return False
+        codes = tuple(self.record.tensors[i].dtype if i.__class__ is int else i[0] for i in step.inputs)
+        program = bridge._trace(step.declaration, codes, step.codes, step.compute)
+        read = {value.attr for value in program.topological() if value.op == "input"}
+        return any(k not in read for k in both)
 
     def _apart(self) -> list[str]:
         """Why neighbours over one space are separate kernels."""
