@@ -1,4 +1,4 @@
-"""Steps that people write: two optimizers, micro-batches, hooks, second derivatives, running averages, random numbers."""
+"""Steps that people write: two optimizers, micro-batches, hooks, second derivatives, averages, random numbers."""
 
 from __future__ import annotations
 
