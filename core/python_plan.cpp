@@ -565,6 +565,7 @@ PyObject* build(const Template& t, const PyPlan& plan, const TensorRef* made, co
 const char* misfit(PyPlan& plan, PyObject* args, PyObject* kwargs, std::vector<PyObject*>& tensors) {
     if (plan.grad != GradMode::enabled || plan.inference != GradMode::inference) return "grad mode";
     if (plan.epoch != compiler.epoch) return "default dtype";
+    if (bridge.detect_anomaly) return "detect_anomaly";  // its checks are eager's: such calls are recorded anew
     if (!plan.arguments[0].fits(args, tensors) || !plan.arguments[1].fits(kwargs, tensors)) return "arguments";
     for (size_t i = 0; i < tensors.size(); ++i) {
         Storage* s = tensor_of(tensors[i])->storage;
