@@ -486,6 +486,10 @@ PyObject* py_make(PyObject*, PyObject* const* args, Py_ssize_t n) {
                 fail(ErrorKind::Runtime, "compile: " + user + " reads a tensor that no recorded operation wrote and that was not found in the "
                                                               "arguments, closure, globals or module of the function; pass it as an argument");
             }
+        for (const Slot& s : builder.slots)
+            if (s.kind == SlotKind::Output && !s.written && s.bytes)
+                fail(ErrorKind::Runtime, "compile: a result is made by an operation that cannot be recorded yet (a tensor from Python data, or an "
+                                         "operation without a step); make it outside of the compiled function and pass it as an argument");
         plan->arena = lay_out(builder.slots);
         for (size_t i = 0; i < builder.slots.size(); ++i) {
             Slot& s = builder.slots[i];

@@ -324,3 +324,8 @@ def test_globals_named_like_attributes_are_no_dependency() -> None:
 
 
 gain: object = None
+
+
+def test_results_without_a_step_are_an_error() -> None:
+    with pytest.raises(RuntimeError, match="cannot be recorded yet"):
+        fl.compile(lambda x: (x + 1, fl.tensor([1.0, 2.0])))(fl.ones(2))
