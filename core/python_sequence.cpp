@@ -2,6 +2,7 @@
 #include "attention.h"
 #include "contract.h"
 #include "python.h"
+#include "recurrent.h"
 #include "rows.h"
 
 namespace flambeau {
@@ -59,8 +60,10 @@ PyObject* py_attention_forward(PyObject*, PyObject* const* args, Py_ssize_t n) {
         a.rescale.address = address_at(args[6], 4);
         a.finish.address = address_at(args[6], 5);
         a.summary.address = address_at(args[6], 6);
-        GilRelease unlocked(work(a) > 1e6);
-        attention_forward(a);
+        {
+            GilRelease unlocked(work(a) > 1e6);
+            attention_forward(a);
+        }
         Py_RETURN_NONE;
     });
 }
@@ -71,8 +74,60 @@ PyObject* py_attention_backward(PyObject*, PyObject* const* args, Py_ssize_t n) 
         a.gradient = matrix(item_at(args[7], 0, "gradient"));
         a.by_q = matrix(item_at(args[7], 1, "by_q")), a.by_k = matrix(item_at(args[7], 2, "by_k"));
         a.by_v = matrix(item_at(args[7], 3, "by_v"));
-        GilRelease unlocked(work(a) > 1e6);
-        attention_backward(a);
+        {
+            GilRelease unlocked(work(a) > 1e6);
+            attention_backward(a);
+        }
+        Py_RETURN_NONE;
+    });
+}
+
+// (tensors, sizes, codes, kernels, (hidden, state, gates, reverse, direct, results)); tensors in the order below, or None.
+Recurrent recurrent_from(PyObject* const* args, Py_ssize_t n) {
+    if (n != 5) fail(ErrorKind::Type, "a recurrent layer takes 5 arguments");
+    Recurrent r;
+    char* data[15] = {};
+    bool first = true;
+    if (PyTuple_GET_SIZE(args[0]) != 15) fail(ErrorKind::Type, "a recurrent layer takes 15 tensors or None");
+    for (Py_ssize_t i = 0; i < 15; ++i) {
+        PyObject* o = checked(PyTuple_GetItem(args[0], i));
+        if (o == Py_None) continue;
+        const Tensor* t = expect_tensor(o, "a recurrent operand");
+        if (first) r.dtype = t->dtype;
+        first = false;
+        if (t->dtype != r.dtype || !t->contiguous)
+            fail(ErrorKind::Runtime, "a recurrent layer needs contiguous operands of one dtype, operand " + std::to_string(i) + " is " + shape_text(t));
+        data[i] = t->data;
+    }
+    r.gate = data[0], r.hidden_gate = data[1], r.weight = data[2], r.bias = data[3], r.projection = data[4];
+    r.h = data[5], r.c = data[6], r.previous_h = data[7], r.previous_c = data[8], r.inside = data[9], r.output = data[10];
+    r.by_gate = data[11], r.by_hidden_gate = data[12], r.by_inside = data[13], r.by_output = data[14];
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args[1]); ++i) r.sizes.push_back(integer_at(args[1], i));
+    for (int64_t size : r.sizes) r.batch = std::max(r.batch, size);
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args[2]); ++i) r.operands.push_back(int(integer_at(args[2], i)));
+    r.map = address_at(args[3], 0), r.add = address_at(args[3], 1);
+    r.hidden = integer_at(args[4], 0), r.state = integer_at(args[4], 1), r.gates = integer_at(args[4], 2);
+    r.reverse = integer_at(args[4], 3) != 0, r.direct = integer_at(args[4], 4) != 0, r.results = int(integer_at(args[4], 5));
+    ensure_contraction_kernels(r.dtype);
+    return r;
+}
+PyObject* py_recurrent_forward(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    return guarded([&]() -> PyObject* {
+        Recurrent r = recurrent_from(args, n);
+        {
+            GilRelease unlocked(true);
+            recurrent_forward(r);
+        }
+        Py_RETURN_NONE;
+    });
+}
+PyObject* py_recurrent_backward(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    return guarded([&]() -> PyObject* {
+        Recurrent r = recurrent_from(args, n);
+        {
+            GilRelease unlocked(true);
+            recurrent_backward(r);
+        }
         Py_RETURN_NONE;
     });
 }
@@ -81,6 +136,8 @@ PyObject* py_attention_backward(PyObject*, PyObject* const* args, Py_ssize_t n) 
 PyMethodDef functions[] = {
     FAST("attention_forward", py_attention_forward, "attention_forward(operands, mask, summary, causal, dropout, numbers, kernels, more)"),
     FAST("attention_backward", py_attention_backward, "attention_backward(operands, mask, summary, causal, dropout, numbers, kernels, more)"),
+    FAST("recurrent_forward", py_recurrent_forward, "recurrent_forward(tensors, sizes, codes, kernels, numbers)"),
+    FAST("recurrent_backward", py_recurrent_backward, "recurrent_backward(tensors, sizes, codes, kernels, numbers)"),
     {nullptr, nullptr, 0, nullptr}};
 
 }  // namespace

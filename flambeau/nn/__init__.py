@@ -17,6 +17,8 @@ from flambeau.nn.loss import __all__ as _loss
 from flambeau.nn.module import Module
 from flambeau.nn.normalization import GroupNorm, LayerNorm, RMSNorm
 from flambeau.nn.parameter import Buffer, Parameter
+from flambeau.nn.rnn import GRU, LSTM, RNN, RNNBase
+from flambeau.nn.rnn_cell import GRUCell, LSTMCell, RNNCell, RNNCellBase
 from flambeau.nn.shape import Flatten, Unflatten
 
 __all__ = [  # noqa: PLE0604
@@ -33,8 +35,12 @@ __all__ = [  # noqa: PLE0604
     "Embedding",
     "FeatureAlphaDropout",
     "Flatten",
+    "GRU",
+    "GRUCell",
     "GroupNorm",
     "Identity",
+    "LSTM",
+    "LSTMCell",
     "LayerNorm",
     "Linear",
     "Module",
@@ -45,6 +51,10 @@ __all__ = [  # noqa: PLE0604
     "ParameterDict",
     "ParameterList",
     "RMSNorm",
+    "RNN",
+    "RNNBase",
+    "RNNCell",
+    "RNNCellBase",
     "Sequential",
     "Unflatten",
     "functional",
