@@ -12,7 +12,7 @@ from flambeau.nn.functional.linear import linear
 from flambeau.ops.attention import attention, attention_weights
 from flambeau.ops.constructors import broadcast_shapes
 
-__all__ = ["scaled_dot_product_attention"]
+__all__ = ["multi_head_attention_forward", "scaled_dot_product_attention"]
 
 
 def _shapes(query: Any, key: Any, value: Any) -> str:
@@ -126,3 +126,176 @@ def _batched(query: Any, key: Any, value: Any, grouped: bool) -> tuple[tuple[int
     batch = math.prod(full[:-1])
     tensors = [t.expand(*full, *t.shape[-2:]).reshape(batch, full[-1], *t.shape[-2:]) for t in tensors]
     return lead, tensors[0], tensors[1], tensors[2]
+
+
+# --- several heads ---------------------------------------------------------------------------------------------------
+
+
+def _mask_of(name: str, mask: Any, query: Any) -> Any:
+    """A mask as True where a key is hidden, or as what is added to the scores."""
+    if mask is None or mask.dtype is flambeau.bool:
+        return mask
+    if not mask.dtype.is_floating_point:
+        raise DTypeError(f"multi_head_attention_forward: only bool and floating types of {name} are supported")
+    return mask.to(query.dtype)
+
+
+def _joined(hidden: Any, padding: Any, query: Any) -> Any:
+    """Two masks, either None, as one for `attention`: True where a key takes part, or what is added."""
+    if hidden is None or padding is None:
+        only = hidden if padding is None else padding
+        return ~only if only is not None and only.dtype is flambeau.bool else only
+    if hidden.dtype is flambeau.bool and padding.dtype is flambeau.bool:
+        return ~(hidden | padding)
+    added = [
+        flambeau.zeros(mask.shape, dtype=query.dtype).masked_fill(mask, -math.inf)
+        if mask.dtype is flambeau.bool
+        else mask
+        for mask in (hidden, padding)
+    ]
+    return added[0] + added[1]
+
+
+def _check_heads(
+    query: Any, key: Any, value: Any, hidden: Any, padding: Any, width: int, heads: int, separate: bool
+) -> None:
+    name = "multi_head_attention_forward"
+    if query.ndim not in (2, 3):
+        raise ShapeError(f"{name}: query should be unbatched 2D or batched 3D tensor but received {query.ndim}-D query tensor")
+    if not query.ndim == key.ndim == value.ndim:
+        raise ShapeError(f"{name}: query, key and value need as many dimensions: {_shapes(query, key, value)}")
+    if query.shape[-1] != width:
+        raise ShapeError(f"{name}: was expecting embedding dimension of {width}, but got {query.shape[-1]}")
+    if heads <= 0 or width % heads:
+        raise ShapeError(f"{name}: embed_dim {width} not divisible by num_heads {heads}")
+    fits = key.shape[:-1] == value.shape[:-1] if separate else key.shape == value.shape
+    if not fits:
+        raise ShapeError(f"{name}: key and value do not fit: {_shapes(query, key, value)}")
+    batch = query.shape[1] if query.ndim == 3 else 1
+    length, keys = query.shape[0], key.shape[0]
+    if padding is not None and tuple(padding.shape) != ((batch, keys) if query.ndim == 3 else (keys,)):
+        raise ShapeError(
+            f"{name}: expecting key_padding_mask shape of {(batch, keys) if query.ndim == 3 else (keys,)}, "
+            f"but got {tuple(padding.shape)}"
+        )
+    if hidden is not None:
+        wanted = (length, keys) if hidden.ndim == 2 else (batch * heads, length, keys)
+        if hidden.ndim not in (2, 3):
+            raise ShapeError(f"{name}: attn_mask's dimension {hidden.ndim} is not supported")
+        if tuple(hidden.shape) != wanted:
+            raise ShapeError(
+                f"{name}: The shape of the {hidden.ndim}D attn_mask is {tuple(hidden.shape)}, but should be {wanted}."
+            )
+
+
+def _projected(query: Any, key: Any, value: Any, weight: Any, bias: Any, separate: Any) -> tuple[Any, Any, Any]:
+    """Query, key and value after their projections; one product where they are one tensor."""
+    width = query.shape[-1]
+    if separate is not None:
+        parts = (None, None, None) if bias is None else bias.chunk(3)
+        q, k, v = (linear(x, w, b) for x, w, b in zip((query, key, value), separate, parts, strict=True))
+        return q, k, v
+    if query is key and key is value:
+        return tuple(linear(query, weight, bias).chunk(3, -1))
+    q_weight, kv_weight = weight.split([width, 2 * width])
+    q_bias, kv_bias = (None, None) if bias is None else bias.split([width, 2 * width])
+    if key is value:
+        k, v = linear(key, kv_weight, kv_bias).chunk(2, -1)
+        return linear(query, q_weight, q_bias), k, v
+    (k_weight, v_weight), (k_bias, v_bias) = kv_weight.chunk(2), (None, None) if bias is None else kv_bias.chunk(2)
+    return linear(query, q_weight, q_bias), linear(key, k_weight, k_bias), linear(value, v_weight, v_bias)
+
+
+def multi_head_attention_forward(
+    query: Any,
+    key: Any,
+    value: Any,
+    embed_dim_to_check: int,
+    num_heads: int,
+    in_proj_weight: Any,
+    in_proj_bias: Any,
+    bias_k: Any,
+    bias_v: Any,
+    add_zero_attn: bool,
+    dropout_p: float,
+    out_proj_weight: Any,
+    out_proj_bias: Any,
+    training: bool = True,
+    key_padding_mask: Any = None,
+    need_weights: bool = True,
+    attn_mask: Any = None,
+    use_separate_proj_weight: bool = False,
+    q_proj_weight: Any = None,
+    k_proj_weight: Any = None,
+    v_proj_weight: Any = None,
+    static_k: Any = None,
+    static_v: Any = None,
+    average_attn_weights: bool = True,
+    is_causal: bool = False,
+) -> tuple[Any, Any]:
+    """Attention of several heads over projections of query (L, N, E), key and value (S, N, E), or without N.
+
+    Arguments: as of `MultiheadAttention`, with its parameters; `key_padding_mask` (N, S) and `attn_mask` (L, S) or
+    (N·heads, L, S), True or -inf where a key is hidden; `static_k`, `static_v` (N·heads, S, E/heads) in place of the
+    projected key and value. Returns the output (L, N, E) and the weights (N, L, S), (N, heads, L, S) without
+    averaging, or None. Errors: ShapeError, DTypeError, RuntimeError.
+    """
+    hidden, padding = _mask_of("attn_mask", attn_mask, query), _mask_of("key_padding_mask", key_padding_mask, query)
+    _check_heads(query, key, value, hidden, padding, embed_dim_to_check, num_heads, use_separate_proj_weight)
+    if is_causal and attn_mask is None:
+        raise RuntimeError("Need attn_mask if specifying the is_causal hint.")
+    single = query.ndim == 2
+    separate = (q_proj_weight, k_proj_weight, v_proj_weight) if use_separate_proj_weight else None
+    q, k, v = _projected(query, key, value, in_proj_weight, in_proj_bias, separate)
+    if single:
+        q, k, v = q.unsqueeze(1), k.unsqueeze(1), v.unsqueeze(1)
+        padding = None if padding is None else padding.unsqueeze(0)
+    length, batch, width = q.shape
+    size = width // num_heads
+    if bias_k is not None and bias_v is not None:
+        k = flambeau.cat((k, bias_k.expand(1, batch, width)))
+        v = flambeau.cat((v, bias_v.expand(1, batch, width)))
+    # (N, heads, length, size), as views.
+    q = q.reshape(length, batch, num_heads, size).permute(1, 2, 0, 3)
+    k, v = (
+        x.reshape(x.shape[0], batch, num_heads, size).permute(1, 2, 0, 3)
+        if static is None
+        else static.reshape(batch, num_heads, *static.shape[1:])
+        for x, static in ((k, static_k), (v, static_v))
+    )
+    if add_zero_attn:
+        nothing = flambeau.zeros((batch, num_heads, 1, size), dtype=q.dtype)
+        k, v = flambeau.cat((k, nothing), 2), flambeau.cat((v, nothing), 2)
+    keys = k.shape[2]
+    causal = is_causal and padding is None and not need_weights and keys == key.shape[0]
+    if causal:
+        mask = None
+    else:
+        if hidden is not None:
+            hidden = hidden.unsqueeze(0) if hidden.ndim == 2 else hidden.reshape(batch, num_heads, *hidden.shape[1:])
+            hidden = _widened(hidden, keys)
+        mask = _joined(hidden, None if padding is None else _widened(padding, keys)[:, None, None, :], q)
+        mask = None if mask is None else mask.expand(batch, num_heads, length, keys)
+    rate = dropout_p if training else 0.0
+    scale = 1.0 / math.sqrt(size)
+    if need_weights:
+        weights = attention_weights(q, k, mask, False, scale)
+        used = dropout(weights, rate) if rate else weights
+        heads = used @ v
+    else:
+        used, heads = None, attention(q, k, v, mask, causal, scale, rate)
+    out = heads.permute(2, 0, 1, 3).reshape(length * batch, width)
+    out = linear(out, out_proj_weight, out_proj_bias).reshape(length, batch, -1)
+    if used is not None and average_attn_weights:
+        used = used.mean(dim=1)
+    if single:
+        return out.squeeze(1), None if used is None else used.squeeze(0)
+    return out, used
+
+
+def _widened(mask: Any, keys: int) -> Any:
+    """A mask with what was appended to the keys: never hidden."""
+    missing = keys - mask.shape[-1]
+    if not missing:
+        return mask
+    return flambeau.cat((mask, flambeau.zeros((*mask.shape[:-1], missing), dtype=mask.dtype)), -1)
