@@ -20,19 +20,34 @@ __all__ = ["CELLS", "Cell", "cell_step", "sequence"]
 _OPTIONS: dict[str, Any] = {"accepts": "floating", "tolerance": 8}
 
 
-@elementwise(outputs=("result", "result"), **_OPTIONS)
-def lstm_step(input, forget, candidate, output, cell):
-    """The new hidden state and cell of a long short-term memory, from its four gates before their functions."""
-    cell = s.sigmoid(forget) * cell + s.sigmoid(input) * s.tanh(candidate)
-    return s.sigmoid(output) * s.tanh(cell), cell
+@elementwise(**_OPTIONS)
+def gated(gate, x):
+    """What a gate lets through: sigmoid(gate) * x."""
+    return s.sigmoid(gate) * x
 
 
 @elementwise(**_OPTIONS)
-def gru_step(reset, update, candidate, hidden_reset, hidden_update, hidden_candidate, hidden):
-    """The new hidden state of a gated recurrent unit, from what the input and the hidden state give to its gates."""
-    kept = s.sigmoid(update + hidden_update)
-    new = s.tanh(candidate + s.sigmoid(reset + hidden_reset) * hidden_candidate)
-    return new + kept * (hidden - new)
+def lstm_cell(kept, input, candidate):
+    """The new cell of a long short-term memory, from what was kept of the old one and two gates."""
+    return kept + s.sigmoid(input) * s.tanh(candidate)
+
+
+@elementwise(**_OPTIONS)
+def lstm_hidden(output, cell):
+    """The new hidden state of a long short-term memory, from its last gate and the new cell."""
+    return s.sigmoid(output) * s.tanh(cell)
+
+
+@elementwise(**_OPTIONS)
+def gru_candidate(candidate, reset, hidden_candidate):
+    """What a gated recurrent unit would take over, with the reset gate on what the hidden state gives."""
+    return s.tanh(candidate + s.sigmoid(reset) * hidden_candidate)
+
+
+@elementwise(**_OPTIONS)
+def gru_hidden(update, new, hidden):
+    """The new hidden state of a gated recurrent unit, between the candidate and the old one."""
+    return new + s.sigmoid(update) * (hidden - new)
 
 
 @elementwise(**_OPTIONS)
@@ -47,6 +62,27 @@ def rnn_relu_step(gate):
     return s.where(gate <= 0.0, 0.0, gate)
 
 
+def _lstm(input, forget, candidate, output, cell):
+    cell = lstm_cell(gated(forget, cell), input, candidate)
+    return lstm_hidden(output, cell), cell
+
+
+def _gru(reset, update, candidate, hidden_reset, hidden_update, hidden_candidate, hidden):
+    new = gru_candidate(candidate, reset + hidden_reset, hidden_candidate)
+    return gru_hidden(update + hidden_update, new, hidden)
+
+
+# Whole steps as one map each, for the walk only: an eager map has at most 4 outputs, so no more gradients than that.
+_LSTM = Declaration(
+    "lstm_step", "map", _lstm, ("input", "forget", "candidate", "output", "cell"), outputs=("result", "result"),
+    accepts="floating",
+)  # fmt: skip
+_GRU = Declaration(
+    "gru_step", "map", _gru,
+    ("reset", "update", "candidate", "hidden_reset", "hidden_update", "hidden_candidate", "hidden"),
+    accepts="floating",
+)  # fmt: skip
+
 #: How a cotangent of the state meets that of the output.
 _SUM = Declaration("recurrent_sum", "map", lambda a, b: a + b, ("a", "b"))
 
@@ -55,7 +91,7 @@ _GRAD_HIDDEN, _GRAD_CELL, _HIDDEN, _CELL, _GATE, _HIDDEN_GATE = 0, 1, 2, 3, 16, 
 
 
 class Cell(NamedTuple):
-    """A kind of recurrent cell: its step, how many gates, what the step's operands are, and two flags."""
+    """A kind of recurrent cell: its step's declaration, how many gates, what the step's operands are, and two flags."""
 
     step: Any
     gates: int
@@ -66,10 +102,10 @@ class Cell(NamedTuple):
 
 _PLAIN = tuple(_GATE + i for i in range(4))
 CELLS = {
-    "LSTM": Cell(lstm_step, 4, (*_PLAIN, _CELL), True, False),
-    "GRU": Cell(gru_step, 3, (*_PLAIN[:3], *(_HIDDEN_GATE + i for i in range(3)), _HIDDEN), False, True),
-    "RNN_TANH": Cell(rnn_tanh_step, 1, (_GATE,), False, False),
-    "RNN_RELU": Cell(rnn_relu_step, 1, (_GATE,), False, False),
+    "LSTM": Cell(_LSTM, 4, (*_PLAIN, _CELL), True, False),
+    "GRU": Cell(_GRU, 3, (*_PLAIN[:3], *(_HIDDEN_GATE + i for i in range(3)), _HIDDEN), False, True),
+    "RNN_TANH": Cell(rnn_tanh_step.declaration, 1, (_GATE,), False, False),
+    "RNN_RELU": Cell(rnn_relu_step.declaration, 1, (_GATE,), False, False),
 }
 
 _kernels: dict[tuple[str, str], tuple[Any, ...]] = {}
@@ -81,7 +117,7 @@ def _compiled(mode: str, dtype: Any) -> tuple[Any, ...]:
     if found is not None:
         return found
     cell, code = CELLS[mode], CODES[dtype.name]
-    forward = cell.step.declaration
+    forward = cell.step
     codes = (code,) * len(forward.inputs)
     outputs = 1 + cell.has_cell
     address = service.compile_map(
@@ -187,13 +223,14 @@ def cell_step(
     mode: str, gates: Any, hidden_gates: Any, h: Any, c: Any, projection: Any = None
 ) -> tuple[Any, Any]:
     """The new (h, c) of one step, from the gates (batch, gates * hidden) of the input and of the hidden state."""
-    cell = CELLS[mode]
-    if cell.apart:
-        return cell.step(*gates.chunk(cell.gates, -1), *hidden_gates.chunk(cell.gates, -1), h), None
-    parts = (gates + hidden_gates).chunk(cell.gates, -1)
-    if not cell.has_cell:
-        return cell.step(*parts), None
-    h, c = cell.step(*parts, c)
+    if mode == "GRU":
+        (reset, update, candidate), (r, u, n) = gates.chunk(3, -1), hidden_gates.chunk(3, -1)
+        return gru_hidden(update + u, gru_candidate(candidate, reset + r, n), h), None
+    if mode != "LSTM":
+        return (rnn_tanh_step if mode == "RNN_TANH" else rnn_relu_step)(gates + hidden_gates), None
+    input, forget, candidate, output = (gates + hidden_gates).chunk(4, -1)
+    c = lstm_cell(gated(forget, c), input, candidate)
+    h = lstm_hidden(output, c)
     return (h if projection is None else _core.linear(h, projection)), c
 
 
