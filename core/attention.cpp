@@ -17,13 +17,15 @@ namespace flambeau {
 
 namespace {
 
-constexpr int64_t kQueryBlock = 64, kKeyBlock = 256;
+constexpr int64_t kKeyBlock = 256;
 constexpr int kSlot = 6;
 constexpr int64_t kSerialWork = int64_t{1} << 17;  // multiply-adds below which a call stays on one thread
 
 using Map = void (*)(char* const*, const int64_t*, const int64_t*, int64_t, int64_t);
 using Row = void (*)(char* const*, const int64_t*, const int64_t*, int64_t, int64_t, char*);
 
+// Short blocks follow the diagonal closer, long ones pack the keys less often.
+int64_t query_block(const Attention& a) { return a.causal && a.queries <= 512 ? 32 : 64; }
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t line(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
@@ -67,7 +69,7 @@ struct Block {
     static int64_t key_block(const Attention& a) { return std::min(kKeyBlock, a.keys); }
     Block(const Attention& problem, bool backward) : a(problem), item(item_size(problem.dtype)) {
         pitch = line((key_block(a) + 8) * item) / item;
-        const int64_t rows = std::min(kQueryBlock, a.queries), square = line(rows * pitch * item);
+        const int64_t rows = std::min(query_block(a), a.queries), square = line(rows * pitch * item);
         const int64_t wide = line(rows * a.width * item), column = line(rows * 8);
         char* memory = scratch(square * (backward ? 2 : 1) + wide + 6 * column, kSlot);
         auto take = [&](int64_t bytes) { return std::exchange(memory, memory + bytes); };
@@ -114,7 +116,7 @@ struct Block {
 
 void forward_task(const Attention& a, Place p, int64_t q0) {
     Block b(a, false);
-    const int64_t item = b.item, rows = std::min(kQueryBlock, a.queries - q0), seen = b.keys_seen(q0, rows);
+    const int64_t item = b.item, rows = std::min(query_block(a), a.queries - q0), seen = b.keys_seen(q0, rows);
     const int64_t step = Block::key_block(a);
     const Place kp{p.batch, p.head / a.group};
     for (int64_t i = 0; i < rows; ++i) {
@@ -191,8 +193,8 @@ void backward_task(const Attention& a, int64_t batch, int64_t key_head, int64_t 
         bool first = true;
         for (int64_t g = 0; g < a.group; ++g) {
             const Place p{batch, key_head * a.group + g};
-            for (int64_t q0 = q_begin; q0 < q_end; q0 += kQueryBlock) {
-                const int64_t rows = std::min(kQueryBlock, a.queries - q0), seen = b.keys_seen(q0, rows);
+            for (int64_t q0 = q_begin; q0 < q_end; q0 += query_block(a)) {
+                const int64_t rows = std::min(query_block(a), a.queries - q0), seen = b.keys_seen(q0, rows);
                 if (k0 >= seen) continue;
                 const int64_t keys = std::min({step, seen - k0, a.keys - k0});
                 const int64_t whole = std::min(step, a.keys - k0);
@@ -232,10 +234,10 @@ void share(const Attention& a, int64_t tasks, F&& task) {
 }  // namespace
 
 void attention_forward(const Attention& a) {
-    const int64_t blocks = ceil_div(a.queries, kQueryBlock);
+    const int64_t blocks = ceil_div(a.queries, query_block(a));
     share(a, a.batch * a.heads * blocks, [&](int64_t task) {
         const int64_t pair = task / blocks, block = blocks - 1 - task % blocks;  // long rows of a causal head first
-        forward_task(a, Place{pair / a.heads, pair % a.heads}, block * kQueryBlock);
+        forward_task(a, Place{pair / a.heads, pair % a.heads}, block * query_block(a));
     });
 }
 
@@ -247,14 +249,14 @@ void attention_backward(const Attention& a) {
         });
         return;
     }
-    const int64_t key_blocks = ceil_div(a.keys, step), query_blocks = ceil_div(a.queries, kQueryBlock);
+    const int64_t key_blocks = ceil_div(a.keys, step), query_blocks = ceil_div(a.queries, query_block(a));
     share(a, pairs * key_blocks, [&](int64_t task) {
         const int64_t pair = task / key_blocks, k0 = task % key_blocks * step;
         backward_task(a, pair / heads, pair % heads, k0, std::min(a.keys, k0 + step), 0, a.queries, false, true);
     });
     share(a, pairs * query_blocks, [&](int64_t task) {
-        const int64_t pair = task / query_blocks, q0 = (query_blocks - 1 - task % query_blocks) * kQueryBlock;
-        backward_task(a, pair / heads, pair % heads, 0, a.keys, q0, std::min(a.queries, q0 + kQueryBlock), true, false);
+        const int64_t pair = task / query_blocks, q0 = (query_blocks - 1 - task % query_blocks) * query_block(a);
+        backward_task(a, pair / heads, pair % heads, 0, a.keys, q0, std::min(a.queries, q0 + query_block(a)), true, false);
     });
 }
 

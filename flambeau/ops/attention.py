@@ -31,7 +31,9 @@ def _masked(scores: Any, scale: Any, mask: Any, last: Any) -> Any:
     x = scores * s.cast(scale, scores)
     if mask is not None:
         x = s.where(mask, x, -_INFINITY) if mask.dtype == "bool" else x + mask
-    return x if last is None else s.where(s.index() <= last, x, -_INFINITY)
+    if last is None:
+        return x
+    return s.where(s.cast(s.index(), "int32") <= s.cast(last, "int32"), x, -_INFINITY)  # as wide as the scores
 
 
 def _dropped(weights: Any, place: Any, threshold: Any, kept: Any, seed: Any) -> Any:
