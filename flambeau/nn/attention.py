@@ -79,7 +79,7 @@ class MultiheadAttention(Module):
         if add_bias_kv:
             self.bias_k, self.bias_v = parameter(1, 1, embed_dim), parameter(1, 1, embed_dim)
         else:
-            self.bias_k = self.bias_v = None
+            self.bias_k = self.bias_v = None  # type: ignore[assignment]
         self.add_zero_attn = add_zero_attn
         self._reset_parameters()
 
@@ -111,7 +111,9 @@ class MultiheadAttention(Module):
         """
         if self.batch_first and query.ndim == 3:
             if key is value:
-                query, key = (query.transpose(0, 1),) * 2 if query is key else (query.transpose(0, 1), key.transpose(0, 1))
+                query, key = (
+                    (query.transpose(0, 1),) * 2 if query is key else (query.transpose(0, 1), key.transpose(0, 1))
+                )
                 value = key
             else:
                 query, key, value = (x.transpose(0, 1) for x in (query, key, value))

@@ -49,8 +49,8 @@ class RNNBase(Module):
             )
         if dropout > 0 and num_layers == 1:
             warnings.warn(
-                "dropout option adds dropout after all but last recurrent layer, so non-zero dropout expects num_layers "
-                f"greater than 1, but got dropout={dropout} and num_layers={num_layers}",
+                "dropout option adds dropout after all but last recurrent layer, so non-zero dropout expects num_layers"
+                f" greater than 1, but got dropout={dropout} and num_layers={num_layers}",
                 stacklevel=3,
             )
         if not isinstance(hidden_size, int):
@@ -74,7 +74,10 @@ class RNNBase(Module):
         for layer in range(num_layers):
             for direction in range(directions):
                 width = input_size if layer == 0 else state * directions
-                shapes = {"weight_ih": (gates * hidden_size, width), "weight_hh": (gates * hidden_size, state)}
+                shapes: dict[str, tuple[int, ...]] = {
+                    "weight_ih": (gates * hidden_size, width),
+                    "weight_hh": (gates * hidden_size, state),
+                }
                 if bias:
                     shapes |= {"bias_ih": (gates * hidden_size,), "bias_hh": (gates * hidden_size,)}
                 if proj_size:
@@ -299,7 +302,7 @@ class GRU(RNNBase):
     r, z = σ(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh); n = tanh(W_in x_t + b_in + r (W_hn h_{t-1} + b_hn));
     h_t = (1 - z) n + z h_{t-1}.
 
-    Arguments: as of `RNN`, without `nonlinearity`. Called with the input and h_0, zeros when None. Returns (output, h_n).
+    Arguments: as of `RNN`, without `nonlinearity`. Called with the input and h_0. Returns (output, h_n).
 
     Example:
         >>> fl.nn.GRU(10, 20)(fl.zeros(5, 3, 10))[0].shape

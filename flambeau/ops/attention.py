@@ -1,8 +1,9 @@
 """Scaled dot-product attention: the row arithmetic of its blocks, its node and what it is as a composite.
 
-The blocks are walked by the core (`_core.attention_forward`), which reads only what the kernels here compute. A row meets
-its keys block by block with a running maximum and sum (Milakov and Gimelshein, "Online normalizer calculation for
-softmax", 2018); backward computes the weights again from the logarithm of the sum (Dao et al., "FlashAttention", 2022).
+The blocks are walked by the core (`_core.attention_forward`); what it computes with is here. A row meets its keys
+block by block with a running maximum and sum (Milakov and Gimelshein, "Online normalizer calculation for
+softmax", 2018); backward computes the weights again from the logarithm of the sum (Dao et al., "FlashAttention",
+2022).
 """
 
 from __future__ import annotations
@@ -109,9 +110,7 @@ def _row_kernel(declaration: Declaration, codes: list[int], classes: str) -> tup
     return service.compile_row(declaration, *resolved, "inner", classes)
 
 
-def _compiled(
-    backward: bool, code: int, mask: str, mask_class: str, causal: bool, dropout: bool
-) -> tuple[int, ...]:
+def _compiled(backward: bool, code: int, mask: str, mask_class: str, causal: bool, dropout: bool) -> tuple[int, ...]:
     """Addresses and scratch sizes of the kernels of one kind of attention, in the order the core reads them."""
     key = (backward, code, mask, mask_class, causal, dropout)
     found = _kernels.get(key)
@@ -130,7 +129,7 @@ def _compiled(
     def plain(declaration: Declaration, classes: str) -> int:
         return service.compile_map(declaration, *declaration.resolve(((code, 0), (code, 0))), classes)
 
-    made = (*step(False), *(step(True) if causal else (0, 0)))
+    made: tuple[int, ...] = (*step(False), *(step(True) if causal else (0, 0)))
     if backward:
         made += _row_kernel(_DELTA, [code, code], "-cc")
     else:
@@ -147,7 +146,7 @@ def attention(
 ) -> Any:
     """softmax(scale * q @ k^T + mask) @ v for (N, H, T, E), (N, G, S, E), (N, G, S, D) where G divides H: (N, H, T, D).
 
-    `mask` is None, or bool or of q's dtype and (N, H, T, S) (strides of zero are welcome). Rows that see no key are zero.
+    `mask` is None, or bool or of q's dtype and (N, H, T, S) (strides may be 0). Rows that see no key are zero.
     """
     place = (0, 0)
     if dropout > 0.0:

@@ -17,13 +17,7 @@ from flambeau.compiler.program import CODES
 
 __all__ = ["CELLS", "Cell", "cell_step", "sequence"]
 
-_OPTIONS: dict[str, Any] = {"accepts": "floating", "tolerance": 8}
-
-
-@elementwise(**_OPTIONS)
-def gated(gate, x):
-    """What a gate lets through: sigmoid(gate) * x."""
-    return s.sigmoid(gate) * x
+_OPTIONS: dict[str, Any] = {"accepts": "floating", "tolerance": 8, "domain": (0.1, 3.0)}
 
 
 @elementwise(**_OPTIONS)
@@ -50,20 +44,8 @@ def gru_hidden(update, new, hidden):
     return new + s.sigmoid(update) * (hidden - new)
 
 
-@elementwise(**_OPTIONS)
-def rnn_tanh_step(gate):
-    """The new hidden state of an Elman network."""
-    return s.tanh(gate)
-
-
-@elementwise(kinks=(0.0,), **_OPTIONS)
-def rnn_relu_step(gate):
-    """The new hidden state of an Elman network of relu."""
-    return s.where(gate <= 0.0, 0.0, gate)
-
-
 def _lstm(input, forget, candidate, output, cell):
-    cell = lstm_cell(gated(forget, cell), input, candidate)
+    cell = lstm_cell(s.sigmoid(forget) * cell, input, candidate)
     return lstm_hidden(output, cell), cell
 
 
@@ -82,6 +64,9 @@ _GRU = Declaration(
     ("reset", "update", "candidate", "hidden_reset", "hidden_update", "hidden_candidate", "hidden"),
     accepts="floating",
 )  # fmt: skip
+
+_TANH = Declaration("rnn_tanh_step", "map", lambda gate: s.tanh(gate), ("gate",), accepts="floating")
+_RELU = Declaration("rnn_relu_step", "map", lambda gate: s.where(gate <= 0.0, 0.0, gate), ("gate",), accepts="floating")
 
 #: How a cotangent of the state meets that of the output.
 _SUM = Declaration("recurrent_sum", "map", lambda a, b: a + b, ("a", "b"))
@@ -104,11 +89,16 @@ _PLAIN = tuple(_GATE + i for i in range(4))
 CELLS = {
     "LSTM": Cell(_LSTM, 4, (*_PLAIN, _CELL), True, False),
     "GRU": Cell(_GRU, 3, (*_PLAIN[:3], *(_HIDDEN_GATE + i for i in range(3)), _HIDDEN), False, True),
-    "RNN_TANH": Cell(rnn_tanh_step.declaration, 1, (_GATE,), False, False),
-    "RNN_RELU": Cell(rnn_relu_step.declaration, 1, (_GATE,), False, False),
+    "RNN_TANH": Cell(_TANH, 1, (_GATE,), False, False),
+    "RNN_RELU": Cell(_RELU, 1, (_GATE,), False, False),
 }
 
 _kernels: dict[tuple[str, str], tuple[Any, ...]] = {}
+
+
+def _map_kernel(declaration: Declaration, codes: tuple[int, ...], classes: str) -> int:
+    operand_codes, output_codes, compute = declaration.resolve(tuple((code, 0) for code in codes))
+    return service.compile_map(declaration, operand_codes, output_codes, compute, classes)
 
 
 def _compiled(mode: str, dtype: Any) -> tuple[Any, ...]:
@@ -120,9 +110,7 @@ def _compiled(mode: str, dtype: Any) -> tuple[Any, ...]:
     forward = cell.step
     codes = (code,) * len(forward.inputs)
     outputs = 1 + cell.has_cell
-    address = service.compile_map(
-        forward, *forward.resolve(tuple((c, 0) for c in codes)), "c" * (outputs + len(codes))
-    )
+    address = _map_kernel(forward, codes, "c" * (outputs + len(codes)))
     gradient = forward.gradient((True,) * len(codes), codes)
     declaration = gradient.operation.declaration
     saved = []
@@ -131,9 +119,8 @@ def _compiled(mode: str, dtype: Any) -> tuple[Any, ...]:
             raise NotImplementedError(f"{mode}: the gradient of a step may not read its output")
         saved.append((_GRAD_HIDDEN, _GRAD_CELL)[i] if kind == "grad" else cell.operands[i])
     made = [cell.operands[i] for i, at in enumerate(gradient.result) if at >= 0]
-    resolved = declaration.resolve(tuple((code, 0) for _ in saved))
-    backward = service.compile_map(declaration, *resolved, "c" * (len(made) + len(saved)))
-    sums = service.compile_map(_SUM, *_SUM.resolve(((code, 0), (code, 0))), "ccc")
+    backward = _map_kernel(declaration, (code,) * len(saved), "c" * (len(made) + len(saved)))
+    sums = _map_kernel(_SUM, (code, code), "ccc")
     found = ((address, sums), cell.operands, (backward, sums), (*saved, *made), len(made), _HIDDEN in made)
     _kernels[mode, dtype.name] = found
     return found
@@ -219,17 +206,16 @@ def _backward(
     return by_gates, by_h, by_c, by_weight, by_bias, by_projection
 
 
-def cell_step(
-    mode: str, gates: Any, hidden_gates: Any, h: Any, c: Any, projection: Any = None
-) -> tuple[Any, Any]:
+def cell_step(mode: str, gates: Any, hidden_gates: Any, h: Any, c: Any, projection: Any = None) -> tuple[Any, Any]:
     """The new (h, c) of one step, from the gates (batch, gates * hidden) of the input and of the hidden state."""
     if mode == "GRU":
         (reset, update, candidate), (r, u, n) = gates.chunk(3, -1), hidden_gates.chunk(3, -1)
         return gru_hidden(update + u, gru_candidate(candidate, reset + r, n), h), None
     if mode != "LSTM":
-        return (rnn_tanh_step if mode == "RNN_TANH" else rnn_relu_step)(gates + hidden_gates), None
+        gates = gates + hidden_gates
+        return (gates.tanh() if mode == "RNN_TANH" else gates.relu()), None
     input, forget, candidate, output = (gates + hidden_gates).chunk(4, -1)
-    c = lstm_cell(gated(forget, c), input, candidate)
+    c = lstm_cell(forget.sigmoid() * c, input, candidate)
     h = lstm_hidden(output, c)
     return (h if projection is None else _core.linear(h, projection)), c
 
@@ -264,10 +250,10 @@ def _again(
         if cell is not None:
             cell = new_cell if n == cell.shape[0] else flambeau.cat((new_cell, cell[n:]))
     results = [flambeau.cat(outputs), hidden, cell]
-    pairs = [(r, g) for r, g in zip(results, grads, strict=False) if g is not None and r is not None and r.requires_grad]
+    pairs = [
+        (r, g) for r, g in zip(results, grads, strict=False) if g is not None and r is not None and r.requires_grad
+    ]
     inputs = (gates, h, c, weight, bias, projection)
     wanted = [t for t in inputs if t is not None and t.requires_grad]
-    found = iter(
-        gradient([r for r, _ in pairs], wanted, [g for _, g in pairs], create_graph=True, allow_unused=True)
-    )
+    found = iter(gradient([r for r, _ in pairs], wanted, [g for _, g in pairs], create_graph=True, allow_unused=True))
     return tuple(next(found) if t is not None and t.requires_grad else None for t in inputs)

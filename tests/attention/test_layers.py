@@ -32,7 +32,14 @@ def test_heads_against_numpy():
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"add_bias_kv": True}, {"add_zero_attn": True}, {"kdim": 5, "vdim": 7}, {"bias": False}, {"batch_first": True}],
+    [
+        {},
+        {"add_bias_kv": True},
+        {"add_zero_attn": True},
+        {"kdim": 5, "vdim": 7},
+        {"bias": False},
+        {"batch_first": True},
+    ],
 )
 def test_weights_or_not_is_the_same(options):
     rng = np.random.default_rng(1)

@@ -150,7 +150,7 @@ def test_threads_change_no_bit():
 
 def test_errors():
     layer = nn.LSTM(3, 4)
-    with pytest.raises(RuntimeError, match="input_size. Expected 3, got 5"):
+    with pytest.raises(RuntimeError, match="Expected 3, got 5"):
         layer(fl.zeros(2, 2, 5))
     with pytest.raises(ValueError, match="2D or 3D"):
         layer(fl.zeros(3))

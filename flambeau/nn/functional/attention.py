@@ -31,7 +31,9 @@ def _check(query: Any, key: Any, value: Any, attn_mask: Any, dropout_p: float, i
     if not query.dtype.is_floating_point:
         raise DTypeError(f"{name}: needs floating operands, got {query.dtype}; convert with .float()")
     if query.shape[-1] != key.shape[-1]:
-        raise ShapeError(f"{name}: inner sizes differ: {_shapes(query, key, value)}; the last sizes of both must be equal")
+        raise ShapeError(
+            f"{name}: inner sizes differ: {_shapes(query, key, value)}; the last sizes of both must be equal"
+        )
     if key.shape[-2] != value.shape[-2]:
         raise ShapeError(f"{name}: one value is needed for each key: {_shapes(query, key, value)}")
     if not 0.0 <= dropout_p <= 1.0:
@@ -161,7 +163,9 @@ def _check_heads(
 ) -> None:
     name = "multi_head_attention_forward"
     if query.ndim not in (2, 3):
-        raise ShapeError(f"{name}: query should be unbatched 2D or batched 3D tensor but received {query.ndim}-D query tensor")
+        raise ShapeError(
+            f"{name}: query should be unbatched 2D or batched 3D tensor but received {query.ndim}-D query tensor"
+        )
     if not query.ndim == key.ndim == value.ndim:
         raise ShapeError(f"{name}: query, key and value need as many dimensions: {_shapes(query, key, value)}")
     if query.shape[-1] != width:
@@ -202,7 +206,8 @@ def _projected(query: Any, key: Any, value: Any, weight: Any, bias: Any, separat
     if key is value:
         k, v = linear(key, kv_weight, kv_bias).chunk(2, -1)
         return linear(query, q_weight, q_bias), k, v
-    (k_weight, v_weight), (k_bias, v_bias) = kv_weight.chunk(2), (None, None) if bias is None else kv_bias.chunk(2)
+    k_weight, v_weight = kv_weight.chunk(2)
+    k_bias, v_bias = (None, None) if kv_bias is None else kv_bias.chunk(2)
     return linear(query, q_weight, q_bias), linear(key, k_weight, k_bias), linear(value, v_weight, v_bias)
 
 

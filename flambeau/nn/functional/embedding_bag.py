@@ -53,7 +53,9 @@ def _bag_numbers(count: int, offsets: Any, include_last: bool) -> tuple[list[int
             f"position 0. However, got {starts[0]}"
         )
     if starts and starts[-1] > count:
-        raise RuntimeError(f"embedding_bag: offsets[-1] can not be greater than input's length {count}, got {starts[-1]}")
+        raise RuntimeError(
+            f"embedding_bag: offsets[-1] can not be greater than input's length {count}, got {starts[-1]}"
+        )
     ends = starts[1:] + [count]
     bags: list[int] = []
     for bag, (start, end) in enumerate(zip(starts, ends, strict=True)):

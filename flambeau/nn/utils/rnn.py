@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -119,13 +120,14 @@ def pack_padded_sequence(
         )
     if max(sizes) > input.shape[0]:
         raise RuntimeError(
-            f"pack_padded_sequence: Expected lengths up to {input.shape[0]}, the steps of the input, but found {max(sizes)}"
+            f"pack_padded_sequence: Expected lengths up to {input.shape[0]}, the steps of the input, "
+            f"but found {max(sizes)}"
         )
     order = None
     if not enforce_sorted:
         order = sorted(range(len(sizes)), key=lambda i: -sizes[i])
         sizes = [sizes[i] for i in order]
-    elif any(a < b for a, b in zip(sizes, sizes[1:], strict=False)):
+    elif any(a < b for a, b in itertools.pairwise(sizes)):
         raise RuntimeError(
             "`lengths` array must be sorted in decreasing order when `enforce_sorted` is True. You can pass "
             "`enforce_sorted=False` to pack_padded_sequence and/or pack_sequence to sidestep this requirement if you "
