@@ -12,7 +12,6 @@ from typing import Any
 
 from flambeau import _core, dtypes
 from flambeau.compiler import scalar as s
-from flambeau.compiler import service
 from flambeau.compiler.declare import Declaration
 from flambeau.compiler.program import CODES
 from flambeau.ops import philox
@@ -106,6 +105,8 @@ _kernels: dict[tuple[Any, ...], tuple[int, ...]] = {}
 
 
 def _row_kernel(declaration: Declaration, codes: list[int], classes: str) -> tuple[int, int]:
+    from flambeau.compiler import service
+
     resolved = declaration.resolve(tuple((code, 0) for code in codes))
     return service.compile_row(declaration, *resolved, "inner", classes)
 
@@ -127,6 +128,8 @@ def _compiled(backward: bool, code: int, mask: str, mask_class: str, causal: boo
         return _row_kernel(declaration, codes, classes)
 
     def plain(declaration: Declaration, classes: str) -> int:
+        from flambeau.compiler import service
+
         return service.compile_map(declaration, *declaration.resolve(((code, 0), (code, 0))), classes)
 
     made: tuple[int, ...] = (*step(False), *(step(True) if causal else (0, 0)))

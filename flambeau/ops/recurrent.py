@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from flambeau import _core
 from flambeau.compiler import scalar as s
-from flambeau.compiler import service
 from flambeau.compiler.declare import Declaration, elementwise
 from flambeau.compiler.program import CODES
 
@@ -97,6 +96,8 @@ _kernels: dict[tuple[str, str], tuple[Any, ...]] = {}
 
 
 def _map_kernel(declaration: Declaration, codes: tuple[int, ...], classes: str) -> int:
+    from flambeau.compiler import service
+
     operand_codes, output_codes, compute = declaration.resolve(tuple((code, 0) for code in codes))
     return service.compile_map(declaration, operand_codes, output_codes, compute, classes)
 
