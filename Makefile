@@ -1,5 +1,5 @@
 # make build   a virtual environment in .venv and the compiled core in flambeau/
-# make test    lint and tests      make lint   lint alone      make types   static types
+# make test    lint and tests      make lint   ruff and mypy       make types   mypy alone
 # make demo    train the example model      make wheel   a wheel in dist/      make clean
 SHELL := /bin/sh
 PYTHON ?= python3
@@ -56,7 +56,7 @@ test: build lint
 	@$(BIN)/python -m pytest $(TESTS)
 
 lint: $(VENV)/.ready
-	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet . && echo "lint: clean"
+	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet . && $(BIN)/mypy --no-error-summary && echo "lint: clean"
 
 types: $(VENV)/.ready
 	@$(BIN)/mypy

@@ -53,11 +53,12 @@ def main() -> int:
 
     from benchmarks.timing import load_frameworks
 
+    load = os.getloadavg()[0]
     frameworks = load_frameworks(arguments.threads, torch=not arguments.no_torch)
     rounds = arguments.rounds or (10 if arguments.quick else 40)
     quiet = arguments.json == "-"
     out = sys.stderr if quiet else sys.stdout
-    print(report.heading(frameworks, arguments.threads), file=out)
+    print(report.heading(frameworks, arguments.threads, load), file=out)
     results, failed = [], []
     for case in chosen:
         try:
@@ -68,7 +69,7 @@ def main() -> int:
             continue
         results.append(result)
         print(report.line(result), file=out, flush=True)
-    document = report.document(frameworks, arguments.threads, rounds, results)
+    document = report.document(frameworks, arguments.threads, rounds, load, results)
     print(report.summary(document), file=out)
     if arguments.json:
         text = json.dumps(document, indent=1) + "\n"

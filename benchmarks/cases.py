@@ -163,7 +163,7 @@ CASES = [
     Case("more_transpose", "contiguous copy of a.T, 4096 x 4096",
          "a.T.copy() if hasattr(a, 'copy') else a.T.contiguous()", pair(SIDE, SIDE), extra=True),
     Case("more_cumsum", "cumsum(a, 0), 1M float32", "fw.cumsum(a, 0)", pair(1 << 20), extra=True),
-    Case("more_sort", "sort(a), 1M float32", "fw.sort(a)", pair(1 << 20), extra=True),
+    Case("more_sort", "sort(a), 1M float32 (NumPy: values alone)", "fw.sort(a)", pair(1 << 20), extra=True),
     Case("more_randn", "randn, 16M float32", "fw.randn(n)",
          lambda fw: None if is_numpy(fw) else {"fw": fw, "n": LARGE}, extra=True),
     Case("more_epoch", "DataLoader, 8192 rows in shuffled batches of 64", "epoch()", batches, extra=True),

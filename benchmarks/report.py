@@ -13,6 +13,8 @@ from typing import Any
 HERE = os.path.dirname(os.path.abspath(__file__))
 RESULTS = os.path.join(HERE, "results")
 README = os.path.join(os.path.dirname(HERE), "README.md")
+#: The load average from which other programs are thought to disturb.
+BUSY = 0.5
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
@@ -85,11 +87,10 @@ def _row(cells: list[str], mark: str) -> str:
     return "".join([first, *rest, "  ", mark]).rstrip()
 
 
-def heading(frameworks: dict[str, Any], threads: int) -> str:
+def heading(frameworks: dict[str, Any], threads: int, load: float) -> str:
     named = ", ".join(f"{name} {version}" for name, version in versions(frameworks).items())
     head = _row(["", "flambeau", "torch", "numpy", "ratio", "asked"], "")
-    busy = os.getloadavg()[0]
-    warning = f"\nother programs are running (load {busy:.1f}): times will be too long" if busy > 0.5 else ""
+    warning = f"\nother programs are running (load {load:.1f}): times will be too long" if load > BUSY else ""
     return f"{cpu_name()}; {threads} threads; {named}\nratio: torch's time by flambeau's{warning}\n\n{head}"
 
 
@@ -100,12 +101,15 @@ def line(result: dict[str, Any]) -> str:
     return _row(_cells(result), mark)
 
 
-def document(frameworks: dict[str, Any], threads: int, rounds: int, results: list[dict[str, Any]]) -> dict[str, Any]:
+def document(
+    frameworks: dict[str, Any], threads: int, rounds: int, load: float, results: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """What is kept of a run; `load` is the machine's before it."""
     return {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "cpu": cpu_name(),
         "system": f"{platform.system()} {platform.machine()}",
-        "load": round(os.getloadavg()[0], 1),
+        "load": round(load, 1),
         "threads": threads,
         "rounds": rounds,
         "versions": versions(frameworks),
@@ -151,6 +155,8 @@ def markdown(document: dict[str, Any]) -> str:
     named = document["versions"]
     listed = ", ".join(f"{name} {named[name]}" for name in ("flambeau", "torch", "numpy", "python") if name in named)
     note = f"{document['cpu']}; {document['threads']} threads each; {listed}; {document['date']}."
+    if document["load"] > BUSY:
+        note += f" Other programs were running (load {document['load']})."
     return "\n".join([note, "", *rows])
 
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "contract.h"
 #include "rows.h"
 #include "threads.h"
 #include "views.h"
@@ -735,6 +736,57 @@ TensorRef sum_dims(Tensor* t, uint32_t dims) {
     return out[0];
 }
 
+namespace {
+
+// A copy whose source runs along another dimension than its target, in squares that both caches hold.
+bool copy_transposed(Tensor* target, Tensor* source) {
+    int64_t item = item_size(target->dtype);
+    if (target->dtype != source->dtype || item < 4 || target->numel < 4096 || !target->same_shape(*source)) return false;
+    Loop loop;
+    loop.ndim = target->ndim;
+    loop.operands = 2;
+    for (int d = 0; d < loop.ndim; ++d) loop.sizes[d] = target->sizes[d];
+    copy_strides(loop.strides[0], target, target->shape());
+    copy_strides(loop.strides[1], source, target->shape());
+    normalise(loop);
+    int last = loop.ndim - 1, along = -1;
+    if (loop.ndim < 2 || loop.strides[0][last] != item || loop.strides[1][last] == item) return false;
+    for (int d = 0; d < last; ++d)
+        if (loop.strides[1][d] == item) along = d;
+    if (along < 0 || loop.sizes[along] < 16 || loop.sizes[last] < 16) return false;
+    uint8_t words = item == 4 ? kFloat32 : kFloat64;  // any element of that size is moved alike
+    ensure_contraction_kernels(words);
+    int64_t rows = loop.sizes[last], columns = loop.sizes[along], outer = 1;
+    for (int d = 0; d < last; ++d)
+        if (d != along) outer *= loop.sizes[d];
+    constexpr int64_t kSquare = 64;
+    int64_t row_blocks = (rows + kSquare - 1) / kSquare, column_blocks = (columns + kSquare - 1) / kSquare;
+    auto line = [&](int64_t task) {  // one row of squares
+        int64_t c = task % column_blocks * kSquare, rest = task / column_blocks;
+        char *to = target->data, *from = source->data;
+        for (int d = last - 1; d >= 0; --d) {
+            if (d == along) continue;
+            int64_t at = rest % loop.sizes[d];
+            rest /= loop.sizes[d];
+            to += at * loop.strides[0][d];
+            from += at * loop.strides[1][d];
+        }
+        for (int64_t b = 0; b < row_blocks; ++b) {
+            int64_t r = b * kSquare;
+            transpose_block(words, from + r * loop.strides[1][last] + c * item, loop.strides[1][last],
+                            to + c * loop.strides[0][along] + r * item, loop.strides[0][along],
+                            std::min(kSquare, rows - r), std::min(kSquare, columns - c));
+        }
+    };
+    GilRelease unlocked(target->numel >= kReleaseWork);
+    int64_t tasks = outer * column_blocks;
+    if (target->numel < kParallelWork) for (int64_t t = 0; t < tasks; ++t) line(t);
+    else parallel_for(tasks, line);
+    return true;
+}
+
+}  // namespace
+
 void copy_elements(Tensor* target, Tensor* source) {
     if (target->numel == 0) return;
     bump_version(target);
@@ -750,6 +802,7 @@ void copy_elements(Tensor* target, Tensor* source) {
         }
         return;
     }
+    if (copy_transposed(target, source)) return;
     Arg args[1] = {Arg(source)};
     TensorRef outputs[4];
     outputs[0] = TensorRef(target);

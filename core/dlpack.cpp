@@ -57,7 +57,7 @@ PyObject* to_dlpack(PyObject*, PyObject* const* args, Py_ssize_t n) {
         if (n < 1) fail(ErrorKind::Type, "to_dlpack takes (tensor, versioned, copy)");
         Tensor* t = expect_tensor(args[0], "__dlpack__");
         if (t->requires_grad) fail(ErrorKind::Runtime, "__dlpack__: Can't export tensors that require gradient, use tensor.detach()");
-        bool versioned = n > 1 && PyObject_IsTrue(args[1]) == 1, copy = n > 2 && PyObject_IsTrue(args[2]) == 1;
+        bool versioned = n > 1 && is_true(args[1]), copy = n > 2 && is_true(args[2]);
         TensorRef source = copy ? clone(t) : detach(t);
         bool read_only = source->storage->read_only;
         if (read_only && !versioned) fail(ErrorKind::Runtime, "__dlpack__: a read-only tensor can only be exported to consumers of DLPack 1.0; clone() it");

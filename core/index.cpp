@@ -386,11 +386,24 @@ TensorRef index_select(Tensor* t, int dim, Tensor* index) {
     int64_t blocks = (count + block - 1) / block;
     auto task = [&](int64_t task_number) {
         int64_t o = task_number / blocks, b = task_number % blocks;
-        for (int64_t i = b * block; i < std::min(count, (b + 1) * block); ++i)
-            std::memcpy(out->data + (o * count + i) * inner, source->data + (o * size + values[i]) * inner, size_t(inner));
+        char* to = out->data + (o * count) * inner;
+        const char* from = source->data + (o * size) * inner;
+        int64_t end = std::min(count, (b + 1) * block);
+        if (inner == 4) {
+            for (int64_t i = b * block; i < end; ++i) std::memcpy(to + 4 * i, from + 4 * values[i], 4);
+        } else if (inner == 8) {
+            for (int64_t i = b * block; i < end; ++i) std::memcpy(to + 8 * i, from + 8 * values[i], 8);
+        } else {
+            for (int64_t i = b * block; i < end; ++i) std::memcpy(to + i * inner, from + values[i] * inner, size_t(inner));
+        }
     };
-    if (blocks * outer == 1) task(0);
-    else if (blocks) parallel_for(blocks * outer, task);
+    // Many short lines share a task.
+    int64_t lines = blocks > 1 ? 1 : std::max<int64_t>(1, (1 << 16) / std::max<int64_t>(1, count * inner)), jobs = blocks * outer;
+    if (jobs <= lines) for (int64_t j = 0; j < jobs; ++j) task(j);
+    else
+        parallel_for((jobs + lines - 1) / lines, [&](int64_t group) {
+            for (int64_t j = group * lines; j < std::min(jobs, (group + 1) * lines); ++j) task(j);
+        });
     if (recording(t)) {
         Shape before = t->shape();
         record("IndexSelectBackward0", {t}, out.get(), [before, dim, wide](auto&, TensorRef* gradients, TensorRef* results) {

@@ -37,6 +37,11 @@ PyObject* guarded(F&& f) noexcept {
     }
 }
 [[noreturn]] inline void python_failed() { throw PythonError(); }
+inline bool is_true(PyObject* o) {
+    int truth = PyObject_IsTrue(o);
+    if (truth < 0) python_failed();
+    return truth == 1;
+}
 inline PyObject* checked(PyObject* o) { if (!o) python_failed(); return o; }
 
 struct Owned {  // a PyObject* that is released
@@ -68,6 +73,7 @@ PyObject* helper(const char* name);      // a function registered from Python; b
 
 uint8_t dtype_code(PyObject* dtype);     // throws TypeError
 int64_t as_int(PyObject* o, const char* operation);
+void check_fits(const Arg& value, uint8_t dtype, const char* operation);  // a number that an integer dtype cannot hold
 bool number_arg(PyObject* o, Arg& into); // Python and NumPy scalars; false if it is no number
 Shape shape_from(PyObject* sequence, const char* operation);
 Shape shape_from_args(PyObject* const* args, Py_ssize_t n, const char* operation);  // sizes, or one sequence

@@ -242,10 +242,10 @@ PyObject* py_run_backward(PyObject*, PyObject* const* args, Py_ssize_t n) {
         if (!given.empty() && given.size() != request.roots.size())
             fail(ErrorKind::Runtime, "backward: got " + std::to_string(request.roots.size()) + " tensors and " + std::to_string(given.size()) + " gradients");
         given.resize(request.roots.size());
-        request.keep_graph = PyObject_IsTrue(args[2]) == 1;
-        request.create_graph = PyObject_IsTrue(args[3]) == 1;
+        request.keep_graph = is_true(args[2]);
+        request.create_graph = is_true(args[3]);
         request.inputs = tensors_from(args[4], "backward: an input");
-        request.accumulate = PyObject_IsTrue(args[5]) == 1;
+        request.accumulate = is_true(args[5]);
         if (args[4] != Py_None && request.inputs.empty()) fail(ErrorKind::Runtime, "backward: inputs argument to backward cannot be empty");
         for (size_t i = 0; i < request.roots.size(); ++i) {
             Tensor* root = request.roots[i].get();
@@ -333,15 +333,19 @@ PyObject* m_register_accumulate_hook(PyObject* self, PyObject* hook) {
 }
 
 PyObject* py_set_grad_enabled(PyObject*, PyObject* value) {
-    bool before = GradMode::enabled;
-    GradMode::enabled = PyObject_IsTrue(value) == 1;
-    return PyBool_FromLong(before);
+    return guarded([&] {
+        bool before = GradMode::enabled;
+        GradMode::enabled = is_true(value);
+        return PyBool_FromLong(before);
+    });
 }
 PyObject* py_is_grad_enabled(PyObject*, PyObject*) { return PyBool_FromLong(GradMode::enabled); }
 PyObject* py_set_inference(PyObject*, PyObject* value) {
-    bool before = GradMode::inference;
-    GradMode::inference = PyObject_IsTrue(value) == 1;
-    return PyBool_FromLong(before);
+    return guarded([&] {
+        bool before = GradMode::inference;
+        GradMode::inference = is_true(value);
+        return PyBool_FromLong(before);
+    });
 }
 PyObject* py_is_inference(PyObject*, PyObject*) { return PyBool_FromLong(GradMode::inference); }
 
@@ -392,10 +396,12 @@ PyType_Spec saved_spec = {"flambeau._core.Saved", sizeof(PySaved), 0, Py_TPFLAGS
 
 // set_detect_anomaly(mode, check_nan) -> (mode, check_nan) before
 PyObject* py_set_detect_anomaly(PyObject*, PyObject* const* args, Py_ssize_t n) {
-    PyObject* before = Py_BuildValue("(OO)", bridge.detect_anomaly ? Py_True : Py_False, bridge.check_nan ? Py_True : Py_False);
-    if (n > 0) bridge.detect_anomaly = PyObject_IsTrue(args[0]) == 1;
-    if (n > 1) bridge.check_nan = PyObject_IsTrue(args[1]) == 1;
-    return before;
+    return guarded([&] {
+        Owned before(Py_BuildValue("(OO)", bridge.detect_anomaly ? Py_True : Py_False, bridge.check_nan ? Py_True : Py_False));
+        if (n > 0) bridge.detect_anomaly = is_true(args[0]);
+        if (n > 1) bridge.check_nan = is_true(args[1]);
+        return before.release();
+    });
 }
 
 PyObject* py_check_in_place(PyObject*, PyObject* const* args, Py_ssize_t n) {
@@ -414,7 +420,7 @@ PyObject* py_make_subclass(PyObject*, PyObject* const* args, Py_ssize_t n) {
         if (n < 2 || !PyType_Check(args[0]) || !PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(args[0]), tensor_type))
             fail(ErrorKind::Type, "make_subclass takes (a subclass of Tensor, tensor, requires_grad)");
         TensorRef t = detach(expect_tensor(args[1], "make_subclass"));
-        bool wanted = n > 2 && PyObject_IsTrue(args[2]) == 1;
+        bool wanted = n > 2 && is_true(args[2]);
         if (wanted && !is_float(t->dtype))
             fail(ErrorKind::Runtime, std::string("requires_grad: only Tensors of floating point and complex dtype can require gradients, this one is ") + kDTypeNames[t->dtype]);
         t->requires_grad = wanted;

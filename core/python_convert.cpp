@@ -87,6 +87,18 @@ PyObject* set_error() noexcept {
     return nullptr;
 }
 
+void check_fits(const Arg& value, uint8_t dtype, const char* operation) {
+    static constexpr int64_t low[kDTypes] = {0, 0, -128, -32768, INT32_MIN, INT64_MIN}, high[kDTypes] = {1, 255, 127, 32767, INT32_MAX, INT64_MAX};
+    if (is_float(dtype) || dtype == kBool) return;
+    bool fits = value.code == kFloat64 ? value.real > double(low[dtype]) - 1 && value.real < double(high[dtype]) + 1
+                                       : value.integer >= low[dtype] && value.integer <= high[dtype];
+    if (value.code == kFloat64 && dtype == kInt64) fits = value.real >= -9223372036854775808.0 && value.real < 9223372036854775808.0;
+    if (!fits)
+        fail(ErrorKind::Overflow, std::string(operation) + ": value " + (value.code == kFloat64 ? std::to_string(value.real) : std::to_string(value.integer)) +
+                                      " cannot be converted to flambeau." + kDTypeNames[dtype] + " without overflow (it holds " +
+                                      std::to_string(low[dtype]) + " to " + std::to_string(high[dtype]) + "); give a wider dtype");
+}
+
 uint8_t dtype_code(PyObject* dtype) {
     for (int i = 0; i < kDTypes; ++i)
         if (registry.dtypes[i] == dtype) return uint8_t(i);

@@ -44,8 +44,8 @@ void resolve(Operation& op, const uint8_t* codes, const uint8_t* categories, int
     if (PyTuple_GET_SIZE(PyTuple_GetItem(answer, 1)) > 4) fail(ErrorKind::Runtime, op.name + ": at most 4 outputs");
     r.outputs = int(take_codes(PyTuple_GetItem(answer, 1), r.output_codes));
     r.compute = Py_NewRef(PyTuple_GetItem(answer, 2));
-    for (int i = 0; i < r.outputs; ++i) r.output_rows[i] = PyObject_IsTrue(PyTuple_GetItem(PyTuple_GetItem(answer, 3), i)) == 1;
-    op.uses_index = PyObject_IsTrue(PyTuple_GetItem(answer, 4)) == 1;
+    for (int i = 0; i < r.outputs; ++i) r.output_rows[i] = is_true(PyTuple_GetItem(PyTuple_GetItem(answer, 3), i));
+    op.uses_index = is_true(PyTuple_GetItem(answer, 4));
 }
 void* compile_map(Operation& op, const Resolution& r, const uint8_t* output_codes, const std::string& classes) {
     Owned address(ask("compile_map", Py_BuildValue("(ONNOs)", declaration(op), codes_tuple(r.operand_codes, r.operands),
@@ -107,7 +107,7 @@ void need(Py_ssize_t n, Py_ssize_t least, const char* name) {
 Tensor* tensor_at(PyObject* const* args, Py_ssize_t i, const char* name) { return expect_tensor(args[i], (std::string(name) + ": argument " + std::to_string(i + 1)).c_str()); }
 
 PyObject* finish(TensorRef t, PyObject* requires_grad) {
-    if (requires_grad && PyObject_IsTrue(requires_grad) == 1) {
+    if (requires_grad && is_true(requires_grad)) {
         if (!is_float(t->dtype)) fail(ErrorKind::Runtime, std::string("requires_grad: only Tensors of floating point and complex dtype can require gradients, this one would be ") + kDTypeNames[t->dtype]);
         t->requires_grad = true;
     }
@@ -127,6 +127,7 @@ FUNCTION(py_full) {
             copy_into(t.get(), tensor_of(args[1]));
         } else {
             if (!number_arg(args[1], value)) fail(ErrorKind::Type, "full: fill_value must be a number");
+            check_fits(value, t->dtype, "full");
             if (value.code == kFloat64 ? value.real == 0 && !std::signbit(value.real) : value.integer == 0) std::memset(t->data, 0, size_t(t->numel) * item_size(t->dtype));
             else if (value.code == kFloat64) fill_elements(t.get(), value.real);
             else fill_elements_int(t.get(), value.integer);
@@ -323,7 +324,7 @@ FUNCTION(py_index_add) {
     return guarded([&] {
         need(n, 4, "index_add");
         Tensor* t = tensor_at(args, 0, "index_add");
-        bool in_place = n > 4 && PyObject_IsTrue(args[4]) == 1;
+        bool in_place = n > 4 && is_true(args[4]);
         return wrap(index_add(t, normal_dim(as_int(args[1], "index_add"), t->ndim, "index_add"), tensor_at(args, 2, "index_add"), tensor_at(args, 3, "index_add"), in_place));
     });
 }
@@ -344,7 +345,7 @@ FUNCTION(py_index_put_) {
                 for (int d = 0; d < index->ndim; ++d) indices.push_back(contiguous(select(where.get(), 1, d).get()));
             } else indices.emplace_back(index);
         }
-        index_put(t, indices, tensor_at(args, 2, "index_put_"), n > 3 && PyObject_IsTrue(args[3]) == 1);
+        index_put(t, indices, tensor_at(args, 2, "index_put_"), n > 3 && is_true(args[3]));
         return Py_NewRef(args[0]);
     });
 }
@@ -372,6 +373,22 @@ FUNCTION(py_masked_select) {
             wide_mask = expand(mask, shape);
         }
         return wrap(masked(wide.get(), wide_mask.get()));
+    });
+}
+// permutation(keys): the shuffle of 0 .. n-1 that random 62-bit keys give (Fisher and Yates).
+PyObject* py_permutation(PyObject*, PyObject* o) {
+    return guarded([&] {
+        Tensor* keys = expect_tensor(o, "permutation");
+        if (keys->dtype != kInt64 || keys->ndim != 1 || !keys->contiguous) fail(ErrorKind::Type, "permutation: needs a dense int64 vector");
+        TensorRef out = empty(keys->shape(), kInt64);
+        auto* order = reinterpret_cast<int64_t*>(out->data);
+        auto* random = reinterpret_cast<const uint64_t*>(keys->data);
+        for (int64_t i = 0; i < keys->numel; ++i) {
+            auto j = int64_t((static_cast<unsigned __int128>(random[i] << 2) * uint64_t(i + 1)) >> 64);
+            order[i] = order[j];
+            order[j] = i;
+        }
+        return wrap(std::move(out));
     });
 }
 // cumulative(t, dim, "sum" | "prod"), without history: the gradient is stated in Python.
@@ -539,6 +556,7 @@ PyMethodDef functions[] = {
     FAST("cat", py_cat, "cat(tensors, dim=0)"),
     {"nonzero", py_nonzero, METH_O, "The positions of the elements that are not zero, (count, ndim) int64."},
     FAST("masked_select", py_masked_select, "masked_select(input, mask)"),
+    {"permutation", py_permutation, METH_O, "The shuffle of 0 .. n-1 that random keys give."},
     FAST("cumulative", py_cumulative, "cumulative(input, dim, 'sum' or 'prod'), without history"),
     {"foreach", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(py_foreach)), METH_FASTCALL | METH_KEYWORDS, "foreach(operation, lists, scalars, outputs)"},
     {"memory_statistics", py_memory, METH_NOARGS, "Bytes in use and cached, and how allocations were answered."},

@@ -210,7 +210,7 @@ METHOD(m_as_strided) {
 METHOD(m_requires_grad_) {
     return guarded([&] {
         PyObject* value = keyword(args, n, names, 0, "requires_grad");
-        require_grad(T(self), !value || PyObject_IsTrue(value) == 1);
+        require_grad(T(self), !value || is_true(value));
         return Py_NewRef(self);
     });
 }
@@ -253,6 +253,7 @@ METHOD(m_fill_) {
             return Py_NewRef(self);
         }
         if (!number_arg(value, number)) fail(ErrorKind::Type, std::string("fill_(): value must be a number or a 0-dim tensor, not ") + Py_TYPE(value)->tp_name);
+        check_fits(number, t->dtype, "fill_");
         if (number.code == kFloat64) fill_elements(t, number.real);
         else fill_elements_int(t, number.integer);
         constant_history(t);
@@ -294,6 +295,25 @@ METHOD(m_resize_) {
 METHOD(m_sum_to_size) {
     UNUSED;
     return guarded([&] { return wrap(sum_to(T(self), shape_from_args(args, n, "sum_to_size"))); });
+}
+
+// squeeze_, unsqueeze_, transpose_, t_: the tensor takes the layout, and the history, of a view of itself.
+void relayout(Tensor* t, const TensorRef& v, const char* operation) {
+    if (GradMode::enabled && t->requires_grad && !(t->autograd && t->autograd->grad_fn))
+        fail(ErrorKind::Autograd, std::string(operation) + ": a leaf Variable that requires grad is being used in an in-place operation; use the version without underscore");
+    t->ndim = v->ndim;
+    t->contiguous = v->contiguous;
+    for (int i = 0; i < v->ndim; ++i) t->sizes[i] = v->sizes[i], t->strides[i] = v->strides[i];
+    if (v->autograd && v->autograd->grad_fn) set_history(t, v->autograd->grad_fn.get(), v->autograd->output_number);
+}
+template <PyObject* (*method)(PyObject*, PyObject* const*, Py_ssize_t, PyObject*)>
+PyObject* in_place_layout(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* names) {
+    Owned viewed(method(self, args, n, names));
+    if (!viewed) return nullptr;
+    return guarded([&] {
+        relayout(T(self), TensorRef(tensor_of(viewed)), "in-place change of layout");
+        return Py_NewRef(self);
+    });
 }
 
 #define ENTRY(name, function, doc) {name, reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(function)), METH_FASTCALL | METH_KEYWORDS, doc}
@@ -338,6 +358,11 @@ PyMethodDef methods[] = {
     ENTRY("zero_", m_zero_, "zero_()\n--\n\nSet every element to zero."),
     ENTRY("cast", m_cast, "cast(dtype)\n--\n\nThe tensor in another dtype; itself if it has it."),
     ENTRY("resize_", m_resize_, "resize_(*sizes)\n--\n\nChange the shape in place, with new memory if it does not fit."),
+    ENTRY("squeeze_", in_place_layout<m_squeeze>, "squeeze_(dim=None)\n--\n\nDrop dimensions of size 1, in place."),
+    ENTRY("unsqueeze_", in_place_layout<m_unsqueeze>, "unsqueeze_(dim)\n--\n\nInsert a dimension of size 1, in place."),
+    ENTRY("transpose_", in_place_layout<m_transpose>, "transpose_(dim0, dim1)\n--\n\nExchange two dimensions, in place."),
+    ENTRY("swapaxes_", in_place_layout<m_transpose>, "swapaxes_(axis0, axis1)\n--\n\nExchange two dimensions, in place."),
+    ENTRY("t_", in_place_layout<m_t>, "t_()\n--\n\nTranspose a matrix, in place."),
     ENTRY("sum_to_size", m_sum_to_size, "sum_to_size(*size)\n--\n\nSum the dimensions that broadcasting from size would repeat."),
     {nullptr, nullptr, 0, nullptr}};
 

@@ -311,7 +311,7 @@ PyObject* operation_call(Operation& op, PyObject* const* args, Py_ssize_t n, PyO
         for (int i = 0; i < op.inputs; ++i)
             if (operands[i].tensor && !op.row_input[i]) ndim = std::max(ndim, int(operands[i].tensor->ndim));
         if (dim) set_dims(dim, row, ndim, op);
-        if (keepdim) row.keepdim = PyObject_IsTrue(keepdim) == 1;
+        if (keepdim) row.keepdim = is_true(keepdim);
         call_row(op, operands, count, row, outputs);
     } else if (out_object && outputs[0]) {
         call_out(op, operands, count, outputs);

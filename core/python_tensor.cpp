@@ -79,7 +79,7 @@ PyObject* get_requires_grad(PyObject* self, void*) {
 int set_requires_grad(PyObject* self, PyObject* value, void*) {
     return guarded([&]() -> PyObject* {
                if (!value) fail(ErrorKind::Type, "requires_grad cannot be deleted");
-               require_grad(T(self), PyObject_IsTrue(value) == 1);
+               require_grad(T(self), is_true(value));
                return Py_None;
            }) ? 0 : -1;
 }
@@ -172,6 +172,8 @@ PyGetSetDef getset[] = {
     {"data", get_data, set_data, "The same elements without history.", nullptr},
     {"T", get_T, nullptr, "The view with all dimensions reversed.", nullptr},
     {"mT", get_mT, nullptr, "The view with the last two dimensions exchanged.", nullptr},
+    {"mH", get_mT, nullptr, "The view with the last two dimensions exchanged (elements are real).", nullptr},
+    {"H", get_T, nullptr, "The transpose of a matrix (elements are real).", nullptr},
     {"_version", get_version, nullptr, "How often the storage was changed in place.", nullptr},
     {"_base", get_base, nullptr, "The tensor this one is a view of, or None.", nullptr},
     {"itemsize", get_itemsize, nullptr, "Bytes of one element.", nullptr},

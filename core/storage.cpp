@@ -246,6 +246,7 @@ void recycle_large(Storage* storage) {
     block->newer = nullptr;
     (state.newest ? state.newest->newer : state.oldest) = block;
     state.newest = block;
+    while (state.oldest && cached_bytes() > state.statistics.limit) give_back(state.oldest);  // these go one by one
     if (cached_bytes() > state.trim_at) trim();
 }
 

@@ -29,7 +29,7 @@ class device:  # noqa: N801
         if isinstance(device, int):
             device, index = "cuda", device
         elif not isinstance(device, str):
-            if not hasattr(device, "type"):
+            if not (hasattr(device, "type") and hasattr(device, "index")):
                 raise TypeError(f"device: needs a string such as 'cpu' or 'cuda:0', got {device!r}")
             device, index = device.type, device.index
         kind, colon, number = device.partition(":")

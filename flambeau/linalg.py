@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flambeau.ops.arguments import check_tensor
 from flambeau.ops.create import vander as _vander
 from flambeau.ops.linalg import (
     LinAlgError,
@@ -43,9 +44,11 @@ __all__ = [
 
 def vander(x, *, N=None):
     """The Vandermonde matrix: column j holds x to the power j."""
+    check_tensor("linalg.vander", x, "x")
     return _vander(x, N, increasing=True)
 
 
 def diagonal(A, *, offset=0, dim1=-2, dim2=-1):
     """A view of the diagonal of each matrix."""
+    check_tensor("linalg.diagonal", A, "A")
     return _diagonal(A, offset, dim1, dim2)

@@ -68,9 +68,7 @@ class _Format:
             self.width = max([len(str(value)) for value in values], default=1)
             return
         present = [value for value in values if value == value and abs(value) != float("inf") and value != 0]
-        if not present:
-            if values:  # infinities, NaN and zeros only
-                self.width = max(len(self.write(value, pad=False)) for value in values)
+        if not present:  # infinities, NaN and zeros only: written as they are
             return
         precision, asked = _options["precision"], _options["sci_mode"]
         sizes = [abs(value) for value in present]
@@ -84,7 +82,7 @@ class _Format:
         if asked is not None:
             self.scientific = asked
         self.precision = precision
-        self.width = max(len(self.write(value, pad=False)) for value in values)
+        self.width = max(len(self.write(value, pad=False)) for value in present)  # as PyTorch: the others may stick out
 
     def write(self, value: Any, pad: bool = True) -> str:
         if self.floating:

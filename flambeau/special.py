@@ -12,7 +12,7 @@ from typing import Any
 from flambeau import _core, dtypes
 from flambeau.errors import AutogradError
 from flambeau.ops import elementwise as _elementwise
-from flambeau.ops.arguments import Tensor, deliver, to_numpy, to_tensor, with_gradient
+from flambeau.ops.arguments import Tensor, check_tensor, deliver, to_numpy, to_tensor, with_gradient
 from flambeau.ops.arithmetic import logit, mvlgamma, polygamma, round
 from flambeau.ops.reduction import log_softmax, logsumexp, softmax
 
@@ -47,6 +47,8 @@ def _from_scipy(name: str, compute: Callable[..., Any], text: str) -> Callable[.
         tensors = [x for x in inputs if isinstance(x, Tensor)]
         if _core.is_grad_enabled() and any(x.requires_grad for x in tensors):
             raise AutogradError(f"special.{name}: has no gradient; call it under no_grad() or on x.detach()")
+        if not tensors:
+            raise TypeError(f"special.{name}(): at least one argument must be Tensor; use flambeau.tensor(...)")
         kind = tensors[0].dtype if tensors[0].dtype.is_floating_point else dtypes.get_default_dtype()
         arrays = [to_numpy(x).astype("float64") if isinstance(x, Tensor) else x for x in inputs]
         return deliver(to_tensor(compute(special, *arrays), kind), out)
@@ -78,6 +80,7 @@ _erfcx = _from_scipy("erfcx", lambda s, x: s.erfcx(x), "The scaled complementary
 
 def erfcx(input: Any, *, out: Any = None) -> Any:
     """The scaled complementary error function exp(x * x) * erfc(x)."""
+    check_tensor("erfcx", input)
     value = input if input.dtype.is_floating_point else input.to(dtypes.get_default_dtype())
     slope = 2.0 / 3.141592653589793**0.5
     result = with_gradient(

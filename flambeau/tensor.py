@@ -30,6 +30,7 @@ from flambeau.ops import (
     sort,
     windows,
 )
+from flambeau.ops.arguments import check_tensor, not_tensor
 from flambeau.printing import tensor_text
 
 Tensor = _core.Tensor  # the class itself
@@ -64,7 +65,10 @@ def to(self: Any, *args: Any, **options: Any) -> Any:
 
 def _caster(dtype: DType, name: str) -> Any:
     def convert(self: Any, memory_format: Any = None) -> Any:
-        return self.cast(dtype)
+        try:
+            return self.cast(dtype)
+        except AttributeError:
+            raise not_tensor(name, self, "self") from None
 
     convert.__name__ = convert.__qualname__ = name
     convert.__doc__ = f"The tensor as {dtype!r}; itself if it is."
@@ -81,7 +85,7 @@ def numpy(self: Any, *, force: bool = False) -> Any:
     """
     import numpy
 
-    tensor = self
+    tensor = check_tensor("numpy", self, "self")
     if tensor.requires_grad:
         if not force:
             raise RuntimeError(
@@ -106,6 +110,11 @@ def __array__(self: Any, dtype: Any = None, copy: bool | None = None) -> Any:
             raise ValueError(f"__array__: a copy is needed to convert {self.dtype!r} to {dtype}")
         return array.astype(dtype)
     return array.copy() if copy else array
+
+
+def __array_wrap__(self: Any, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
+    """What NumPy's functions of tensors return: the array as a tensor that shares its memory."""
+    return create.from_numpy(array) if getattr(array, "ndim", 0) else create.tensor(array)
 
 
 def __dlpack__(
@@ -139,6 +148,7 @@ def cuda(self: Any, device: Any = None, non_blocking: bool = False, memory_forma
 
 def type(self: Any, dtype: Any = None, non_blocking: bool = False, **options: Any) -> Any:
     """The name of the tensor's type, or the tensor converted to `dtype` (a dtype or an old type name)."""
+    check_tensor("type", self, "self")
     if dtype is None:
         return "flambeau." + _TYPE_NAMES[self.dtype.name]
     if isinstance(dtype, str):
@@ -164,7 +174,7 @@ _TYPE_NAMES = {
 
 def type_as(self: Any, other: Any) -> Any:
     """The tensor in the dtype of `other`."""
-    return self.cast(other.dtype)
+    return self.cast(check_tensor("type_as", other, "other").dtype)
 
 
 def view_dtype(self: Any, dtype: DType) -> Any:
@@ -293,7 +303,8 @@ def _attach() -> None:
     for namespace in _NAMESPACES:
         methods.update(namespace.METHODS)
     own = (
-        "to", "numpy", "__array__", "__dlpack__", "__dlpack_device__", "cpu", "cuda", "type", "type_as", "get_device",
+        "to", "numpy", "__array__", "__array_wrap__",
+        "__dlpack__", "__dlpack_device__", "cpu", "cuda", "type", "type_as", "get_device",
         "is_pinned", "pin_memory", "share_memory_", "__deepcopy__", "__reduce_ex__", "__format__", "__contains__",
         "__rsub__", "__reversed__", "apply_",
     )  # fmt: skip
@@ -308,8 +319,11 @@ def _attach() -> None:
         if not hasattr(Tensor, name) or name.startswith("__"):
             setattr(Tensor, name, method)
     Tensor.__array_priority__ = 1000
-    Tensor.H = Tensor.mT
     Tensor.real = property(lambda self: self, doc="The tensor itself: every dtype of flambeau is real.")
+    Tensor.mH = _core.Tensor.mT
+    Tensor.is_cpu = property(lambda self: True, doc="Whether the tensor is in main memory.")
+    for name in ("is_nested", "is_xpu"):
+        setattr(Tensor, name, property(lambda self: False, doc="Always False: there are no such tensors."))
     Tensor.layout = property(lambda self: "strided", doc="How elements are laid out: always strided.")
     Tensor.names = property(lambda self: (None,) * self.ndim, doc="Names of dimensions: none are kept.")
     Tensor.__module__ = "flambeau"

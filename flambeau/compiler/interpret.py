@@ -40,7 +40,7 @@ def run(program: Program, arrays: Sequence[Any], *, precise: bool = False, lengt
     if row and length is None:
         raise ValueError(f"{program.name}: no element input says the length of a row: pass length=")
     rows = max((array.shape[0] for array in inputs if array.ndim), default=1)
-    shape = (rows, length) if row else numpy.broadcast_shapes(*(array.shape for array in inputs)) if inputs else ()
+    shape: Any = (rows, length) if row else numpy.broadcast_shapes(*(array.shape for array in inputs)) if inputs else ()
     known: dict[int, Any] = {}
     with numpy.errstate(all="ignore"):
         for value in program.topological():

@@ -14,6 +14,7 @@ from flambeau.data.dataset import (
     TensorDataset,
     random_split,
 )
+from flambeau.data.distributed import DistributedSampler
 from flambeau.data.loader import DataLoader
 from flambeau.data.sampler import (
     BatchSampler,
@@ -31,6 +32,7 @@ __all__ = [
     "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "DistributedSampler",
     "IterableDataset",
     "RandomSampler",
     "Sampler",

@@ -18,6 +18,8 @@ from flambeau.nn.loss import *
 from flambeau.nn.loss import __all__ as _loss
 from flambeau.nn.module import Module
 from flambeau.nn.normalization import GroupNorm, LayerNorm, RMSNorm
+from flambeau.nn.padding import *
+from flambeau.nn.padding import __all__ as _padding
 from flambeau.nn.parameter import Buffer, Parameter
 from flambeau.nn.rnn import GRU, LSTM, RNN, RNNBase
 from flambeau.nn.rnn_cell import GRUCell, LSTMCell, RNNCell, RNNCellBase
@@ -33,6 +35,7 @@ from flambeau.nn.transformer import (
 __all__ = [  # noqa: PLE0604
     *_activation,
     *_loss,
+    *_padding,
     "AlphaDropout",
     "Bilinear",
     "Buffer",

@@ -457,6 +457,10 @@ class Module(_hooks.HooksMixin, StateMixin):
         """Cast floating-point parameters and buffers to bfloat16, in place."""
         return self._cast("bfloat16")
 
+    def share_memory(self) -> Module:
+        """The module itself: worker processes receive tensors by value."""
+        return self
+
     # -- modes and gradients ------------------------------------------------------------------------------------------
 
     def train(self, mode: bool = True) -> Module:

@@ -125,7 +125,7 @@ def softplus(x, beta=1.0, threshold=20.0):
     return s.where(scaled > threshold, x, s.softplus(scaled) / beta)
 
 
-@elementwise(accepts="floating")
+@elementwise(promotion="float")
 def softsign(x):
     """x / (1 + |x|)."""
     return x / (1.0 + s.absolute(x))
@@ -165,7 +165,7 @@ def softshrink(x, lambd=0.5):
     return s.where(x > lambd, x - lambd, s.where(x < -lambd, x + lambd, s.where(s.isnan(x), x, 0.0)))
 
 
-@elementwise(accepts="floating", tolerance=64)
+@elementwise(promotion="float", tolerance=64)
 def tanhshrink(x):
     """x - tanh(x)."""
     return x - s.tanh(x)

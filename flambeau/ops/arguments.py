@@ -18,7 +18,10 @@ Tensor = _core.Tensor
 
 def wrap_dim(name: str, dim: Any, ndim: int) -> int:
     """The dimension counted from the front; IndexError when it is out of range. A 0-dim tensor takes 0 and -1."""
-    dim = dim.__index__()
+    try:
+        dim = dim.__index__()
+    except AttributeError:
+        raise not_integer(name, dim, "dim") from None
     bound = ndim or 1
     if not -bound <= dim < bound:
         raise IndexError(
@@ -40,6 +43,34 @@ def wrap_dims(name: str, dim: Any, ndim: int) -> tuple[int, ...]:
     return dims
 
 
+def not_integer(name: str, value: Any, argument: str) -> TypeError:
+    """The error of an argument that must be an int."""
+    return TypeError(f"{name}(): argument '{argument}' must be int, not {type(value).__name__}; pass a whole number")
+
+
+def integer(name: str, value: Any, argument: str) -> int:
+    """`value` as a Python int (from anything that counts as one), else TypeError."""
+    try:
+        return value.__index__()
+    except AttributeError:
+        raise not_integer(name, value, argument) from None
+
+
+def integers(name: str, values: Any, argument: str) -> tuple[int, ...]:
+    """`values`, an int or a sequence of them, as a tuple of Python ints, else TypeError."""
+    if not isinstance(values, (tuple, list)):
+        try:
+            values = tuple(values)
+        except TypeError:
+            if not hasattr(values, "__index__"):
+                raise TypeError(
+                    f"{name}(): argument '{argument}' must be int or tuple of ints, not {type(values).__name__}; pass "
+                    "whole numbers"
+                ) from None
+            values = (values,)
+    return tuple([integer(name, value, argument) for value in values])
+
+
 def as_shape(sizes: Sequence[Any]) -> Sequence[Any]:
     """The sizes in `f(2, 3)`, `f((2, 3))` or `f([2, 3])`, given the `*sizes` of f."""
     if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
@@ -47,11 +78,43 @@ def as_shape(sizes: Sequence[Any]) -> Sequence[Any]:
     return sizes
 
 
+def not_tensor(name: str, value: Any, argument: str = "input") -> TypeError:
+    """The error of an argument that must be a tensor; where speed counts the caller tests isinstance itself."""
+    return TypeError(
+        f"{name}(): argument '{argument}' must be Tensor, not {type(value).__name__}; make one with "
+        "flambeau.tensor(...)"
+    )
+
+
 def check_tensor(name: str, value: Any, argument: str = "input") -> Any:
     """`value` if it is a tensor, else TypeError."""
     if not isinstance(value, Tensor):
+        raise not_tensor(name, value, argument)
+    return value
+
+
+def check_tensors(name: str, values: Any, argument: str = "tensors") -> tuple[Any, ...]:
+    """`values`, a sequence of tensors, as a tuple, else TypeError."""
+    if not isinstance(values, (tuple, list)):
+        try:
+            values = tuple(values)
+        except TypeError:
+            raise TypeError(
+                f"{name}(): argument '{argument}' must be tuple of Tensors, not {type(values).__name__}; pass a list "
+                "of tensors"
+            ) from None
+    for position, value in enumerate(values):
+        if not isinstance(value, Tensor):
+            raise not_tensor(name, value, f"{argument}[{position}]")
+    return tuple(values)
+
+
+def check_dtype(name: str, value: Any) -> Any:
+    """`value` if it is a dtype or None, else TypeError."""
+    if value is not None and not isinstance(value, DType):
         raise TypeError(
-            f"{name}: {argument} must be a Tensor, got {type(value).__name__}; make one with flambeau.tensor(...)"
+            f"{name}(): argument 'dtype' must be flambeau.dtype, not {type(value).__name__}; pass for example "
+            "flambeau.float32"
         )
     return value
 
@@ -83,16 +146,25 @@ def deliver(result: Any, out: Any) -> Any:
     """`result`, written into `out` where one was given (resized to fit when the core can, else shapes must agree)."""
     if out is None:
         return result
+    check_tensor("out", out, "out")
     if tuple(out.shape) != tuple(result.shape):
         out.resize_(tuple(result.shape))
     out.copy_(result.detach())
     return out
 
 
+def check_out(name: str, out: Any, dtype: DType) -> None:
+    """DTypeError unless `out`, where one is given, has the dtype of the result: there is no silent conversion."""
+    if out is not None and check_tensor(name, out, "out").dtype is not dtype:
+        raise DTypeError(f"{name}: expected out to have dtype {dtype}, got {out.dtype}; make it with dtype={dtype}")
+
+
 def twin(function: Callable[..., Any]) -> Callable[..., Any]:
     """The in-place method of a function of a tensor: the result is written back into the first argument."""
 
     def in_place(self: Any, *arguments: Any, **keywords: Any) -> Any:
+        if not isinstance(self, Tensor):
+            raise not_tensor(function.__name__ + "_", self, "self")
         source = self.clone() if self.requires_grad else self
         return self.copy_(function(source, *arguments, **keywords))
 
@@ -149,4 +221,10 @@ def named_result(name: str, *fields: str) -> type:
     made = namedtuple(name, fields)  # type: ignore[misc]  # the name is known at run time only
     made.__module__ = "flambeau.return_types"
     made.__doc__ = f"What `flambeau.{name}` returns: {', '.join(fields)}."
+
+    def text(self: Any) -> str:
+        lines = ",\n".join(f"{field}={value!r}" for field, value in zip(fields, self))
+        return f"flambeau.return_types.{name}(\n{lines})"
+
+    made.__repr__ = text  # type: ignore[method-assign]
     return made

@@ -11,13 +11,23 @@ from flambeau import _core, dtypes
 from flambeau.errors import DTypeError
 from flambeau.ops import elementwise as e
 from flambeau.ops import promotion
-from flambeau.ops.arguments import Tensor, check_tensor, deliver, to_numpy, to_tensor, twin, with_gradient
+from flambeau.ops.arguments import (
+    Tensor,
+    check_tensor,
+    deliver,
+    integer,
+    not_tensor,
+    to_numpy,
+    to_tensor,
+    twin,
+    with_gradient,
+)
 
 _DIRECT = (
     "abs", "acos", "acosh", "addcdiv", "addcmul", "asin", "asinh", "atan", "atan2", "atanh", "bitwise_and",
     "bitwise_not", "bitwise_or", "bitwise_xor", "ceil", "copysign", "cos", "cosh", "deg2rad", "digamma", "eq", "erf",
     "erfc", "erfinv", "exp", "exp2", "expm1", "float_power", "floor", "floor_divide", "fmax", "fmin", "fmod", "frac",
-    "ge", "gt", "heaviside", "hypot", "isclose", "isfinite", "isinf", "isnan", "isneginf", "isposinf", "ldexp", "le",
+    "ge", "gt", "heaviside", "hypot", "isfinite", "isinf", "isnan", "isneginf", "isposinf", "ldexp", "le",
     "lerp", "lgamma", "log", "log10", "log1p", "log2", "logaddexp", "logaddexp2", "logical_and", "logical_not",
     "logical_or", "logical_xor", "lt", "maximum", "minimum", "mul", "ne", "neg", "rad2deg", "reciprocal", "relu",
     "remainder", "rsqrt", "selu", "sgn", "sigmoid", "sign", "signbit", "sin", "sinc", "sinh", "sqrt", "square", "tan",
@@ -31,7 +41,7 @@ _ALIASES = {
 }  # fmt: skip
 #: Functions whose first operand cannot take the result.
 _NOT_IN_PLACE = frozenset(
-    ("isclose", "isfinite", "isinf", "isnan", "isneginf", "isposinf", "signbit", "rsub", "prelu", "minimum", "maximum",
+    ("isfinite", "isinf", "isnan", "isneginf", "isposinf", "signbit", "rsub", "prelu", "minimum", "maximum",
      "fmin", "fmax", "logaddexp", "logaddexp2")
 )  # fmt: skip
 
@@ -166,7 +176,6 @@ def clamp_max(input: Any, max: Any, *, out: Any = None) -> Any:
     return operation(input, max) if out is None else operation(input, max, out=out)
 
 
-
 def round(input: Any, *, decimals: int = 0, out: Any = None) -> Any:
     """`input` rounded to `decimals` digits behind the point, halves to the even neighbour.
 
@@ -210,9 +219,20 @@ def allclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, e
     >>> fl.allclose(fl.tensor([1.0]), fl.tensor([1.0 + 1e-7]))
     True
     """
+    check_tensor("allclose", input)
+    check_tensor("allclose", other, "other")
     if input.dtype is not other.dtype:
         raise DTypeError(f"allclose: {input.dtype} did not match {other.dtype}; convert one with .to(...)")
-    return bool(e.isclose(input, other, rtol, atol, equal_nan).all())
+    return bool(isclose(input, other, rtol, atol, equal_nan).all())
+
+
+def isclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Any:
+    """Whether |input - other| <= atol + rtol * |other|, elementwise; the two broadcast."""
+    if rtol < 0 or atol < 0:
+        raise RuntimeError(f"isclose: rtol and atol must be greater than or equal to zero, but got {rtol} and {atol}")
+    if isinstance(input, Tensor) and isinstance(other, Tensor) and input.dtype is not other.dtype:
+        raise DTypeError(f"isclose: {input.dtype} did not match {other.dtype}; convert one with .to(...)")
+    return e.isclose(input, other, rtol, atol, equal_nan)
 
 
 def equal(input: Any, other: Any) -> bool:
@@ -236,6 +256,8 @@ def result_type(tensor1: Any, tensor2: Any) -> Any:
     def described(x: Any) -> tuple[int, int]:
         if isinstance(x, Tensor):
             return x.dtype.code, 0 if x.ndim else 1
+        if not isinstance(x, (bool, int, float)):
+            raise TypeError(f"result_type(): arguments must be Tensor or Number, not {type(x).__name__}")
         return (0 if isinstance(x, bool) else 5 if isinstance(x, int) else 9), 2
 
     return dtypes.ALL[promotion.result_type((described(tensor1), described(tensor2)))]
@@ -243,6 +265,7 @@ def result_type(tensor1: Any, tensor2: Any) -> Any:
 
 def isreal(input: Any) -> Any:
     """True everywhere: every dtype of flambeau is real."""
+    check_tensor("isreal", input)
     return _core.full(input.shape, True, dtypes.bool)
 
 
@@ -251,6 +274,7 @@ def isreal(input: Any) -> Any:
 
 def positive(input: Any) -> Any:
     """`input` itself."""
+    check_tensor("positive", input)
     if input.dtype is dtypes.bool:
         raise DTypeError("positive: the + operator is not defined for bool tensors")
     return input
@@ -258,7 +282,7 @@ def positive(input: Any) -> Any:
 
 def real(input: Any) -> Any:
     """`input` itself: every dtype of flambeau is real."""
-    return input
+    return check_tensor("real", input)
 
 
 conj = conj_physical = resolve_conj = resolve_neg = real
@@ -266,6 +290,7 @@ conj = conj_physical = resolve_conj = resolve_neg = real
 
 def angle(input: Any, *, out: Any = None) -> Any:
     """pi for negative numbers and 0 for others, as for complex numbers on the real line."""
+    check_tensor("angle", input)
     value = input if input.dtype.is_floating_point else input.to(dtypes.get_default_dtype())
     return deliver(e.where(value < 0, 3.141592653589793, e.where(e.isnan(value), value, 0.0)), out)
 
@@ -274,6 +299,7 @@ def mvlgamma(input: Any, p: int, *, out: Any = None) -> Any:
     """The logarithm of the multivariate gamma function of dimension `p`; all elements must be above (p - 1) / 2."""
     import math
 
+    p = integer("mvlgamma", p, "p")
     if p < 1:
         raise RuntimeError(f"mvlgamma: p has to be greater than or equal to 1, got {p}")
     result: Any = None
@@ -285,6 +311,8 @@ def mvlgamma(input: Any, p: int, *, out: Any = None) -> Any:
 
 def polygamma(n: int, input: Any, *, out: Any = None) -> Any:
     """The n-th derivative of the digamma function."""
+    check_tensor("polygamma", input)
+    n = integer("polygamma", n, "n")
     if n < 0:
         raise RuntimeError(f"polygamma: does not support negative n, got {n}")
     if n > 1:
@@ -298,6 +326,8 @@ def polygamma(n: int, input: Any, *, out: Any = None) -> Any:
 
 
 def _integers(name: str, input: Any, other: Any) -> tuple[Any, Any, Any]:
+    if not isinstance(input, Tensor) and not isinstance(other, Tensor):
+        raise not_tensor(name, input)
     joint = result_type(input, other)
     if joint.kind != 1:
         raise DTypeError(f"{name}: needs integers, got {joint}")
@@ -325,6 +355,8 @@ def nextafter(input: Any, other: Any, *, out: Any = None) -> Any:
     """The next floating number after `input` in the direction of `other`, elementwise."""
     import numpy
 
+    check_tensor("nextafter", input)
+    check_tensor("nextafter", other, "other")
     result = to_tensor(numpy.asarray(numpy.nextafter(to_numpy(input), to_numpy(other))), input.dtype)
 
     def vjp(gradient: Any) -> tuple[Any, Any]:
@@ -345,6 +377,7 @@ def frexp(input: Any, *, out: Any = None) -> Any:
     """(mantissa, exponent) with input = mantissa * 2**exponent and the mantissa in [0.5, 1)."""
     import numpy
 
+    check_tensor("frexp", input)
     if not input.dtype.is_floating_point:
         raise DTypeError(f"frexp: only supports floating-point dtypes, got {input.dtype}")
     _, exponent = numpy.frexp(to_numpy(input))
@@ -379,6 +412,7 @@ METHODS.update(
         "frexp": frexp,
         "gcd": gcd,
         "gcd_": twin(gcd),
+        "isclose": isclose,
         "isreal": isreal,
         "lcm": lcm,
         "lcm_": twin(lcm),
@@ -408,7 +442,7 @@ METHODS.update(
 
 __all__ = [  # noqa: PLE0604  (the first two hold strings)
     *_DIRECT, *_ALIASES, "add", "allclose", "angle", "clamp", "clamp_max", "clamp_min", "clip", "conj",
-    "conj_physical", "div", "divide", "equal", "frexp", "gcd", "isreal", "lcm", "logit", "mvlgamma", "nan_to_num",
-    "nextafter", "polygamma", "positive", "pow", "real", "resolve_conj", "resolve_neg", "result_type", "round", "sub",
-    "subtract", "true_divide",
+    "conj_physical", "div", "divide", "equal", "frexp", "gcd", "isclose", "isreal", "lcm", "logit", "mvlgamma",
+    "nan_to_num", "nextafter", "polygamma", "positive", "pow", "real", "resolve_conj", "resolve_neg", "result_type",
+    "round", "sub", "subtract", "true_divide",
 ]  # fmt: skip

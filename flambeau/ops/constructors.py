@@ -10,7 +10,7 @@ from typing import Any
 from flambeau import dtypes
 from flambeau.devices import check_device
 from flambeau.dtypes import dtype as DType
-from flambeau.ops.arguments import Tensor
+from flambeau.ops.arguments import Tensor, check_tensor, integers, not_tensor
 from flambeau.ops.create import empty, full, ones, tensor, zeros
 
 __all__ = [
@@ -76,7 +76,7 @@ BoolTensor = _typed("BoolTensor", dtypes.bool)
 
 def broadcast_shapes(*shapes: Any) -> Any:
     """The shape that tensors of the given shapes broadcast to; RuntimeError when they do not fit."""
-    sizes = [(shape,) if isinstance(shape, int) else tuple(shape) for shape in shapes]
+    sizes = [integers("broadcast_shapes", shape, "shapes") for shape in shapes]
     ndim = max(map(len, sizes), default=0)
     result = [1] * ndim
     for shape in sizes:
@@ -97,36 +97,46 @@ def is_tensor(obj: Any) -> bool:
 
 def numel(input: Any) -> int:
     """The number of elements of `input`."""
+    if not isinstance(input, Tensor):
+        raise not_tensor("numel", input)
     return input.numel()
 
 
 def is_floating_point(input: Any) -> bool:
     """Whether the dtype of `input` is a floating one."""
+    if not isinstance(input, Tensor):
+        raise not_tensor("is_floating_point", input)
     return input.dtype.is_floating_point
 
 
 def is_complex(input: Any) -> bool:
     """Whether the dtype of `input` is complex: never, in flambeau."""
+    check_tensor("is_complex", input)
     return False
 
 
 def is_nonzero(input: Any) -> bool:
     """Whether the one element of `input` is not zero; RuntimeError when it has not exactly one."""
-    return bool(input)
+    return bool(check_tensor("is_nonzero", input))
 
 
 def clone(input: Any, *, memory_format: Any = None) -> Any:
     """A copy of `input`, through which gradients flow."""
+    if not isinstance(input, Tensor):
+        raise not_tensor("clone", input)
     return input.clone()
 
 
 def detach(input: Any) -> Any:
     """`input` without its history: the same memory, no gradient."""
+    if not isinstance(input, Tensor):
+        raise not_tensor("detach", input)
     return input.detach()
 
 
 def fill(input: Any, value: Any) -> Any:
     """A tensor of the shape and dtype of `input` where every element is `value`, a number or a 0-dim tensor."""
+    check_tensor("fill", input)
     if isinstance(value, Tensor):
         return value.to(input.dtype).expand(input.shape).clone()
     return full(input.shape, value, dtype=input.dtype)
@@ -134,26 +144,31 @@ def fill(input: Any, value: Any) -> Any:
 
 def new_zeros(self: Any, *size: Any, dtype: DType | None = None, **options: Any) -> Any:
     """Zeros of the given shape with the dtype of this tensor."""
+    check_tensor("new_zeros", self, "self")
     return zeros(*size, dtype=dtype or self.dtype, **options)
 
 
 def new_ones(self: Any, *size: Any, dtype: DType | None = None, **options: Any) -> Any:
     """Ones of the given shape with the dtype of this tensor."""
+    check_tensor("new_ones", self, "self")
     return ones(*size, dtype=dtype or self.dtype, **options)
 
 
 def new_empty(self: Any, *size: Any, dtype: DType | None = None, **options: Any) -> Any:
     """Uninitialised memory of the given shape with the dtype of this tensor."""
+    check_tensor("new_empty", self, "self")
     return empty(*size, dtype=dtype or self.dtype, **options)
 
 
 def new_full(self: Any, size: Any, fill_value: Any, dtype: DType | None = None, **options: Any) -> Any:
     """A tensor of the given shape and this tensor's dtype where every element is `fill_value`."""
+    check_tensor("new_full", self, "self")
     return full(size, fill_value, dtype=dtype or self.dtype, **options)
 
 
 def new_tensor(self: Any, data: Any, dtype: DType | None = None, **options: Any) -> Any:
     """A copy of `data` as a tensor with the dtype of this tensor."""
+    check_tensor("new_tensor", self, "self")
     if isinstance(data, Tensor):
         result = data.detach().clone().to(dtype or self.dtype)
         return result.requires_grad_(True) if options.get("requires_grad") else result
@@ -162,11 +177,34 @@ def new_tensor(self: Any, data: Any, dtype: DType | None = None, **options: Any)
 
 def new(self: Any, *args: Any) -> Any:
     """`Tensor(...)` with the dtype of this tensor."""
+    check_tensor("new", self, "self")
     return legacy_tensor(*args, dtype=self.dtype)
+
+
+def to_dense(self: Any, dtype: DType | None = None, *, masked_grad: bool | None = None) -> Any:
+    """The tensor itself, which is dense; in another dtype if one is given."""
+    check_tensor("to_dense", self, "self")
+    return self if dtype is None else self.to(dtype)
+
+
+def resize(self: Any, *sizes: Any) -> Any:
+    """The elements in another shape with as many of them (older programs; `reshape` says the same)."""
+    check_tensor("resize", self, "self")
+    return self.reshape(*sizes)
+
+
+def resize_as_(self: Any, the_template: Any, *, memory_format: Any = None) -> Any:
+    """`resize_` to the shape of another tensor, in place; new elements are uninitialised."""
+    check_tensor("resize_as_", self, "self")
+    check_tensor("resize_as_", the_template, "the_template")
+    return self.resize_(the_template.shape)
 
 
 METHODS = {
     "new": new,
+    "to_dense": to_dense,
+    "resize": resize,
+    "resize_as_": resize_as_,
     "new_zeros": new_zeros,
     "new_ones": new_ones,
     "new_empty": new_empty,

@@ -14,7 +14,18 @@ from flambeau import _core, dtypes
 from flambeau.devices import check_device
 from flambeau.dtypes import dtype as DType
 from flambeau.errors import DTypeError
-from flambeau.ops.arguments import Tensor, check_tensor, deliver, shape_error, twin
+from flambeau.ops.arguments import (
+    Tensor,
+    check_dtype,
+    check_tensor,
+    check_tensors,
+    deliver,
+    integer,
+    integers,
+    not_tensor,
+    shape_error,
+    twin,
+)
 
 __all__ = [
     "arange", "as_tensor", "asarray", "empty", "empty_like", "empty_permuted", "empty_strided", "eye", "from_dlpack",
@@ -62,6 +73,8 @@ def tensor(
     """
     if device is not None:
         check_device(device)
+    if dtype is not None and not isinstance(dtype, DType):
+        check_dtype("tensor", dtype)
     kind = type(data)
     if kind is list or kind is tuple:
         result = _from_sequence(data, dtype)
@@ -144,6 +157,8 @@ def _from_sequence(data: Sequence[Any], dtype: DType | None) -> Any:
                     "inside have unequal lengths; pad them to one length"
                 )
         shape.append(length)
+        if len(shape) > 15:
+            raise ValueError("tensor: the lists are nested more than 15 deep (does a list contain itself?)")
         level = list(chain.from_iterable(level))
         kinds = set(map(type, level))
     if dtype is None:
@@ -279,13 +294,14 @@ def from_numpy(ndarray: Any) -> Any:
     return _core.from_numpy(ndarray)
 
 
-def frombuffer(
-    buffer: Any, *, dtype: DType, count: int = -1, offset: int = 0, requires_grad: bool = False
-) -> Any:
+def frombuffer(buffer: Any, *, dtype: DType, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Any:
     """A 1-D tensor of `dtype` over the memory of a buffer (bytes, bytearray, array, mmap), shared with it.
 
     Raises ValueError when `count` elements from byte `offset` do not fit the buffer.
     """
+    if check_dtype("frombuffer", dtype) is None:
+        raise TypeError("frombuffer(): argument 'dtype' must be flambeau.dtype, not None; say what the bytes hold")
+    offset, count = integer("frombuffer", offset, "offset"), integer("frombuffer", count, "count")
     view = memoryview(buffer).cast("B")
     available = view.nbytes - offset
     if view.nbytes == 0 or offset < 0 or available <= 0:
@@ -411,6 +427,8 @@ def zeros_like(
     memory_format: Any = None, pin_memory: bool = False,
 ) -> Any:  # fmt: skip
     """Zeros with the shape, and without `dtype` the dtype, of `input`."""
+    if not isinstance(input, Tensor):
+        raise not_tensor("zeros_like", input)
     return full_like(input, 0, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
@@ -419,6 +437,8 @@ def ones_like(
     memory_format: Any = None, pin_memory: bool = False,
 ) -> Any:  # fmt: skip
     """Ones with the shape, and without `dtype` the dtype, of `input`."""
+    if not isinstance(input, Tensor):
+        raise not_tensor("ones_like", input)
     return full_like(input, 1, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
@@ -427,6 +447,8 @@ def full_like(
     layout: Any = None, memory_format: Any = None, pin_memory: bool = False,
 ) -> Any:  # fmt: skip
     """`fill_value` in the shape, and without `dtype` the dtype, of `input`."""
+    if not isinstance(input, Tensor):
+        raise not_tensor("full_like", input)
     return full(input.shape, fill_value, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
@@ -435,11 +457,15 @@ def empty_like(
     memory_format: Any = None, pin_memory: bool = False,
 ) -> Any:  # fmt: skip
     """An uninitialised tensor with the shape, and without `dtype` the dtype, of `input`."""
+    if not isinstance(input, Tensor):
+        raise not_tensor("empty_like", input)
     return empty(input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
 def empty_strided(size: Any, stride: Any, *, dtype: DType | None = None, device: Any = None, **ignored: Any) -> Any:
     """An uninitialised tensor of the given shape and strides."""
+    size = integers("empty_strided", size, "size")
+    stride = integers("empty_strided", stride, "stride")
     extent = 1 + sum((n - 1) * s for n, s in zip(size, stride, strict=True)) if all(size) else 0
     return empty((extent,), dtype=dtype, device=device).as_strided(tuple(size), tuple(stride))
 
@@ -449,6 +475,8 @@ def empty_permuted(
     **ignored: Any,
 ) -> Any:  # fmt: skip
     """An uninitialised tensor of shape `size` whose dimensions lie in memory in the order `physical_layout`."""
+    size = integers("empty_permuted", size, "size")
+    physical_layout = integers("empty_permuted", physical_layout, "physical_layout")
     if sorted(physical_layout) != list(_range(len(size))):
         raise RuntimeError(f"empty_permuted: physical_layout {physical_layout} is no order of {len(size)} dimensions")
     order = [tuple(physical_layout).index(d) for d in _range(len(size))]
@@ -486,11 +514,15 @@ def arange(
         )
     if (end - start) / step == float("inf") or end != end or start != start:
         raise RuntimeError(f"arange: unsupported range: {start} -> {end}; the bounds must be finite")
+    if not isinstance(dtype, DType):
+        check_dtype("arange", dtype)
     if dtype is _bool:
         raise DTypeError("arange: bool holds no range; use dtype=flambeau.int64")
     if dtype.kind == 1 and not _whole(start, end, step):  # counted in floats, stepped in integers
         if dtype is _int64:
-            start, end, step = int(start), int(end), int(step) or 1
+            start, end, step = int(start), int(end), int(step)
+            if step == 0:
+                raise ValueError("arange: step must be nonzero; in int64 it is cut to a whole number first")
         count = -int((start - end) // step)
         first, stride = int(start), int(step)
         result = _arange(0, count, 1, dtype) * stride + first
@@ -522,6 +554,8 @@ def linspace(
     >>> fl.linspace(0, 1, 3)
     tensor([0.0000, 0.5000, 1.0000])
     """
+    steps = integer("linspace", steps, "steps")
+    check_dtype("linspace", dtype)
     if dtype is not None and not dtype.is_floating_point:
         start, end = int(start), int(end)
     values = _spaced("linspace", start, end, steps, device)
@@ -540,6 +574,8 @@ def logspace(
     >>> fl.logspace(0, 2, 3)
     tensor([  1.,  10., 100.])
     """
+    steps = integer("logspace", steps, "steps")
+    check_dtype("logspace", dtype)
     if dtype is not None and not dtype.is_floating_point:
         start, end = int(start), int(end)
     exponents = _spaced("logspace", start, end, steps, device)
@@ -599,6 +635,7 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
         raise ValueError("meshgrid: expects at least one tensor")
     if indexing not in ("ij", "xy"):
         raise RuntimeError(f"meshgrid: indexing must be 'ij' or 'xy', got {indexing!r}")
+    check_tensors("meshgrid", tensors)
     for t in tensors:
         if t.ndim > 1:
             raise shape_error("meshgrid", "expected scalars or 1-D tensors", tensor=t)
@@ -621,6 +658,7 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
 
 def _triangle(name: str, input: Any, diagonal: int, upper: bool) -> Any:
     check_tensor(name, input)
+    diagonal = integer(name, diagonal, "diagonal")
     if input.ndim < 2:
         raise shape_error(name, "needs at least 2 dimensions", input=input)
     rows, columns = input.shape[-2:]
@@ -661,6 +699,9 @@ def triu_indices(row: int, col: int, offset: int = 0, *, dtype: DType = _int64, 
 
 
 def _triangle_indices(name: str, row: int, col: int, offset: int, dtype: DType, device: Any, upper: bool) -> Any:
+    row = integer(name, row, "row")
+    col = integer(name, col, "col")
+    offset = integer(name, offset, "offset")
     if device is not None:
         check_device(device)
     if row < 0 or col < 0:
@@ -672,6 +713,9 @@ def _triangle_indices(name: str, row: int, col: int, offset: int, dtype: DType, 
 
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     """The Vandermonde matrix: column j holds x to the power N-1-j (or j with `increasing`)."""
+    check_tensor("vander", x, "x")
+    if N is not None:
+        N = integer("vander", N, "N")
     x = x.reshape((1,)) if x.ndim == 0 else x
     count = x.shape[-1] if N is None else N
     powers = _arange(0, count, 1, _int64)

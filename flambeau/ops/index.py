@@ -14,15 +14,18 @@ from flambeau.ops import elementwise
 from flambeau.ops.arguments import (
     Tensor,
     check_index,
+    check_out,
     check_tensor,
     deliver,
+    integers,
+    not_tensor,
     shape_error,
     to_numpy,
     to_tensor,
     twin,
     with_gradient,
     wrap_dim,
-)  # fmt: skip
+)
 
 __all__ = [
     "argwhere", "embedding", "gather", "index_add", "index_copy", "index_fill", "index_put", "index_reduce",
@@ -60,14 +63,19 @@ def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False, out: 
     tensor([[1],
             [4]])
     """
+    if not isinstance(input, Tensor):
+        raise not_tensor("gather", input)
     dim = wrap_dim("gather", dim, input.ndim)
+    check_out("gather", out, input.dtype)
     return deliver(_core.gather(input, dim, _long("gather", index)), out)
 
 
 def take_along_dim(input: Any, indices: Any, dim: int | None = None, *, out: Any = None) -> Any:
     """`gather` where `input` and `indices` broadcast against each other outside `dim`; flattened without `dim`."""
+    check_tensor("take_along_dim", input)
     if dim is None:
         return deliver(_core.gather(input.reshape((-1,)), 0, _long("take_along_dim", indices).reshape((-1,))), out)
+    check_tensor("take_along_dim", indices, "indices")
     if input.ndim != indices.ndim:
         raise shape_error("take_along_dim", "needs equal numbers of dimensions", input=input, indices=indices)
     from flambeau.ops.constructors import broadcast_shapes
@@ -103,6 +111,8 @@ def scatter(
 
     `reduce` "add" or "multiply" combines instead of replacing.
     """
+    if not isinstance(input, Tensor):
+        raise not_tensor("scatter", input)
     dim = wrap_dim("scatter", dim, input.ndim)
     index = _long("scatter", index)
     source = _source("scatter", input, index, value if src is None else src)
@@ -121,6 +131,8 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any, *, out: Any = None) 
     >>> fl.scatter_add(fl.zeros(2), 0, fl.tensor([0, 0, 1]), fl.ones(3))
     tensor([2., 1.])
     """
+    if not isinstance(input, Tensor):
+        raise not_tensor("scatter_add", input)
     dim = wrap_dim("scatter_add", dim, input.ndim)
     index = _long("scatter_add", index)
     return deliver(_core.scatter(input, dim, index, _source("scatter_add", input, index, src), "add"), out)
@@ -136,6 +148,7 @@ def scatter_reduce(
 
     With `include_self=False` the old value takes no part where at least one element arrives.
     """
+    check_tensor("scatter_reduce", input)
     if reduce not in _REDUCES:
         raise RuntimeError(f"scatter_reduce: reduce argument must be one of {', '.join(_REDUCES)}, got {reduce!r}")
     dim = wrap_dim("scatter_reduce", dim, input.ndim)
@@ -228,6 +241,8 @@ def index_select(input: Any, dim: int, index: Any, *, out: Any = None) -> Any:
     >>> fl.index_select(fl.tensor([10, 20, 30]), 0, fl.tensor([2, 0]))
     tensor([30, 10])
     """
+    if not isinstance(input, Tensor):
+        raise not_tensor("index_select", input)
     dim = wrap_dim("index_select", dim, input.ndim)
     index = _vector("index_select", index)
     if input.ndim == 0:
@@ -244,6 +259,8 @@ def _vector(name: str, index: Any) -> Any:
 
 def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1, out: Any = None) -> Any:
     """A copy of `input` with alpha * source added to its slices along `dim` at the positions in `index`."""
+    check_tensor("index_add", input)
+    check_tensor("index_add", source, "source")
     dim = wrap_dim("index_add", dim, input.ndim)
     index = _vector("index_add", index)
     if source.dtype is not input.dtype:
@@ -265,6 +282,8 @@ def _spread(input: Any, dim: int, index: Any, shape: Sequence[int]) -> Any:
 
 def index_copy(input: Any, dim: int, index: Any, source: Any, *, out: Any = None) -> Any:
     """A copy of `input` with its slices along `dim` at the positions in `index` replaced by those of `source`."""
+    check_tensor("index_copy", input)
+    check_tensor("index_copy", source, "source")
     dim = wrap_dim("index_copy", dim, input.ndim)
     index = _vector("index_copy", index)
     if source.dtype is not input.dtype:
@@ -277,13 +296,12 @@ def index_copy(input: Any, dim: int, index: Any, source: Any, *, out: Any = None
     if list(source.shape) != shape and not (source.ndim == 0 and input.ndim == 1 and index.numel() == 1):
         raise shape_error("index_copy", "source must have one slice for each index", source=source, needed=tuple(shape))
     _check_range("index_copy", index, input.shape[dim], dim)
-    return deliver(
-        _core.scatter(input, dim, _spread(input, dim, index, shape), source.reshape(shape), "set"), out
-    )
+    return deliver(_core.scatter(input, dim, _spread(input, dim, index, shape), source.reshape(shape), "set"), out)
 
 
 def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     """A copy of `input` with its slices along `dim` at the positions in `index` filled with `value`."""
+    check_tensor("index_fill", input)
     dim = wrap_dim("index_fill", dim, input.ndim)
     index = _vector("index_fill", index)
     if input.ndim == 0:
@@ -291,21 +309,19 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     size = input.shape[dim]
     index = elementwise.where(index < 0, index + size, index)
     _check_range("index_fill", index, size, dim)
-    shape = list(input.shape)
-    shape[dim] = index.numel()
-    if isinstance(value, Tensor):
-        if value.ndim:
-            raise shape_error("index_fill", "value must be a number or a 0-dim tensor", value=value)
-        filled = value.to(input.dtype).expand(shape)
-    else:
-        filled = _core.full(shape, value, input.dtype)
-    return _core.scatter(input, dim, _spread(input, dim, index, shape), filled, "set")
+    if isinstance(value, Tensor) and value.ndim:
+        raise shape_error("index_fill", "value must be a number or a 0-dim tensor", value=value)
+    marked = _core.full((size,), False, dtypes.bool)
+    marked = _core.scatter(marked, 0, index, _core.full(index.shape, True, dtypes.bool), "set")
+    return masked_fill(input, marked.reshape((1,) * dim + (-1,) + (1,) * (input.ndim - dim - 1)), value)
 
 
 def index_reduce(
     input: Any, dim: int, index: Any, source: Any, reduce: str, *, include_self: bool = True, out: Any = None
 ) -> Any:
     """`scatter_reduce` of whole slices: slice i of `source` meets slice index[i] of the copy of `input`."""
+    check_tensor("index_reduce", input)
+    check_tensor("index_reduce", source, "source")
     dim = wrap_dim("index_reduce", dim, input.ndim)
     index = _vector("index_reduce", index)
     shape = list(input.shape)
@@ -321,12 +337,16 @@ def index_reduce(
 
 def index_put(input: Any, indices: Sequence[Any], values: Any, accumulate: bool = False) -> Any:
     """A copy of `input` with input[indices] = values, or += values with `accumulate` (repeated places add up)."""
+    check_tensor("index_put", input)
     if not accumulate:
         result = input.clone()
         result[tuple([slice(None) if i is None else i for i in indices])] = values
         return result
+    check_tensor("index_put", values, "values")
     places: list[Any] = []
     for index in indices:
+        if index is not None:
+            check_tensor("index_put", index, "indices")
         if index is not None and index.dtype in (dtypes.bool, dtypes.uint8):
             places.extend(_core.nonzero(index).unbind(1) if index.ndim else [index.to(dtypes.int64)])
         else:
@@ -367,6 +387,8 @@ def index_put(input: Any, indices: Sequence[Any], values: Any, accumulate: bool 
 
 def take(input: Any, index: Any, *, out: Any = None) -> Any:
     """The elements of the flattened `input` at the positions in `index`; negative positions count from the end."""
+    if not isinstance(input, Tensor):
+        raise not_tensor("take", input)
     flat = input.reshape((-1,))
     return deliver(_core.index_select(flat, 0, _wrapped("take", index, flat)).reshape(index.shape), out)
 
@@ -383,6 +405,11 @@ def _wrapped(name: str, index: Any, flat: Any) -> Any:
 
 def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
     """A copy of `input` with the elements of `source` at the flat positions in `index`, added with `accumulate`."""
+    check_tensor("put", input)
+    if not isinstance(index, Tensor):
+        raise not_tensor("put", index, "index")
+    if not isinstance(source, Tensor):
+        raise not_tensor("put", source, "source")
     if index.numel() != source.numel():
         raise shape_error("put", "index and source must have equally many elements", index=index, source=source)
     if source.dtype is not input.dtype:
@@ -409,6 +436,8 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     >>> fl.masked_fill(fl.zeros(2), fl.tensor([True, False]), 5)
     tensor([5., 0.])
     """
+    if not isinstance(input, Tensor):
+        raise not_tensor("masked_fill", input)
     _mask("masked_fill", mask)
     if isinstance(value, Tensor):
         if value.ndim:
@@ -425,6 +454,7 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
 
 def masked_select(input: Any, mask: Any, *, out: Any = None) -> Any:
     """The elements of `input` where `mask` is True, as a vector."""
+    check_tensor("masked_select", input)
     _mask("masked_select", mask)
     from flambeau.ops.shape import broadcast_tensors
 
@@ -434,6 +464,8 @@ def masked_select(input: Any, mask: Any, *, out: Any = None) -> Any:
 
 def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
     """`input` with the elements of `source`, in order, wherever `mask` is True."""
+    check_tensor("masked_scatter", input)
+    check_tensor("masked_scatter", source, "source")
     _mask("masked_scatter", mask)
     from flambeau.ops.shape import broadcast_tensors
 
@@ -446,9 +478,7 @@ def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
         return wide.clone()
     order = to_numpy(places).reshape(-1).astype("int64").cumsum()
     if order.size and order[-1] > source.numel():
-        raise RuntimeError(
-            f"masked_scatter: mask has {order[-1]} True elements but source has only {source.numel()}"
-        )
+        raise RuntimeError(f"masked_scatter: mask has {order[-1]} True elements but source has only {source.numel()}")
     index = to_tensor((order - 1).clip(0))
     values = _core.index_select(source.reshape((-1,)), 0, index).reshape(wide.shape)
     return elementwise.where(places, values, wide)
@@ -478,6 +508,8 @@ def where(condition: Any, input: Any = None, other: Any = None, *, out: Any = No
     >>> fl.where(fl.tensor([True, False]), 1, 2)
     tensor([1, 2])
     """
+    if not isinstance(condition, Tensor):
+        raise not_tensor("where", condition, "condition")
     if input is None and other is None:
         return nonzero(condition, as_tuple=True)
     if condition.dtype is not dtypes.bool:
@@ -492,6 +524,7 @@ def where(condition: Any, input: Any = None, other: Any = None, *, out: Any = No
 
 def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
     """The positions along each dimension of `shape` of elements numbered in row order."""
+    shape = integers("unravel_index", shape, "shape")
     sizes = (shape,) if isinstance(shape, int) else tuple(shape)
     rest = _long("unravel_index", indices)
     places = []
@@ -531,7 +564,9 @@ def embedding(
         result = _core.index_select(weight, 0, flat)
     except IndexError as error:
         what = str(error).partition(": ")[2].partition(" with size")[0]
-        raise IndexError(f"embedding: {what}, but weight {tuple(weight.shape)} has {rows} rows (0 to {rows - 1})") from None
+        raise IndexError(
+            f"embedding: {what}, but weight {tuple(weight.shape)} has {rows} rows (0 to {rows - 1})"
+        ) from None
     if weight.requires_grad and padding_idx is not None:
         result = elementwise.where((flat == padding_idx).unsqueeze(1), result.detach(), result)
     if weight.requires_grad and scale_grad_by_freq and flat.numel():
@@ -563,6 +598,7 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     tensor([[1, 0, 0],
             [0, 0, 1]])
     """
+    check_tensor("one_hot", tensor, "tensor")
     if tensor.dtype is not dtypes.int64:
         raise DTypeError(f"one_hot: is only applicable to index tensor of dtype int64, got {tensor.dtype}; use .long()")
     values = to_numpy(tensor)

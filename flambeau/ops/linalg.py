@@ -15,12 +15,13 @@ from flambeau.ops.arguments import (
     Tensor,
     check_tensor,
     deliver,
+    integer,
     named_result,
     shape_error,
     to_numpy,
     to_tensor,
     with_gradient,
-)  # fmt: skip
+)
 from flambeau.ops.create import eye, tril, triu
 from flambeau.ops.elementwise import where
 from flambeau.ops.shape import diag_embed
@@ -242,6 +243,7 @@ def lstsq(A: Any, B: Any, rcond: float | None = None, *, driver: str | None = No
     """(solution, residuals, rank, singular_values) of the least squares problem: X that minimises |A X - B|."""
     import numpy
 
+    check_tensor("linalg.lstsq", B, "B")
     _matrix("lstsq", A, square=False)
     vector = _is_vector(A, B)
     right = B.unsqueeze(-1) if vector else B
@@ -269,6 +271,8 @@ def lstsq(A: Any, B: Any, rcond: float | None = None, *, driver: str | None = No
 
 def cholesky_solve(B: Any, L: Any, upper: bool = False, *, out: Any = None) -> Any:
     """X with A X = B, given the Cholesky factor of A."""
+    check_tensor("cholesky_solve", B, "B")
+    check_tensor("cholesky_solve", L, "L")
     L = _mT(L) if upper else L
     return deliver(solve_triangular(_mT(L), solve_triangular(L, B, upper=False), upper=True), out)
 
@@ -355,9 +359,7 @@ def cholesky(A: Any, *, upper: bool = False, out: Any = None) -> Any:
 
     _matrix("cholesky", A)
     source = _mT(A) if upper else A
-    values = _run(
-        "cholesky", numpy.linalg.cholesky, to_numpy(source), reason="the input is not positive-definite"
-    )
+    values = _run("cholesky", numpy.linalg.cholesky, to_numpy(source), reason="the input is not positive-definite")
     result = to_tensor(values, A.dtype)
     fixed = result.detach()
 
@@ -505,6 +507,8 @@ def eigh(A: Any, UPLO: str = "L", *, out: Any = None) -> Any:
     import numpy
 
     _matrix("eigh", A)
+    if not isinstance(UPLO, str):
+        raise TypeError(f"linalg.eigh(): argument 'UPLO' must be str, not {type(UPLO).__name__}; pass 'L' or 'U'")
     triangle: Any = UPLO.upper()
     if triangle not in ("L", "U"):
         raise RuntimeError(f"linalg.eigh: UPLO must be 'L' or 'U', got {UPLO!r}")
@@ -553,6 +557,8 @@ eig, eigvals = _complex("eig"), _complex("eigvals")
 
 def matrix_power(A: Any, n: int, *, out: Any = None) -> Any:
     """Each square matrix multiplied by itself `n` times; the inverse for negative `n`."""
+    check_tensor("linalg.matrix_power", A, "A")
+    n = integer("matrix_power", n, "n")
     if A.ndim < 2 or A.shape[-1] != A.shape[-2]:
         raise shape_error("linalg.matrix_power", "A must be batches of square matrices", A=A)
     if n < 0:

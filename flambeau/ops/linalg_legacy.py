@@ -6,7 +6,7 @@ from typing import Any
 
 from flambeau import _core
 from flambeau.ops import linalg
-from flambeau.ops.arguments import named_result
+from flambeau.ops.arguments import check_tensor, named_result
 
 __all__ = ["cholesky", "pinverse", "qr", "svd", "triangular_solve"]
 
@@ -18,6 +18,8 @@ def triangular_solve(
     b: Any, A: Any, upper: bool = True, transpose: bool = False, unitriangular: bool = False, *, out: Any = None
 ) -> Any:
     """(solution, A) of A X = b for a triangular A. Older name of `linalg.solve_triangular`."""
+    check_tensor("triangular_solve", b, "b")
+    check_tensor("triangular_solve", A, "A")
     matrix, above = (A.transpose(-2, -1), not upper) if transpose else (A, upper)
     return _TriangularSolve(linalg.solve_triangular(matrix, b, upper=above, unitriangular=unitriangular), A.clone())
 

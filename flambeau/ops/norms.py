@@ -123,9 +123,7 @@ def linalg_norm(
     return vector_norm(A, 2 if ord is None else ord, dim, keepdim, dtype=dtype, out=out)
 
 
-def norm(
-    input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, out: Any = None, dtype: Any = None
-) -> Any:
+def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, out: Any = None, dtype: Any = None) -> Any:
     """The p-norm of all elements, or over `dim`; "fro" is the 2-norm, "nuc" the nuclear norm of matrices.
 
     >>> fl.norm(fl.tensor([[3.0], [4.0]]))
@@ -171,9 +169,7 @@ def dist(input: Any, other: Any, p: float = 2) -> Any:
     return vector_norm(input - other, p)
 
 
-def cdist(
-    x1: Any, x2: Any, p: float = 2.0, compute_mode: str | None = "use_mm_for_euclid_dist_if_necessary"
-) -> Any:
+def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str | None = "use_mm_for_euclid_dist_if_necessary") -> Any:
     """The p-norm distances between the rows of x1 (*, P, M) and those of x2 (*, R, M): (*, P, R)."""
     for name, x in (("x1", x1), ("x2", x2)):
         if check_tensor("cdist", x, name).ndim < 2:
@@ -201,12 +197,15 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     """The cosine of the angle between the vectors of x1 and x2 along `dim`; lengths below `eps` count as `eps`."""
     from flambeau.ops.shape import broadcast_tensors
 
+    check_tensor("cosine_similarity", x1, "x1")
+    check_tensor("cosine_similarity", x2, "x2")
     x1, x2 = broadcast_tensors(x1, x2)
     return r.cosine_similarity(x1, x2, eps, dim=dim)
 
 
 def pdist(input: Any, p: float = 2.0) -> Any:
     """The p-norm distances between all pairs of rows of `input`, as a vector: (0, 1), (0, 2), ..., (1, 2), ..."""
+    check_tensor("pdist", input)
     if input.ndim != 2:
         raise shape_error("pdist", "only supports 2D tensors", input=input)
     import numpy

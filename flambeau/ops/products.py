@@ -10,7 +10,7 @@ from typing import Any
 
 from flambeau import _core
 from flambeau.errors import DTypeError, ShapeError
-from flambeau.ops.arguments import Tensor, check_tensor, deliver, shape_error, twin, wrap_dim
+from flambeau.ops.arguments import Tensor, check_tensor, check_tensors, deliver, shape_error, twin, wrap_dim
 from flambeau.ops.constructors import broadcast_shapes
 
 __all__ = [
@@ -89,6 +89,8 @@ vdot = dot
 
 def inner(input: Any, other: Any, *, out: Any = None) -> Any:
     """The sums of products over the last dimensions of both; the product where one is a number."""
+    check_tensor("inner", input)
+    check_tensor("inner", other, "other")
     if input.ndim == 0 or other.ndim == 0:
         return deliver(input * other, out)
     _inner_sizes("inner", input.shape[-1] == other.shape[-1], input=input, other=other)
@@ -153,7 +155,7 @@ def chain_matmul(*matrices: Any, out: Any = None) -> Any:
 
 def multi_dot(tensors: Sequence[Any], *, out: Any = None) -> Any:
     """`chain_matmul` where the first and the last may be vectors."""
-    parts = list(tensors)
+    parts = list(check_tensors("linalg.multi_dot", tensors))
     if len(parts) < 2:
         raise RuntimeError(f"linalg.multi_dot: expected at least 2 tensors, got {len(parts)}")
     first, last = parts[0].ndim == 1, parts[-1].ndim == 1
@@ -177,9 +179,7 @@ def _chain(parts: list[Any]) -> Any:
     for width in range(1, count):
         for i in range(count - width):
             j = i + width
-            found = [
-                (cost[i][k] + cost[k + 1][j] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j)
-            ]
+            found = [(cost[i][k] + cost[k + 1][j] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j)]
             cost[i][j], cut[i][j] = min(found)
 
     def product(i: int, j: int) -> Any:
@@ -190,6 +190,8 @@ def _chain(parts: list[Any]) -> Any:
 
 def tensordot(a: Any, b: Any, dims: Any = 2, out: Any = None) -> Any:
     """The sums of products over the last `dims` dimensions of `a` and the first of `b`, or over two lists of them."""
+    check_tensor("tensordot", a, "a")
+    check_tensor("tensordot", b, "b")
     if isinstance(dims, Tensor):
         dims = dims.tolist()
     if isinstance(dims, int):
@@ -250,6 +252,7 @@ def einsum(equation: Any, *operands: Any) -> Any:
         operands = tuple(given)
     if len(operands) == 1 and isinstance(operands[0], (tuple, list)):
         operands = tuple(operands[0])
+    check_tensors("einsum", operands, "operands")
     left, arrow, right = equation.replace(" ", "").partition("->")
     terms = left.split(",")
     if len(terms) != len(operands):
@@ -401,6 +404,8 @@ def _contract(first: tuple[Any, list[Any]], second: tuple[Any, list[Any]], neede
 
 def kron(input: Any, other: Any, *, out: Any = None) -> Any:
     """The Kronecker product: every element of `input` times the whole of `other`, as blocks."""
+    check_tensor("kron", input)
+    check_tensor("kron", other, "other")
     ndim = max(input.ndim, other.ndim)
     a = input.reshape((1,) * (ndim - input.ndim) + tuple(input.shape))
     b = other.reshape((1,) * (ndim - other.ndim) + tuple(other.shape))
@@ -415,6 +420,8 @@ def kron(input: Any, other: Any, *, out: Any = None) -> Any:
 
 def cross(input: Any, other: Any, dim: int | None = None, *, out: Any = None) -> Any:
     """The cross products of vectors of size 3 along `dim` (without `dim`: along the first dimension of size 3)."""
+    check_tensor("cross", input)
+    check_tensor("cross", other, "other")
     if dim is None:
         shape = broadcast_shapes(input.shape, other.shape)
         dim = next((d for d, size in enumerate(shape) if size == 3), None)
@@ -426,6 +433,8 @@ def cross(input: Any, other: Any, dim: int | None = None, *, out: Any = None) ->
 
 def linalg_cross(input: Any, other: Any, *, dim: int = -1, out: Any = None) -> Any:
     """The cross products of vectors of size 3 along `dim`."""
+    check_tensor("linalg.cross", input)
+    check_tensor("linalg.cross", other, "other")
     if input.ndim != other.ndim:
         raise shape_error("cross", "inputs must have the same number of dimensions", input=input, other=other)
     dim = wrap_dim("cross", dim, input.ndim)
@@ -440,7 +449,7 @@ def linalg_cross(input: Any, other: Any, *, dim: int = -1, out: Any = None) -> A
 
 def vecdot(x: Any, y: Any, *, dim: int = -1, out: Any = None) -> Any:
     """The sums of products of vectors along `dim`, batched over the other dimensions."""
-    return deliver((x * y).sum(dim), out)
+    return deliver((check_tensor("linalg.vecdot", x, "x") * check_tensor("linalg.vecdot", y, "y")).sum(dim), out)
 
 
 def trace(input: Any) -> Any:
@@ -453,6 +462,7 @@ def tensorinv(A: Any, ind: int = 2, *, out: Any = None) -> Any:
     """The inverse under `tensordot(A, ., ind)`: `A` read as a square matrix, its first `ind` dimensions as rows."""
     from flambeau.ops.linalg import inv
 
+    check_tensor("linalg.tensorinv", A, "A")
     rows = _product(A.shape[:ind])
     if ind <= 0 or rows != _product(A.shape[ind:]):
         raise shape_error("linalg.tensorinv", f"the first {ind} dimensions and the rest must hold equally many", A=A)
@@ -464,6 +474,8 @@ def tensorsolve(A: Any, B: Any, dims: Sequence[int] | None = None, *, out: Any =
     from flambeau.ops.linalg import solve
     from flambeau.ops.shape import movedim
 
+    check_tensor("linalg.tensorsolve", A, "A")
+    check_tensor("linalg.tensorsolve", B, "B")
     if dims is not None:
         A = movedim(A, tuple(dims), tuple(range(A.ndim - len(dims), A.ndim)))
     shape = tuple(A.shape[B.ndim :])

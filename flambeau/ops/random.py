@@ -15,7 +15,18 @@ from flambeau.devices import CPU, check_device
 from flambeau.dtypes import dtype as DType
 from flambeau.errors import DTypeError
 from flambeau.ops import philox
-from flambeau.ops.arguments import Tensor, as_shape, check_tensor, deliver, shape_error, to_numpy, to_tensor
+from flambeau.ops.arguments import (
+    Tensor,
+    as_shape,
+    check_dtype,
+    check_out,
+    check_tensor,
+    deliver,
+    not_tensor,
+    shape_error,
+    to_numpy,
+    to_tensor,
+)
 
 __all__ = [
     "Generator", "bernoulli", "binomial", "default_generator", "fork_rng", "get_rng_state", "initial_seed",
@@ -141,9 +152,18 @@ def fork_rng(devices: Any = None, enabled: bool = True, **ignored: Any) -> Itera
 # --------------------------------------------------------------------------------------------------------- filling
 
 
+def _checked(generator: Any) -> Generator:
+    if not isinstance(generator, Generator):
+        raise TypeError(
+            f"argument 'generator' must be flambeau.Generator, not {type(generator).__name__}; make one with "
+            "flambeau.Generator().manual_seed(0)"
+        )
+    return generator
+
+
 def _place(generator: Generator | None, count: int) -> tuple[int, int]:
     """Seed, as the kernels read it (signed), and position for the next `count` numbers."""
-    seed, position = (default_generator if generator is None else generator).take(count)
+    seed, position = (default_generator if generator is None else _checked(generator)).take(count)
     return seed - ((seed >> 63) << 64), position
 
 
@@ -173,6 +193,8 @@ def _new(name: str, size: Sequence[Any], named: dict[str, Any], dtype: DType | N
     if device is not None:
         check_device(device)
     kind = dtype or dtypes._default
+    if not isinstance(kind, DType):
+        check_dtype(name, kind)
     if not kind.is_floating_point:
         raise DTypeError(f"{name}: needs a floating dtype, got {kind}; for integers use randint")
     return _core.empty(as_shape(size), kind)
@@ -250,10 +272,8 @@ def randperm(
         raise RuntimeError(f"randperm: n must be non-negative, got {n}")
     if device is not None:
         check_device(device)
-    import numpy
-
     keys = _fill(_core.empty((n,), dtypes.int64), "integers", 0, 1 << 62, generator)
-    order = to_tensor(numpy.argsort(to_numpy(keys), kind="stable"), dtypes.int64)
+    order = _core.permutation(keys)
     if dtype is not None:
         order = order.to(dtype)
     return deliver(order, out)
@@ -261,11 +281,15 @@ def randperm(
 
 def rand_like(input: Any, *, dtype: DType | None = None, generator: Generator | None = None, **options: Any) -> Any:
     """`rand` with the shape, and without `dtype` the dtype, of `input`."""
+    if not isinstance(input, Tensor):
+        raise not_tensor("rand_like", input)
     return rand(size=input.shape, dtype=dtype or input.dtype, generator=generator, **options)
 
 
 def randn_like(input: Any, *, dtype: DType | None = None, generator: Generator | None = None, **options: Any) -> Any:
     """`randn` with the shape, and without `dtype` the dtype, of `input`."""
+    if not isinstance(input, Tensor):
+        raise not_tensor("randn_like", input)
     return randn(size=input.shape, dtype=dtype or input.dtype, generator=generator, **options)
 
 
@@ -274,6 +298,7 @@ def randint_like(
     **options: Any,
 ) -> Any:  # fmt: skip
     """`randint` with the shape, and without `dtype` the dtype, of `input`."""
+    check_tensor("randint_like", input)
     if high is None:
         low, high = 0, low
     return randint(low, high, tuple(input.shape), dtype=dtype or input.dtype, generator=generator, **options)
@@ -325,6 +350,7 @@ def multinomial(
     check_tensor("multinomial", input)
     if input.ndim not in (1, 2):
         raise shape_error("multinomial", "prob_dist must be 1 or 2 dim", input=input)
+    check_out("multinomial", out, dtypes.int64)
     if not input.dtype.is_floating_point:
         raise DTypeError(f"multinomial: needs floating weights, got {input.dtype}; use input.float()")
     weights = to_numpy(input).astype("float64")
@@ -359,22 +385,28 @@ def _host_generator(generator: Generator | None) -> Any:
     """A NumPy generator at a fresh place of the stream, for the distributions that NumPy knows."""
     import numpy
 
-    seed, position = (generator or default_generator).take(1)
+    seed, position = (default_generator if generator is None else _checked(generator)).take(1)
     return numpy.random.Generator(numpy.random.Philox(key=[seed, position]))
 
 
 def poisson(input: Any, generator: Generator | None = None) -> Any:
     """Poisson distributed numbers with the rates in `input`."""
+    check_tensor("poisson", input)
     rates = to_numpy(input)
     if (rates < 0).any():
         raise RuntimeError("poisson: rates must not be negative")
-    return to_tensor(_host_generator(generator).poisson(rates).astype(rates.dtype), input.dtype)
+    drawn = _host_generator(generator).poisson(rates, rates.shape)
+    return to_tensor(drawn.astype(rates.dtype), input.dtype)
 
 
 def binomial(count: Any, prob: Any, generator: Generator | None = None) -> Any:
     """How many of `count` trials succeed, each with probability `prob`."""
+    check_tensor("binomial", count, "count")
+    check_tensor("binomial", prob, "prob")
+    import numpy
+
     values = _host_generator(generator).binomial(to_numpy(count).astype("int64"), to_numpy(prob))
-    return to_tensor(values.astype("float64"), count.dtype)
+    return to_tensor(numpy.asarray(values, "float64"), count.dtype)
 
 
 def random_dropout(input: Any, p: float, generator: Generator | None = None) -> Any:
@@ -390,6 +422,7 @@ def random_dropout(input: Any, p: float, generator: Generator | None = None) -> 
 
 def uniform_(self: Any, a: float = 0, b: float = 1, *, generator: Generator | None = None, **limits: Any) -> Any:
     """Fill this tensor with numbers evenly distributed over [a, b)."""
+    check_tensor("uniform_", self, "self")
     a, b = limits.pop("from", a), limits.pop("to", b)
     if a > b:
         raise RuntimeError(f"uniform_: expects to return a [from, to) range, but found from={a} > to={b}")
@@ -398,6 +431,7 @@ def uniform_(self: Any, a: float = 0, b: float = 1, *, generator: Generator | No
 
 def normal_(self: Any, mean: float = 0, std: float = 1, *, generator: Generator | None = None) -> Any:
     """Fill this tensor with normally distributed numbers."""
+    check_tensor("normal_", self, "self")
     if std < 0:
         raise RuntimeError(f"normal_: expects std >= 0.0, but found std {std}")
     return _fill(self, "normal", float(mean), float(std), generator)
@@ -405,6 +439,7 @@ def normal_(self: Any, mean: float = 0, std: float = 1, *, generator: Generator 
 
 def random_(self: Any, a: Any = None, b: Any = None, *, generator: Generator | None = None, **limits: Any) -> Any:
     """Fill this tensor with integers from [a, b), or [0, a), or all that its dtype can hold."""
+    check_tensor("random_", self, "self")
     a, b = limits.pop("from", a), limits.pop("to", b)
     if b is None:
         a, b = (0, a) if a is not None else (0, _random_limit(self.dtype))
@@ -422,6 +457,7 @@ def _random_limit(dtype: DType) -> int:
 
 def bernoulli_(self: Any, p: Any = 0.5, *, generator: Generator | None = None) -> Any:
     """Fill this tensor with ones, with probability `p` (a number or a tensor), and zeros."""
+    check_tensor("bernoulli_", self, "self")
     if isinstance(p, Tensor):
         odds = to_numpy(p)
         if ((odds < 0) | (odds > 1)).any():
@@ -440,6 +476,7 @@ def _spare(self: Any, generator: Generator | None) -> Any:
 
 def exponential_(self: Any, lambd: float = 1, *, generator: Generator | None = None) -> Any:
     """Fill this tensor with exponentially distributed numbers of rate `lambd`."""
+    check_tensor("exponential_", self, "self")
     if lambd <= 0:
         raise RuntimeError(f"exponential_: expects lambd > 0.0, but found lambd={lambd}")
     return self.copy_((-_spare(self, generator)).log1p() * (-1.0 / lambd))
@@ -447,11 +484,15 @@ def exponential_(self: Any, lambd: float = 1, *, generator: Generator | None = N
 
 def cauchy_(self: Any, median: float = 0, sigma: float = 1, *, generator: Generator | None = None) -> Any:
     """Fill this tensor with Cauchy distributed numbers."""
+    check_tensor("cauchy_", self, "self")
+    if sigma <= 0:
+        raise RuntimeError(f"cauchy_: expects sigma > 0.0, but found sigma={sigma}")
     return self.copy_(((_spare(self, generator) - 0.5) * 3.141592653589793).tan() * float(sigma) + float(median))
 
 
 def geometric_(self: Any, p: float, *, generator: Generator | None = None) -> Any:
     """Fill this tensor with the number of trials until the first success, of probability `p`."""
+    check_tensor("geometric_", self, "self")
     import math
 
     if not 0 < p < 1:
@@ -462,6 +503,9 @@ def geometric_(self: Any, p: float, *, generator: Generator | None = None) -> An
 
 def log_normal_(self: Any, mean: float = 1, std: float = 2, *, generator: Generator | None = None) -> Any:
     """Fill this tensor with numbers whose logarithm is normally distributed."""
+    check_tensor("log_normal_", self, "self")
+    if std <= 0:
+        raise RuntimeError(f"log_normal_: expects std > 0.0, but found std={std}")
     noise = _fill(_core.empty(tuple(self.shape), dtypes.float64), "normal", float(mean), float(std), generator)
     return self.copy_(noise.exp())
 

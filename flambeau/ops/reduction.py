@@ -12,7 +12,17 @@ from flambeau import dtypes
 from flambeau.errors import DTypeError
 from flambeau.ops import elementwise, normalise
 from flambeau.ops import reduce as r
-from flambeau.ops.arguments import Tensor, check_tensor, deliver, named_result, wrap_dim, wrap_dims
+from flambeau.ops.arguments import (
+    Tensor,
+    check_dtype,
+    check_out,
+    check_tensor,
+    check_tensors,
+    deliver,
+    named_result,
+    wrap_dim,
+    wrap_dims,
+)
 
 __all__ = [
     "all", "amax", "amin", "aminmax", "any", "argmax", "argmin", "corrcoef", "count_nonzero", "cov", "log_softmax",
@@ -26,8 +36,11 @@ _Min = named_result("min", "values", "indices")
 _AMinMax = named_result("aminmax", "min", "max")
 
 
-def _cast(input: Any, dtype: Any) -> Any:
-    return input if dtype is None or input.dtype is dtype else input.to(dtype)
+def _cast(name: str, input: Any, dtype: Any) -> Any:
+    if dtype is None:
+        return input
+    check_tensor(name, input)
+    return input if input.dtype is dtype else input.to(check_dtype(name, dtype))
 
 
 def sum(
@@ -45,14 +58,14 @@ def sum(
         dim = None
     if dtype is None and out is None:
         return _sum(input, dim=dim, keepdim=keepdim or keepdims)
-    result = _sum(_cast(input, dtype), dim=dim, keepdim=keepdim or keepdims)
-    return deliver(_cast(result, dtype), out)
+    result = _sum(_cast("sum", input, dtype), dim=dim, keepdim=keepdim or keepdims)
+    return deliver(_cast("sum", result, dtype), out)
 
 
 def nansum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None) -> Any:
     """The sum over the elements that are not NaN."""
-    result = r.nansum(_cast(input, dtype), dim=None if dim == () else dim, keepdim=keepdim)
-    return deliver(_cast(result, dtype), out)
+    result = r.nansum(_cast("nansum", input, dtype), dim=None if dim == () else dim, keepdim=keepdim)
+    return deliver(_cast("nansum", result, dtype), out)
 
 
 def mean(
@@ -68,17 +81,17 @@ def mean(
         dim = axis
     if dim == ():
         dim = None
-    return deliver(_mean(_cast(input, dtype), dim=dim, keepdim=keepdim or keepdims), out)
+    return deliver(_mean(_cast("mean", input, dtype), dim=dim, keepdim=keepdim or keepdims), out)
 
 
 def nanmean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None) -> Any:
     """The mean over the elements that are not NaN."""
-    return deliver(r.nanmean(_cast(input, dtype), dim=None if dim == () else dim, keepdim=keepdim), out)
+    return deliver(r.nanmean(_cast("nanmean", input, dtype), dim=None if dim == () else dim, keepdim=keepdim), out)
 
 
 def prod(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None) -> Any:
     """The product over all elements, or along `dim`; integers and bools multiply in int64."""
-    return deliver(_cast(r.prod(_cast(input, dtype), dim=dim, keepdim=keepdim), dtype), out)
+    return deliver(_cast("prod", r.prod(_cast("prod", input, dtype), dim=dim, keepdim=keepdim), dtype), out)
 
 
 # -------------------------------------------------------------------------------------------------------- extremes
@@ -100,6 +113,7 @@ def amax(input: Any, dim: Any = None, keepdim: bool = False, *, out: Any = None)
     """The largest element, of all or over `dim`; equal ones share the gradient evenly."""
     dim = None if dim == () else dim
     _check_not_empty("amax", input, dim)
+    check_out("amax", out, input.dtype)
     return deliver(r.amax(input, dim=dim, keepdim=keepdim), out)
 
 
@@ -107,13 +121,19 @@ def amin(input: Any, dim: Any = None, keepdim: bool = False, *, out: Any = None)
     """The smallest element, of all or over `dim`; equal ones share the gradient evenly."""
     dim = None if dim == () else dim
     _check_not_empty("amin", input, dim)
+    check_out("amin", out, input.dtype)
     return deliver(r.amin(input, dim=dim, keepdim=keepdim), out)
 
 
 def aminmax(input: Any, *, dim: int | None = None, keepdim: bool = False, out: Any = None) -> Any:
     """(min, max) of all elements or along `dim`."""
     _check_not_empty("aminmax", input, dim)
-    return _AMinMax(*r.aminmax(input, dim=dim, keepdim=keepdim))
+    low, high = r.aminmax(input, dim=dim, keepdim=keepdim)
+    if out is not None:
+        for each in check_tensors("aminmax", out, "out"):
+            check_out("aminmax", each, input.dtype)
+        low, high = deliver(low, out[0]), deliver(high, out[1])
+    return _AMinMax(low, high)
 
 
 def max(input: Any, dim: Any = None, keepdim: bool = False, *, out: Any = None, other: Any = None) -> Any:
@@ -226,14 +246,20 @@ def std_mean(
 
 def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any = None) -> Any:
     """The covariance matrix of variables in rows and observations in columns, with optional weights of the columns."""
+    check_tensor("cov", input)
+    if fweights is not None:
+        check_tensor("cov", fweights, "fweights")
+    if aweights is not None:
+        check_tensor("cov", aweights, "aweights")
     if input.ndim > 2:
         raise RuntimeError(f"cov: expected input to have two or fewer dimensions, got {tuple(input.shape)}")
     rows = input.reshape((1, -1)) if input.ndim < 2 else input
     if not rows.dtype.is_floating_point:
         rows = rows.to(dtypes.get_default_dtype())
     weights = None
-    for each in (fweights, aweights):
+    for key, each in (("fweights", fweights), ("aweights", aweights)):
         if each is not None:
+            _check_weights(key, each, rows.shape[1])
             weights = each.to(rows.dtype) if weights is None else weights * each
     if weights is None:
         count: Any = rows.shape[1]
@@ -252,8 +278,21 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
     return result.squeeze()
 
 
+def _check_weights(name: str, weights: Any, count: int) -> None:
+    if weights.ndim > 1:
+        raise RuntimeError(f"cov: expected {name} to have one or fewer dimensions, got {tuple(weights.shape)}")
+    if weights.dtype.is_floating_point is (name == "fweights"):
+        wanted = "an integer" if name == "fweights" else "a floating"
+        raise DTypeError(f"cov: expected {name} to have {wanted} dtype, got {weights.dtype}; convert with .to(...)")
+    if weights.numel() != count:
+        raise RuntimeError(f"cov: expected {name} to have one value for each of {count} columns, got {weights.numel()}")
+    if (weights < 0).any():
+        raise RuntimeError(f"cov: {name} cannot be negative")
+
+
 def corrcoef(input: Any) -> Any:
     """The matrix of correlation coefficients of variables in rows and observations in columns, held in [-1, 1]."""
+    check_tensor("corrcoef", input)
     matrix = cov(input)
     if matrix.ndim == 0:
         return matrix / matrix
@@ -275,12 +314,12 @@ def softmax(input: Any, dim: int, dtype: Any = None, *, out: Any = None) -> Any:
     >>> fl.softmax(fl.tensor([0.0, 0.0]), 0)
     tensor([0.5000, 0.5000])
     """
-    return deliver(normalise.softmax(_cast(input, dtype), dim=_one("softmax", dim)), out)
+    return deliver(normalise.softmax(_cast("softmax", input, dtype), dim=_one("softmax", dim)), out)
 
 
 def log_softmax(input: Any, dim: int, dtype: Any = None, *, out: Any = None) -> Any:
     """The logarithm of `softmax` along `dim`."""
-    return deliver(normalise.log_softmax(_cast(input, dtype), dim=_one("log_softmax", dim)), out)
+    return deliver(normalise.log_softmax(_cast("log_softmax", input, dtype), dim=_one("log_softmax", dim)), out)
 
 
 def _one(name: str, dim: Any) -> int:

@@ -7,7 +7,17 @@ from typing import Any, Literal
 
 from flambeau import _core, dtypes
 from flambeau.errors import DTypeError
-from flambeau.ops.arguments import Tensor, check_tensor, deliver, shape_error, to_numpy, to_tensor, wrap_dim
+from flambeau.ops.arguments import (
+    Tensor,
+    check_tensor,
+    deliver,
+    integer,
+    not_tensor,
+    shape_error,
+    to_numpy,
+    to_tensor,
+    wrap_dim,
+)
 
 __all__ = [
     "bincount", "bucketize", "histc", "histogram", "isin", "searchsorted", "unique", "unique_consecutive",
@@ -27,6 +37,9 @@ def searchsorted(
     """
     import numpy
 
+    check_tensor("searchsorted", sorted_sequence, "sorted_sequence")
+    if sorter is not None:
+        check_tensor("searchsorted", sorter, "sorter")
     if side is not None:
         if side not in ("left", "right"):
             raise RuntimeError(f"searchsorted: side can only be 'left' or 'right' but got {side!r}")
@@ -61,6 +74,7 @@ def searchsorted(
 
 def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bool = False, out: Any = None) -> Any:
     """The number of the bucket of each value, given the sorted 1-D `boundaries`."""
+    check_tensor("bucketize", boundaries, "boundaries")
     if boundaries.ndim != 1:
         raise shape_error("bucketize", "boundaries tensor must be 1 dimension", boundaries=boundaries)
     return searchsorted(boundaries, input, out_int32=out_int32, right=right, out=out)
@@ -74,6 +88,10 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
     """
     import numpy
 
+    check_tensor("bincount", input)
+    minlength = integer("bincount", minlength, "minlength")
+    if weights is not None:
+        check_tensor("bincount", weights, "weights")
     if input.dtype.kind != 1:
         raise DTypeError(f"bincount: input must have an integer dtype, got {input.dtype}")
     if input.ndim != 1:
@@ -95,7 +113,9 @@ def histc(input: Any, bins: int = 100, min: Any = 0, max: Any = 0, *, out: Any =
     """How many elements fall into each of `bins` equal ranges from `min` to `max` (both 0: those of the data)."""
     import numpy
 
+    check_tensor("histc", input)
     values = to_numpy(input).reshape(-1)
+    bins = integer("histc", bins, "bins")
     low, high = float(min), float(max)
     if bins <= 0:
         raise RuntimeError(f"histc: bins must be > 0, but got {bins}")
@@ -124,15 +144,19 @@ def histogram(
     """Counts (or weights, or densities) of the elements in ranges, and the edges of the ranges: (hist, bin_edges)."""
     import numpy
 
+    check_tensor("histogram", input)
+    if weight is not None:
+        check_tensor("histogram", weight, "weight")
     edges = to_numpy(bins) if isinstance(bins, Tensor) else bins
-    heights: Any = None if weight is None else to_numpy(weight).reshape(-1)
+    heights = None if weight is None else to_numpy(weight).reshape(-1)
     values = to_numpy(input).reshape(-1)
     if range is None and not isinstance(bins, Tensor) and values.size:
         range = (float(values.min()), float(values.max()))
         if range[0] == range[1]:
             range = (range[0] - 0.5, range[1] + 0.5)
     limits: Any = None if range is None else tuple(range)
-    counts, edges = numpy.histogram(values, edges, limits, density, heights)
+    count: Any = numpy.histogram  # its overloads know a literal density only
+    counts, edges = count(values, edges, limits, density, heights)
     return _Histogram((to_tensor(counts, input.dtype), to_tensor(numpy.asarray(edges), input.dtype)))
 
 
@@ -158,9 +182,7 @@ def unique(
         values, return_inverse=True, return_counts=True, axis=dim, equal_nan=False if dim is None else True
     )
     shape = tuple(input.shape) if dim is None else (input.shape[dim],)
-    return _with_extras(
-        to_tensor(found, input.dtype), inverse.reshape(shape), counts, return_inverse, return_counts
-    )
+    return _with_extras(to_tensor(found, input.dtype), inverse.reshape(shape), counts, return_inverse, return_counts)
 
 
 def _with_extras(values: Any, inverse: Any, counts: Any, return_inverse: bool, return_counts: bool) -> Any:
@@ -180,6 +202,7 @@ def unique_consecutive(
     """`input` flattened, or its slices along `dim`, with only the first of each run of equal ones."""
     import numpy
 
+    check_tensor("unique_consecutive", input)
     values = to_numpy(input)
     shape = values.shape
     if dim is None:
@@ -208,6 +231,9 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, inve
     import numpy
 
     tensors = (elements, test_elements)
+    for key, each in (("elements", elements), ("test_elements", test_elements)):
+        if not isinstance(each, (Tensor, bool, int, float)):
+            raise not_tensor("isin", each, key)
     left, right = (to_numpy(x) if isinstance(x, Tensor) else numpy.asarray(x) for x in tensors)
     return to_tensor(numpy.asarray(numpy.isin(left, right, assume_unique=assume_unique, invert=invert)))
 

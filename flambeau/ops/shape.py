@@ -12,7 +12,19 @@ from typing import Any
 from flambeau import _core
 from flambeau.dtypes import promote_types
 from flambeau.errors import ShapeError
-from flambeau.ops.arguments import Tensor, as_shape, check_tensor, deliver, shape_error, wrap_dim, wrap_dims
+from flambeau.ops.arguments import (
+    Tensor,
+    as_shape,
+    check_tensor,
+    check_tensors,
+    deliver,
+    integer,
+    integers,
+    not_tensor,
+    shape_error,
+    wrap_dim,
+    wrap_dims,
+)
 from flambeau.ops.constructors import broadcast_shapes
 
 __all__ = [
@@ -31,10 +43,7 @@ _Tensors = Sequence[Any]
 def _tensors(name: str, tensors: Any) -> list[Any]:
     if isinstance(tensors, Tensor):
         raise TypeError(f"{name}: needs a tuple or list of tensors, got one Tensor; write {name}([a, b])")
-    found = list(tensors)
-    for position, each in enumerate(found):
-        if not isinstance(each, Tensor):
-            raise TypeError(f"{name}: element {position} is a {type(each).__name__}, not a Tensor")
+    found = list(check_tensors(name, tensors))
     if not found:
         raise RuntimeError(f"{name}: expected a non-empty list of tensors")
     return found
@@ -120,7 +129,7 @@ def _atleast(name: str, tensors: tuple[Any, ...], raise_one: Any) -> Any:
     if len(tensors) == 1:
         if isinstance(tensors[0], Tensor):
             return raise_one(tensors[0])
-        tensors = tuple(tensors[0])
+        tensors = check_tensors(name, tensors[0])
     return tuple([raise_one(check_tensor(name, each)) for each in tensors])
 
 
@@ -147,6 +156,7 @@ def atleast_3d(*tensors: Any) -> Any:
 
 def block_diag(*tensors: Any) -> Any:
     """A matrix with the given matrices (or rows, or numbers) along its diagonal and zeros elsewhere."""
+    check_tensors("block_diag", tensors)
     parts = _same_dtype([atleast_2d(each) for each in tensors]) if tensors else [_core.full((1, 0), 0.0, _f32())]
     for position, each in enumerate(parts):
         if each.ndim != 2:
@@ -185,7 +195,7 @@ def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, 
     dim = wrap_dim("split", dim, tensor.ndim)
     if isinstance(split_size_or_sections, (tuple, list)):
         return split_with_sizes(tensor, split_size_or_sections, dim)
-    size = split_size_or_sections.__index__()
+    size = integer("split", split_size_or_sections, "split_size_or_sections")
     length = tensor.shape[dim]
     if size < 0 or (size == 0 and length):
         raise RuntimeError(f"split: expects split_size be non-negative and not 0, got split_size={size}")
@@ -196,12 +206,13 @@ def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, 
 
 def split_with_sizes(input: Any, split_sizes: Sequence[int], dim: int = 0) -> tuple[Any, ...]:
     """Views of consecutive pieces of the given sizes, which must add up to the size of the dimension."""
+    check_tensor("split_with_sizes", input)
     dim = wrap_dim("split", dim, input.ndim)
-    sizes = [size.__index__() for size in split_sizes]
+    sizes = integers("split_with_sizes", split_sizes, "split_sizes")
     if sum(sizes) != input.shape[dim] or min(sizes, default=0) < 0:
         raise RuntimeError(
             f"split: expects split_sizes to sum exactly to {input.shape[dim]} (input's size in dimension {dim}), got "
-            f"split_sizes={sizes}"
+            f"split_sizes={list(sizes)}"
         )
     parts, start = [], 0
     for size in sizes:
@@ -212,6 +223,9 @@ def split_with_sizes(input: Any, split_sizes: Sequence[int], dim: int = 0) -> tu
 
 def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     """At most `chunks` views of equal size along a dimension (the last may be smaller)."""
+    if not isinstance(input, Tensor):
+        raise not_tensor("chunk", input)
+    chunks = integer("chunk", chunks, "chunks")
     if chunks <= 0:
         raise RuntimeError(f"chunk: expects `chunks` to be greater than 0, got: {chunks}")
     dim = wrap_dim("chunk", dim, input.ndim)
@@ -227,6 +241,7 @@ def tensor_split(
     input: Any, indices_or_sections: Any = None, dim: int = 0, *, indices: Any = None, sections: Any = None
 ) -> Any:
     """Views of pieces along a dimension: a number of nearly equal pieces, or pieces between the given positions."""
+    check_tensor("tensor_split", input)
     if indices is not None:
         indices_or_sections = indices
     if sections is not None:
@@ -246,9 +261,7 @@ def tensor_split(
         return split_with_sizes(input, sizes, dim)
     edges = [0, *indices_or_sections, length]
     edges = [slice(edge, None).indices(length)[0] for edge in edges[:-1]] + [length]
-    return tuple(
-        [input.narrow(dim, min(a, length), max(b - a, 0)) for a, b in pairwise(edges)]
-    )
+    return tuple([input.narrow(dim, min(a, length), max(b - a, 0)) for a, b in pairwise(edges)])
 
 
 def _split_along(name: str, input: Any, sections: Any, dim: int, least: int) -> Any:
@@ -264,23 +277,28 @@ def _split_along(name: str, input: Any, sections: Any, dim: int, least: int) -> 
 
 def hsplit(input: Any, indices_or_sections: Any) -> Any:
     """`tensor_split` along dimension 1 (0 for 1-D tensors) into equal pieces or at positions."""
+    check_tensor("hsplit", input)
     return _split_along("hsplit", input, indices_or_sections, 0 if input.ndim == 1 else 1, 1)
 
 
 def vsplit(input: Any, indices_or_sections: Any) -> Any:
     """`tensor_split` along dimension 0 into equal pieces or at positions."""
+    check_tensor("vsplit", input)
     return _split_along("vsplit", input, indices_or_sections, 0, 2)
 
 
 def dsplit(input: Any, indices_or_sections: Any) -> Any:
     """`tensor_split` along dimension 2 into equal pieces or at positions."""
+    check_tensor("dsplit", input)
     return _split_along("dsplit", input, indices_or_sections, 2, 3)
 
 
 def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     """Views of all slices along a dimension, which disappears."""
+    if not isinstance(input, Tensor):
+        raise not_tensor("unbind", input)
     if input.ndim == 0:
-        raise RuntimeError("unbind: dimension specified as 0 but tensor has no dimensions")
+        raise IndexError("unbind: dimension specified as 0 but tensor has no dimensions")
     dim = wrap_dim("unbind", dim, input.ndim)
     return tuple([input.select(dim, i) for i in range(input.shape[dim])])
 
@@ -290,7 +308,8 @@ def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
 
 def repeat(input: Any, *sizes: Any, repeats: Any = None) -> Any:
     """The tensor repeated `sizes[d]` times along each dimension d; more counts than dimensions add leading ones."""
-    counts = tuple([int(count) for count in (as_shape(sizes) if repeats is None else repeats)])
+    check_tensor("repeat", input)
+    counts = integers("repeat", as_shape(sizes) if repeats is None else repeats, "repeats")
     if len(counts) < input.ndim:
         raise RuntimeError(
             f"repeat: Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor: "
@@ -310,6 +329,7 @@ def repeat(input: Any, *sizes: Any, repeats: Any = None) -> Any:
 
 def tile(input: Any, *repeats: Any, dims: Any = None) -> Any:
     """Like `repeat`; fewer repeats than dimensions leave the leading dimensions as they are."""
+    check_tensor("tile", input)
     counts = tuple(as_shape(repeats) if dims is None else dims)
     return repeat(input, (1,) * (input.ndim - len(counts)) + counts)
 
@@ -322,6 +342,7 @@ def repeat_interleave(
     >>> fl.repeat_interleave(fl.tensor([1, 2]), 2)
     tensor([1, 1, 2, 2])
     """
+    check_tensor("repeat_interleave", input)
     axis = 0
     if repeats is None:
         repeats, counts_only = input, True
@@ -361,6 +382,7 @@ def repeat_interleave(
 
 def flip(input: Any, *axes: Any, dims: Any = None) -> Any:
     """A copy with the order of the elements reversed along the given dimensions."""
+    check_tensor("flip", input)
     for dim in wrap_dims("flip", as_shape(axes) if dims is None else as_shape((dims,)), input.ndim):
         size = input.shape[dim] if input.ndim else 1
         if size > 1:
@@ -376,6 +398,7 @@ def _int64() -> Any:
 
 def fliplr(input: Any) -> Any:
     """A copy reversed along dimension 1."""
+    check_tensor("fliplr", input)
     if input.ndim < 2:
         raise RuntimeError(f"fliplr: input must be >= 2-d, got shape {tuple(input.shape)}")
     return flip(input, 1)
@@ -383,6 +406,7 @@ def fliplr(input: Any) -> Any:
 
 def flipud(input: Any) -> Any:
     """A copy reversed along dimension 0."""
+    check_tensor("flipud", input)
     if input.ndim < 1:
         raise RuntimeError("flipud: input must be >= 1-d, got a 0-dim tensor")
     return flip(input, 0)
@@ -394,19 +418,22 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     >>> fl.roll(fl.arange(4), 1)
     tensor([3, 0, 1, 2])
     """
-    shifts = tuple(shifts) if isinstance(shifts, (tuple, list)) else (shifts,)
+    check_tensor("roll", input)
+    shifts = integers("roll", shifts, "shifts")
     if dims is None or dims == ():
         if len(shifts) != 1:
             raise RuntimeError(f"roll: shifts and dimensions must align: {len(shifts)} shifts, no dims")
         return roll(input.reshape((-1,)), shifts, 0).reshape(input.shape)
+    if not shifts:
+        raise RuntimeError("roll: `shifts` required, got none")
     dims = tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
     if len(shifts) != len(dims):
         raise RuntimeError(f"roll: shifts and dimensions must align: {len(shifts)} shifts, {len(dims)} dims")
     result = input
     for shift, dim in zip(shifts, dims, strict=True):
-        dim = wrap_dim("roll", dim, input.ndim)
         if input.ndim == 0:
-            continue
+            raise IndexError(f"roll: dimension specified as {dim} but tensor has no dimensions; leave dims out")
+        dim = wrap_dim("roll", dim, input.ndim)
         size = input.shape[dim]
         shift = shift % size if size else 0
         if shift:
@@ -416,10 +443,15 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
 
 def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
     """A copy turned `k` times by 90 degrees in the plane of two dimensions, from the first toward the second."""
+    check_tensor("rot90", input)
+    k = integer("rot90", k, "k")
+    dims = integers("rot90", dims, "dims")
     if len(dims) != 2:
         raise RuntimeError(f"rot90: expected total rotation dims == 2, but got dims = {tuple(dims)}")
+    if input.ndim < 2:
+        raise RuntimeError(f"rot90: expected total dims >= 2, but got shape {tuple(input.shape)}")
     a, b = (wrap_dim("rot90", dim, input.ndim) for dim in dims)
-    if input.ndim < 2 or a == b:
+    if a == b:
         raise RuntimeError(f"rot90: needs two different dimensions, got {tuple(dims)} for shape {tuple(input.shape)}")
     k %= 4
     if k == 0:
@@ -434,11 +466,15 @@ def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
 
 def reshape(input: Any, *sizes: Any, shape: Any = None) -> Any:
     """`input` in another shape with the same number of elements; a view where the layout allows, else a copy."""
+    if not isinstance(input, Tensor):
+        raise not_tensor("reshape", input)
     return input.reshape(*sizes) if shape is None else input.reshape(shape)
 
 
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """`input` with the dimensions from `start_dim` to `end_dim` merged into one."""
+    if not isinstance(input, Tensor):
+        raise not_tensor("flatten", input)
     shape = tuple(input.shape)
     if not shape:
         return input.reshape((1,))
@@ -455,11 +491,15 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
 
 def ravel(input: Any) -> Any:
     """`input` with one dimension."""
+    if not isinstance(input, Tensor):
+        raise not_tensor("ravel", input)
     return input.reshape((-1,))
 
 
 def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
     """`input` with dimension `dim` split into the given sizes, one of which may be -1."""
+    check_tensor("unflatten", input)
+    sizes = integers("unflatten", sizes, "sizes")
     dim = wrap_dim("unflatten", dim, input.ndim)
     shape = tuple(input.shape)
     known = 1
@@ -477,6 +517,8 @@ def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
 
 def squeeze(input: Any, dim: Any = None) -> Any:
     """`input` without its dimensions of size 1: all of them, or those of the given ones."""
+    if not isinstance(input, Tensor):
+        raise not_tensor("squeeze", input)
     if dim is None:
         return input.squeeze()
     if isinstance(dim, int):
@@ -490,16 +532,22 @@ def squeeze(input: Any, dim: Any = None) -> Any:
 
 def unsqueeze(input: Any, dim: int) -> Any:
     """`input` with a new dimension of size 1 at position `dim`."""
+    if not isinstance(input, Tensor):
+        raise not_tensor("unsqueeze", input)
     return input.unsqueeze(dim)
 
 
 def permute(input: Any, *order: Any, dims: Any = None) -> Any:
     """`input` with its dimensions in another order."""
+    if not isinstance(input, Tensor):
+        raise not_tensor("permute", input)
     return input.permute(tuple(as_shape(order) if dims is None else dims))
 
 
 def transpose(input: Any, dim0: int, dim1: int) -> Any:
     """`input` with two dimensions exchanged."""
+    if not isinstance(input, Tensor):
+        raise not_tensor("transpose", input)
     return input.transpose(dim0, dim1)
 
 
@@ -508,11 +556,14 @@ swapaxes = swapdims = transpose
 
 def t(input: Any) -> Any:
     """The transpose of a matrix; vectors and 0-dim tensors stay as they are."""
+    if not isinstance(input, Tensor):
+        raise not_tensor("t", input)
     return input.t()
 
 
 def adjoint(input: Any) -> Any:
     """The transposes of a batch of matrices."""
+    check_tensor("adjoint", input)
     if input.ndim < 2:
         raise RuntimeError(f"adjoint: needs at least 2 dimensions, got shape {tuple(input.shape)}")
     return input.transpose(-2, -1)
@@ -520,6 +571,8 @@ def adjoint(input: Any) -> Any:
 
 def movedim(input: Any, source: Any, destination: Any) -> Any:
     """`input` with the dimensions `source` moved to the positions `destination`; the others keep their order."""
+    if not isinstance(input, Tensor):
+        raise not_tensor("movedim", input)
     sources = wrap_dims("movedim", source if isinstance(source, (tuple, list)) else (source,), input.ndim)
     destination = destination if isinstance(destination, (tuple, list)) else (destination,)
     targets = wrap_dims("movedim", destination, input.ndim)
@@ -537,21 +590,33 @@ moveaxis = movedim
 
 def select(input: Any, dim: int, index: int) -> Any:
     """The slice number `index` along `dim`, which disappears."""
+    if not isinstance(input, Tensor):
+        raise not_tensor("select", input)
     return input.select(dim, index)
 
 
 def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
     """The `length` slices from `start` on along `dim`."""
-    return input.narrow(dim, int(start) if isinstance(start, Tensor) else start, length)
+    if not isinstance(input, Tensor):
+        raise not_tensor("narrow", input)
+    if isinstance(start, Tensor):
+        if start.ndim or start.dtype.kind != 1:
+            raise RuntimeError(f"narrow: start must be an int or a 0-dim integer tensor, got {start.dtype}")
+        start = int(start)
+    return input.narrow(dim, start, length)
 
 
 def narrow_copy(input: Any, dim: int, start: int, length: int) -> Any:
     """A copy of `narrow`."""
+    check_tensor("narrow_copy", input)
     return input.narrow(dim, start, length).clone()
 
 
 def as_strided(input: Any, size: Any, stride: Any, storage_offset: int | None = None) -> Any:
     """A view of the storage of `input` with the given shape, strides and offset."""
+    check_tensor("as_strided", input)
+    size = integers("as_strided", size, "size")
+    stride = integers("as_strided", stride, "stride")
     if storage_offset is None:
         return input.as_strided(tuple(size), tuple(stride))
     return input.as_strided(tuple(size), tuple(stride), storage_offset)
@@ -559,6 +624,8 @@ def as_strided(input: Any, size: Any, stride: Any, storage_offset: int | None = 
 
 def broadcast_to(input: Any, size: Any) -> Any:
     """A view of `input` broadcast to the shape `size`."""
+    check_tensor("broadcast_to", input)
+    size = integers("broadcast_to", size, "size")
     return input.expand(tuple(size))
 
 
@@ -566,17 +633,20 @@ def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
     """Views of the tensors broadcast to their common shape."""
     if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
         tensors = tuple(tensors[0])
-    shape = broadcast_shapes(*[each.shape for each in tensors])
+    shape = broadcast_shapes(*[each.shape for each in check_tensors("broadcast_tensors", tensors)])
     return tuple([each.expand(shape) for each in tensors])
 
 
 def expand_copy(input: Any, size: Any) -> Any:
     """A copy of `input` broadcast to `size`."""
+    check_tensor("expand_copy", input)
+    size = integers("expand_copy", size, "size")
     return input.expand(tuple(size)).clone()
 
 
 def view_copy(input: Any, size: Any) -> Any:
     """A copy of `input` in the shape `size` (or dtype)."""
+    check_tensor("view_copy", input)
     return input.view(size).clone()
 
 
@@ -585,11 +655,15 @@ def view_copy(input: Any, size: Any) -> Any:
 
 def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
     """A view of the diagonal of the planes of two dimensions, as the last dimension."""
+    if not isinstance(input, Tensor):
+        raise not_tensor("diagonal", input)
     return input.diagonal(offset, dim1, dim2)
 
 
 def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
     """Matrices, in the planes of the two new dimensions, whose diagonal number `offset` is the last dimension."""
+    check_tensor("diag_embed", input)
+    offset = integer("diag_embed", offset, "offset")
     ndim = input.ndim + 1
     first, second = wrap_dim("diag_embed", dim1, ndim), wrap_dim("diag_embed", dim2, ndim)
     if first == second:
@@ -616,6 +690,7 @@ def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> A
 
 def diag(input: Any, diagonal: int = 0, *, out: Any = None) -> Any:
     """The matrix with the given diagonal for a vector; a copy of the diagonal for a matrix."""
+    check_tensor("diag", input)
     if input.ndim == 1:
         return deliver(diag_embed(input, diagonal), out)
     if input.ndim != 2:
@@ -625,21 +700,27 @@ def diag(input: Any, diagonal: int = 0, *, out: Any = None) -> Any:
 
 def diagflat(input: Any, offset: int = 0) -> Any:
     """The matrix whose diagonal is the flattened `input`."""
+    check_tensor("diagflat", input)
     return diag_embed(input.reshape((-1,)), offset)
 
 
 def diagonal_scatter(input: Any, src: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
     """A copy of `input` with `src` written on its diagonal."""
+    check_tensor("diagonal_scatter", input)
+    check_tensor("diagonal_scatter", src, "src")
     return _written("diagonal_scatter", input, src, lambda x: x.diagonal(offset, dim1, dim2))
 
 
 def select_scatter(input: Any, src: Any, dim: int, index: int) -> Any:
     """A copy of `input` with `src` written on the slice `index` of `dim`."""
+    check_tensor("select_scatter", input)
     return _written("select_scatter", input, src, lambda x: x.select(dim, index))
 
 
 def slice_scatter(input: Any, src: Any, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Any:
     """A copy of `input` with `src` written on the slice start:end:step of `dim`."""
+    check_tensor("slice_scatter", input)
+    check_tensor("slice_scatter", src, "src")
     size = input.shape[wrap_dim("slice_scatter", dim, input.ndim)]
     first, last, _ = slice(start, end, step).indices(size)
     return _written("slice_scatter", input, src, lambda x: x.slice(dim, first, max(first, last), step))
@@ -661,6 +742,7 @@ def cartesian_prod(*tensors: Any) -> Any:
     """All choices of one element from each 1-D tensor, as rows in lexicographic order."""
     from flambeau.ops.create import meshgrid
 
+    check_tensors("cartesian_prod", tensors)
     if len(tensors) == 1:
         return tensors[0]
     return stack([grid.reshape((-1,)) for grid in meshgrid(*tensors)], 1)
@@ -670,6 +752,8 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
     """All choices of `r` elements of a vector, as rows in the order of the vector."""
     import itertools
 
+    check_tensor("combinations", input)
+    r = integer("combinations", r, "r")
     if input.ndim != 1:
         raise shape_error("combinations", "expects a 1-D vector", input=input)
     if r < 0:
@@ -690,14 +774,14 @@ unsafe_chunk, unsafe_split = chunk, split
 
 METHODS = {
     "adjoint": adjoint,
-    "broadcast_to": lambda self, *size: self.expand(*size),
+    "broadcast_to": lambda self, *size: check_tensor("broadcast_to", self).expand(*size),
     "chunk": chunk,
     "diag": diag,
     "diag_embed": diag_embed,
     "diagflat": diagflat,
     "diagonal_scatter": diagonal_scatter,
     "dsplit": dsplit,
-    "expand_as": lambda self, other: self.expand(other.shape),
+    "expand_as": lambda self, other: self.expand(check_tensor("expand_as", other, "other").shape),
     "flatten": flatten,
     "flip": flip,
     "fliplr": fliplr,
@@ -709,7 +793,7 @@ METHODS = {
     "ravel": ravel,
     "repeat": repeat,
     "repeat_interleave": repeat_interleave,
-    "reshape_as": lambda self, other: self.reshape(other.shape),
+    "reshape_as": lambda self, other: self.reshape(check_tensor("reshape_as", other, "other").shape),
     "roll": roll,
     "rot90": rot90,
     "select_scatter": select_scatter,
@@ -724,6 +808,6 @@ METHODS = {
     "unflatten": lambda self, dim, sizes: unflatten(self, dim, sizes),
     "unsafe_chunk": chunk,
     "unsafe_split": split,
-    "view_as": lambda self, other: self.view(other.shape),
+    "view_as": lambda self, other: self.view(check_tensor("view_as", other, "other").shape),
     "vsplit": vsplit,
 }

@@ -50,7 +50,7 @@ def train_perceptron(
 
     fl.manual_seed(seed)
     network = perceptron([inputs.shape[1], *hidden, 1])
-    rows = np.arange(len(inputs))
+    rows: np.ndarray = np.arange(len(inputs))
     held = rows[:0]
     if patience is not None:
         rows = np.random.default_rng([seed, 1]).permutation(len(inputs))

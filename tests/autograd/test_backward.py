@@ -99,9 +99,7 @@ def test_a_freed_part_of_a_shared_graph_is_noticed():
         (shared * 2).sum().backward()
 
 
-@pytest.mark.parametrize(
-    "operation", [lambda x: x + 1, lambda x: x * 2, lambda x: x / 2, lambda x: -x, lambda x: x.view(2, 1), lambda x: x.mean(0)]
-)
+@pytest.mark.parametrize("operation", [lambda x: x + 2, lambda x: -x, lambda x: x.view(2, 1), lambda x: x.mean(0)])
 def test_operations_that_saved_nothing_may_be_walked_twice(operation):
     x = leaf(1, 2)
     y = operation(x)
@@ -280,7 +278,7 @@ def test_an_integer_result_has_no_gradient():
 )
 def test_in_place_on_a_leaf_is_refused(change):
     x = leaf(1, 2)
-    with pytest.raises(RuntimeError, match="leaf|out="):
+    with pytest.raises(RuntimeError, match=r"leaf|out="):
         change(x)
     assert x.tolist() == [1, 2]
     with fl.no_grad():

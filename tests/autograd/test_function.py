@@ -113,7 +113,8 @@ def test_needs_input_grad_says_what_is_wanted():
         def backward(ctx, gradient):
             seen.append(ctx.needs_input_grad)
             a, b = ctx.saved_tensors
-            return (gradient * b if ctx.needs_input_grad[0] else None, gradient * a if ctx.needs_input_grad[1] else None)
+            first, second = ctx.needs_input_grad
+            return gradient * b if first else None, gradient * a if second else None
 
     x = leaf(2)
     Product.apply(x, fl.ones(1, dtype=fl.float64)).sum().backward()
@@ -317,7 +318,7 @@ def test_saved_tensors_are_freed_after_backward():
     x = leaf(1, 2)
     y = Cube.apply(x).sum()
     y.backward()
-    with pytest.raises(RuntimeError, match="second time(.|\n)*retain_graph=True"):
+    with pytest.raises(RuntimeError, match=r"second time(.|\n)*retain_graph=True"):
         y.backward()
 
 

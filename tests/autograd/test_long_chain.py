@@ -29,7 +29,8 @@ def test_a_million_operations_in_linear_time():
     gc.disable()
     try:
         blocks = fl.memory_statistics()["blocks"]
-        # Caches make long chains dearer and other processes disturb, so the best of a few counts; quadratic would be 16.
+        # Caches make long chains dearer and other processes disturb, so the best of a few counts; quadratic would be
+        # 16.
         ratios: list[float] = []
         while len(ratios) < 6 and not (ratios and ratios[-1] < 5):
             ratios.append(1 / seconds(LENGTH // 4) * seconds(LENGTH))

@@ -243,7 +243,11 @@ def iteration():
     x.tolist()
 
 
-PROGRAMS = [value for value in list(globals().values()) if getattr(value, "__module__", None) == __name__ and hasattr(value, "__code__") and value is not leaf]  # fmt: skip
+PROGRAMS = [
+    value
+    for value in list(globals().values())
+    if getattr(value, "__module__", None) == __name__ and hasattr(value, "__code__") and value is not leaf
+]
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.__name__)

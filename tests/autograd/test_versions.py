@@ -58,8 +58,9 @@ def test_every_way_to_write_is_noticed(change):
     "operation",
     [
         lambda y: y * y, lambda y: y.sin(), lambda y: y**2, lambda y: y @ y, lambda y: 1 / y, lambda y: y.logsumexp(0),
-        lambda y: fl.nn.functional.linear(y, fl.ones(3, 2, requires_grad=True)), lambda y: y.cumprod(0), lambda y: y.prod(),
-        lambda y: y.var(), lambda y: y.log(), lambda y: fl.where(y > 1, y * y, y), lambda y: y.norm(),
+        lambda y: fl.nn.functional.linear(y, fl.ones(3, 2, requires_grad=True)), lambda y: y.cumprod(0),
+        lambda y: y.prod(), lambda y: y.var(), lambda y: y.log(), lambda y: fl.where(y > 1, y * y, y),
+        lambda y: y.norm(),
     ],
 )  # fmt: skip
 def test_operations_that_keep_their_input_notice(operation):
@@ -81,7 +82,15 @@ def test_operations_that_keep_their_output_notice_that_one(name):
 
 @pytest.mark.parametrize(
     "operation",
-    [lambda y: y + 1, lambda y: -y, lambda y: y * 3, lambda y: y.sum(), lambda y: y.t(), lambda y: y.mean(), lambda y: y - y],
+    [
+        lambda y: y + 1,
+        lambda y: -y,
+        lambda y: y * 3,
+        lambda y: y.sum(),
+        lambda y: y.t(),
+        lambda y: y.mean(),
+        lambda y: y - y,
+    ],
 )
 def test_operations_that_need_no_value_do_not_mind(operation):
     x = leaf(1, 2)

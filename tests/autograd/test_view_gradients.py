@@ -67,7 +67,7 @@ def test_views_are_differentiable_twice(name):
 
 def test_the_gradient_of_a_split_joins_the_parts():
     x = matrix()
-    a, b, c = x.split([1, 1, 2], 1)
+    a, _b, c = x.split([1, 1, 2], 1)
     (a.sum() + 10 * c.sum()).backward()
     assert x.grad.tolist() == [[1, 0, 10, 10]] * 3
 
@@ -237,7 +237,11 @@ def _loop_of_a_recurrence(lib, x):
     return h
 
 
-IN_PLACE = [value for name, value in globals().items() if name.startswith("_") and callable(value) and "lib" in getattr(value, "__code__", value).co_varnames[:1]]  # fmt: skip
+IN_PLACE = [
+    value
+    for name, value in globals().items()
+    if name.startswith("_") and callable(value) and "lib" in getattr(value, "__code__", value).co_varnames[:1]
+]
 
 
 @pytest.mark.parametrize("program", IN_PLACE, ids=lambda p: p.__name__.strip("_"))
@@ -266,7 +270,17 @@ def test_changes_in_place_have_the_gradient_of_finite_differences(program):
     assert gradcheck(lambda x: program(fl, x), (x,))
 
 
-@pytest.mark.parametrize("program", [_write_through_a_view, _write_the_base_then_use_an_old_view, _write_several_times, _index_put_in_place, _fill_a_buffer_without_gradient], ids=lambda p: p.__name__.strip("_"))  # fmt: skip
+@pytest.mark.parametrize(
+    "program",
+    [
+        _write_through_a_view,
+        _write_the_base_then_use_an_old_view,
+        _write_several_times,
+        _index_put_in_place,
+        _fill_a_buffer_without_gradient,
+    ],
+    ids=lambda p: p.__name__.strip("_"),
+)
 def test_changes_in_place_are_differentiable_twice(program):
     x = fl.tensor(np.linspace(-1, 1.1, 12).reshape(3, 4), requires_grad=True)
     assert gradgradcheck(lambda x: program(fl, x), (x,))
@@ -330,14 +344,14 @@ def test_in_place_on_a_result_that_is_a_broadcast_is_refused():
 
 def test_in_place_that_would_change_the_shape_is_refused():
     x = fl.ones(2, requires_grad=True) * 1
-    with pytest.raises(RuntimeError, match="shape|broadcast"):
+    with pytest.raises(RuntimeError, match=r"shape|broadcast"):
         x.add_(fl.ones(3, 2))
     assert x.shape == (2,)
 
 
 def test_in_place_that_would_lose_the_dtype_is_refused():
-    with pytest.raises(RuntimeError, match="int64|cast"):
+    with pytest.raises(RuntimeError, match=r"int64|cast"):
         fl.ones(2, dtype=fl.int64).add_(0.5)
-    with pytest.raises(RuntimeError, match="int64|cast"):
+    with pytest.raises(RuntimeError, match=r"int64|cast"):
         fl.ones(2, dtype=fl.int64).div_(2)
     assert fl.ones(2).add_(fl.ones(2, dtype=fl.float64)).dtype is fl.float32

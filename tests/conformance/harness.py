@@ -224,9 +224,7 @@ def tolerance(entry: Any, dtype: Any) -> tuple[float, float]:
 # -------------------------------------------------------------------------------------------------------- comparing
 
 
-def difference(
-    ours: Any, theirs: Any, atol: float, rtol: float, values: bool = True, loose: float = 0.0
-) -> str | None:
+def difference(ours: Any, theirs: Any, atol: float, rtol: float, values: bool = True, loose: float = 0.0) -> str | None:
     """What is different between two results, or None."""
     import numpy
 
@@ -384,9 +382,7 @@ def _check_value(entry: Any, function: Any, api: Any, sample: Any, dtype: Any) -
         if entry.name == "argsort":
             return difference(ours, theirs, 0, 0, values=False)
         ours, theirs = flatten(ours)[:1], flatten(theirs)[:1]
-    return difference(
-        ours, theirs, *tolerance(entry, dtype), entry.name not in SHAPE_ONLY, LOOSE.get(entry.name, 0.0)
-    )
+    return difference(ours, theirs, *tolerance(entry, dtype), entry.name not in SHAPE_ONLY, LOOSE.get(entry.name, 0.0))
 
 
 def _basis_free(name: str, ours: Any, theirs: Any) -> tuple[Any, Any]:

@@ -63,7 +63,7 @@ def memory_of(tensor: Any) -> tuple[int, int]:
     return start, start + tensor.numel() * tensor.element_size()
 
 
-def run_program(text: str, **environment: str | None) -> subprocess.CompletedProcess[str]:
+def run_program(text: str, seconds: float = 120, **environment: str | None) -> subprocess.CompletedProcess[str]:
     """Run a program in a fresh process with flambeau importable; a variable given as None is removed."""
     variables = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     for name, value in environment.items():
@@ -75,13 +75,13 @@ def run_program(text: str, **environment: str | None) -> subprocess.CompletedPro
         env=variables,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=seconds,
         check=False,
     )
 
 
-def output_of(text: str, **environment: str | None) -> str:
+def output_of(text: str, seconds: float = 120, **environment: str | None) -> str:
     """What a program prints; an assertion if it fails."""
-    done = run_program(text, **environment)
+    done = run_program(text, seconds, **environment)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()

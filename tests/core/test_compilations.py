@@ -28,7 +28,9 @@ def test_a_training_step_at_a_hundred_batch_sizes_needs_no_new_kernel(optimizer)
     def step(size: int) -> None:
         x, y = fl.randn(size, 7), fl.randint(0, 3, (size,))
         steps.zero_grad()
-        (nn.functional.cross_entropy(model(x), y) + nn.functional.mse_loss(model(x).softmax(-1), fl.rand(size, 3))).backward()
+        (
+            nn.functional.cross_entropy(model(x), y) + nn.functional.mse_loss(model(x).softmax(-1), fl.rand(size, 3))
+        ).backward()
         steps.step()
 
     for size in (1, 2, 33):
@@ -66,10 +68,14 @@ def test_new_shapes_of_few_layouts_need_no_new_kernel():
 def test_a_learning_rate_that_changes_every_step_compiles_nothing():
     p = nn.Parameter(fl.ones(3))
     optimizer = fl.optim.Adam([p], lr=0.1)
-    p.grad = fl.ones(3)
-    optimizer.step(), optimizer.step()
+
+    def step() -> None:
+        p.grad = fl.ones(3)
+        optimizer.step()
+
+    step(), step()
     before = kernels()
     for i in range(20):
         optimizer.param_groups[0]["lr"] = 0.1 / (i + 2)
-        optimizer.step()
+        step()
     assert kernels() == before

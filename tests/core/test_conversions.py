@@ -137,8 +137,9 @@ def test_repr_agrees_with_pytorch_on_many_tensors():
     torch = pytest.importorskip("torch")
     generator = np.random.default_rng(0)
     arrays = [
-        generator.normal(size=5).astype("f4"), generator.normal(size=(2, 3)).astype("f4") * 1e5, np.array([1.0, -0.0], "f4"),
-        generator.integers(-5, 500, (2, 4)), np.array([[True, False]]), generator.normal(size=(2, 1, 3)), np.arange(2000),
+        generator.normal(size=5).astype("f4"), generator.normal(size=(2, 3)).astype("f4") * 1e5,
+        np.array([1.0, -0.0], "f4"), generator.integers(-5, 500, (2, 4)), np.array([[True, False]]),
+        generator.normal(size=(2, 1, 3)), np.arange(2000),
         np.array([1e10, 1.0]), np.array([123456.0, 0.001]), np.array([np.nan, 1.0]), np.float32([1, 1e30]),
     ]  # fmt: skip
     for array in arrays:

@@ -6,7 +6,10 @@ import json
 
 from .support import output_of
 
-HEAVY = ("numpy", "scipy", "llvmlite", "pandas", "sklearn", "torch", "matplotlib", "rich", "safetensors", "onnx", "asyncio", "multiprocessing")  # fmt: skip
+HEAVY = (
+    "numpy", "scipy", "llvmlite", "pandas", "sklearn", "torch", "matplotlib", "rich", "safetensors", "onnx", "asyncio",
+    "multiprocessing",
+)  # fmt: skip
 
 
 def test_import_brings_in_no_large_package():
@@ -52,10 +55,13 @@ print(flambeau.__version__)
 
 
 def test_a_missing_name_is_an_attribute_error_that_names_it():
-    assert output_of("""
+    assert (
+        output_of("""
 import flambeau
 try:
     flambeau.nonsense
 except AttributeError as error:
     print("nonsense" in str(error), hasattr(flambeau, "also_nonsense"))
-""") == "True False"
+""")
+        == "True False"
+    )

@@ -1,4 +1,4 @@
-"""tensor[key]: integers, slices, None, Ellipsis, masks and integer arrays, alone and together, and keys that are wrong."""
+"""tensor[key]: integers, slices, None, Ellipsis, masks and integer arrays, alone and together, and wrong keys."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .support import output_of
+from .support import output_of, run_program
 
 PROGRAM = """
 import warnings
@@ -110,7 +110,9 @@ def test_a_folder_that_others_may_write_is_not_used_and_said_so(tmp_path, shared
         (folder / name).write_bytes(data)
         (folder / name).chmod(0o600)
     folder.chmod(0o770)
-    assert run(folder) == (len(shared_cache), 0)
+    done = run_program(PROGRAM, FLAMBEAU_CACHE_DIR=str(folder))
+    assert done.returncode == 0 and done.stdout.split() == [str(len(shared_cache)), "0"]
+    assert "chmod go-w" in done.stderr and done.stderr.count("RuntimeWarning") == 1
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
@@ -157,7 +159,9 @@ def test_processes_may_fill_one_cache_at_once(tmp_path):
 
     environment = {**os.environ, "FLAMBEAU_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
     processes = [
-        subprocess.Popen([sys.executable, "-c", PROGRAM], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
         for _ in range(3)
     ]
     for process in processes:

@@ -55,7 +55,7 @@ RESULTS = {
     "logsumexp of all": lambda x, y: x.flatten().logsumexp(0),
     "layer_norm": lambda x, y: nn.functional.layer_norm(x, (x.shape[1],)),
     "matmul": lambda x, y: x @ y,
-    "matmul of transposed": lambda x, y: x.T @ y.T[:, :777].T[:, :50].repeat(2, 1)[: x.shape[0]],
+    "matmul of transposed": lambda x, y: y.T @ x.T,
     "matvec": lambda x, y: x @ y[:, 0],
     "dot": lambda x, y: x.flatten() @ x.flatten(),
     "bmm": lambda x, y: x.reshape(7, 111, -1) @ y[None].expand(7, -1, -1),
@@ -86,7 +86,9 @@ def test_results_and_gradients_are_the_same_bits_for_any_number_of_threads(name)
         found.append(parts)
     for other in found[1:]:
         for a, b in zip(found[0], other, strict=True):
-            assert fl.equal(a.view(fl.int32) if a.dtype is fl.float32 else a, b.view(fl.int32) if b.dtype is fl.float32 else b)
+            assert fl.equal(
+                a.view(fl.int32) if a.dtype is fl.float32 else a, b.view(fl.int32) if b.dtype is fl.float32 else b
+            )
 
 
 def test_one_seed_gives_one_stream_at_any_number_of_threads():

@@ -38,7 +38,7 @@ def test_a_tensor_that_requires_grad_says_how_to_pass_it(table):
     pytest.importorskip("sklearn")
     from sklearn.metrics import mean_absolute_error
 
-    x, y = table
+    _x, y = table
     with pytest.raises(RuntimeError, match="detach"):
         mean_absolute_error(y, y.clone().requires_grad_())
 
@@ -59,7 +59,7 @@ def test_pandas_takes_tensors_and_gives_them_back(table):
 
 def test_scipy_takes_tensors(table):
     stats = pytest.importorskip("scipy.stats")
-    x, y = table
+    _x, y = table
     assert stats.pearsonr(y, y).statistic == pytest.approx(1)
 
 

@@ -46,7 +46,9 @@ def test_layouts_survive_the_way_in_and_out(look):
     array = look(np.arange(24, dtype=np.float32).reshape(4, 6))
     x = fl.from_numpy(array)
     assert x.shape == array.shape
-    assert [s for s, n in zip(x.stride(), x.shape) if n > 1] == [s // 4 for s, n in zip(array.strides, array.shape) if n > 1]
+    assert [s for s, n in zip(x.stride(), x.shape) if n > 1] == [
+        s // 4 for s, n in zip(array.strides, array.shape) if n > 1
+    ]
     np.testing.assert_array_equal(x.numpy(), array)
     if array.size:
         assert x.numpy().__array_interface__["data"] == array.__array_interface__["data"]
@@ -76,7 +78,7 @@ def test_views_of_tensors_give_views_of_arrays():
 
 def test_negative_strides_are_refused_or_copied():
     array = np.arange(4, dtype=np.float32)[::-1]
-    with pytest.raises(ValueError, match="(?s)negative.*copy"):
+    with pytest.raises(ValueError, match=r"(?s)negative.*copy"):
         fl.from_numpy(array)
     assert fl.tensor(array).tolist() == [3, 2, 1, 0]
     assert fl.as_tensor(array.copy()).tolist() == [3, 2, 1, 0]
@@ -92,7 +94,7 @@ def test_negative_strides_are_refused_or_copied():
 )  # fmt: skip
 def test_other_dtypes_are_refused(array):
     for make in (fl.from_numpy, fl.tensor, fl.as_tensor):
-        with pytest.raises((TypeError, ValueError), match="(?i)dtype|byte order|must be a number|found"):
+        with pytest.raises((TypeError, ValueError), match=r"(?i)dtype|byte order|must be a number|found"):
             make(array)
 
 
@@ -220,7 +222,10 @@ def test_buffers_of_other_kinds():
     x[1] = 258
     assert memory[4:6] == b"\x02\x01"
     assert fl.frombuffer(arrays.array("d", [1.0, 2.0]), dtype=fl.float64, offset=8).tolist() == [2]
-    for wrong in (lambda: fl.frombuffer(bytearray(3), dtype=fl.int32), lambda: fl.frombuffer(bytearray(), dtype=fl.int32)):
+    for wrong in (
+        lambda: fl.frombuffer(bytearray(3), dtype=fl.int32),
+        lambda: fl.frombuffer(bytearray(), dtype=fl.int32),
+    ):
         with pytest.raises((ValueError, RuntimeError)):
             wrong()
 

@@ -11,6 +11,7 @@ import numpy
 
 import flambeau
 import flambeau.nn.functional  # declares what only it uses
+import flambeau.ops.update  # and what only optimizers use
 from flambeau import _core
 from flambeau.compiler import declare, interpret
 from flambeau.compiler.program import CODES, DTYPES, ROW
@@ -68,11 +69,13 @@ def operands(declaration, rng, shape, dtype="float64", sample=None):
     given, exact = [], []
     for index in range(len(declaration.inputs)):
         array = draw(declaration, index, rng, shape)
+        if declaration.name == "rmsprop_centered" and declaration.inputs[index] == "square":
+            array = array + 5.0  # a mean of squares is at least the square of the mean, which is at most 4 here
         if array.dtype.kind == "f":
-            tensor = flambeau.from_numpy(numpy.require(array, requirements='C')).to(getattr(flambeau, dtype))
+            tensor = flambeau.from_numpy(numpy.require(array, requirements="C")).to(getattr(flambeau, dtype))
             array = tensor.double().numpy().copy() if dtype in FLOAT_TYPES else tensor.numpy().copy()
         else:
-            tensor = flambeau.from_numpy(numpy.require(array, requirements='C'))
+            tensor = flambeau.from_numpy(numpy.require(array, requirements="C"))
         given.append(tensor)
         exact.append(array)
     numbers = settings(declaration, sample)
@@ -131,7 +134,9 @@ def error_bound(declaration, dtype, exact):
     """The largest allowed difference from the exact result, for each element."""
     size = numpy.abs(exact)
     size = numpy.where(numpy.isfinite(size), size, 0)
-    if declaration.name.startswith(CANCELLING):
+    # An update subtracts a step from a parameter: its error is relative to the parameter.
+    update = declaration.function.__module__ == flambeau.ops.update.__name__
+    if update or declaration.name.startswith(CANCELLING):
         size = numpy.maximum(size, max(size.max(initial=0), 1.0) if size.max(initial=0) < 1e6 else 1.0)
     if declaration.kind == "row":  # sums of both signs: relative to the largest, not to what is left
         size = numpy.maximum(size, max(size.max(initial=0), 1.0)) * 4

@@ -55,7 +55,7 @@ def test_integers(name):
                 low, high = declaration.domain or (-3.0, 4.0)
                 low = max(low, 0.0) if dtype in ("bool", "uint8") else low
                 array = rng.integers(int(numpy.ceil(low)), int(numpy.ceil(high)) + 1, array.shape).astype(dtype)
-            given.append(flambeau.from_numpy(numpy.require(array, requirements='C')))
+            given.append(flambeau.from_numpy(numpy.require(array, requirements="C")))
             exact.append(array)
         numbers = settings(declaration)
         given += numbers

@@ -1,4 +1,4 @@
-"""Collects the programs of a file and makes its two tests; weights and data made with NumPy, alike for both frameworks."""
+"""Collects the programs of a file and makes its two tests; weights and data from NumPy, alike for both frameworks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Program = Callable[[Any], dict[str, Any]]
 
 
 class Programs:
-    """The programs of one file: `@programs.add(rtol=...)` registers one, `programs.tests()` gives the two test functions."""
+    """The programs of one file: `@programs.add(rtol=...)` registers one, `programs.tests()` gives the two tests."""
 
     def __init__(self) -> None:
         self.entries: list[tuple[Program, float, float]] = []
@@ -47,6 +47,7 @@ class Programs:
         )
         def test_agrees_with_torch(program: Program, rtol: float, atol: float) -> None:
             torch = pytest.importorskip("torch")
+            torch.set_num_threads(1)  # its threads wait in loops: two of them on a busy machine are slower than one
             ours, theirs = self._ours(program), plain(program(torch))
             assert list(ours) == list(theirs)
             for name, value in theirs.items():

@@ -175,7 +175,7 @@ def checkpoint_and_resume(torch: Any) -> dict[str, Any]:
 
 @programs.add(rtol=1e-3)
 def accumulation_and_schedules(torch: Any) -> dict[str, Any]:
-    """Gradients accumulated over small batches equal those of the large one; warm-up, groups, freezing, ReduceLROnPlateau."""
+    """Gradients added over small batches equal those of the large one; warm-up, groups, freezing, ReduceLROnPlateau."""
     nn = torch.nn
     generator = np.random.default_rng(4)
     x = torch.from_numpy(generator.standard_normal((64, 10)).astype("float32"))
@@ -226,8 +226,10 @@ def bag_of_words(torch: Any) -> dict[str, Any]:
     from collections import Counter
 
     nn, F = torch.nn, torch.nn.functional
-    texts = [("give it to me", 0), ("me gusta comer en la cafeteria", 1), ("no creo que sea una buena idea", 1),
-             ("no it is not a good idea to get lost at sea", 0), ("yo creo que si", 1), ("it is lost on me", 0)]  # fmt: skip
+    texts = [
+        ("give it to me", 0), ("me gusta comer en la cafeteria", 1), ("no creo que sea una buena idea", 1),
+        ("no it is not a good idea to get lost at sea", 0), ("yo creo que si", 1), ("it is lost on me", 0),
+    ]  # fmt: skip
     counts = Counter(word for text, _ in texts for word in text.split())
     vocabulary = {"<pad>": 0, **{word: i for i, word in enumerate(sorted(counts), 1)}}
 

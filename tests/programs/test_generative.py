@@ -73,7 +73,8 @@ def adversarial_pair(torch: Any) -> dict[str, Any]:
     """A GAN on a ring of points: two optimizers, detach for the discriminator's fakes, labels by full_like."""
     nn = torch.nn
     generator = np.random.default_rng(3)
-    G = same_weights(torch, nn.Sequential(nn.Linear(4, 32), nn.LeakyReLU(0.2, inplace=True), nn.Linear(32, 2), nn.Tanh()), 1)
+    G = nn.Sequential(nn.Linear(4, 32), nn.LeakyReLU(0.2, inplace=True), nn.Linear(32, 2), nn.Tanh())
+    G = same_weights(torch, G, 1)
     D = same_weights(torch, nn.Sequential(nn.Linear(2, 32), nn.LeakyReLU(0.2), nn.Dropout(0.0), nn.Linear(32, 1)), 2)
     criterion = nn.BCEWithLogitsLoss()
     optimizer_d = torch.optim.Adam(D.parameters(), lr=2e-3, betas=(0.5, 0.999))
@@ -168,7 +169,7 @@ def coupling_flow(torch: Any) -> dict[str, Any]:
 
 @programs.add(rtol=2e-3, atol=1e-4)
 def diffusion_of_points(torch: Any) -> dict[str, Any]:
-    """DDPM in two dimensions: schedules by cumprod, extraction by gather, sinusoidal time features, an EMA of weights."""
+    """DDPM in two dimensions: schedules by cumprod, gathered coefficients, sines of time, averaged weights."""
     import copy
 
     nn, F = torch.nn, torch.nn.functional
@@ -235,7 +236,7 @@ def diffusion_of_points(torch: Any) -> dict[str, Any]:
 
 @programs.add(rtol=1e-3)
 def tied_autoencoder(torch: Any) -> dict[str, Any]:
-    """A decoder that uses the encoder's transposed weight; sparsity by a KL penalty, denoising by a mask, vectors of weights."""
+    """A decoder with the encoder's transposed weight; sparsity by a KL penalty, denoising by a mask, weight vectors."""
     nn, F = torch.nn, torch.nn.functional
 
     class TiedAutoencoder(nn.Module):

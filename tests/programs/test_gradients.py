@@ -1,4 +1,4 @@
-"""Programs about gradients themselves: introductions to autograd, checks against it, second derivatives, learning to learn."""
+"""Programs about gradients themselves: introductions to autograd, checks of it, second derivatives, meta-learning."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ programs = Programs()
 
 @programs.add(rtol=1e-4)
 def autograd_introduction(torch: Any) -> dict[str, Any]:
-    """What introductions show: grad_fn, vector-Jacobian products, no_grad, detach, retain_graph, leaves, in-place errors."""
+    """What introductions show: grad_fn, vector-Jacobian products, no_grad, detach, retain_graph, leaves, errors."""
     x = torch.ones(2, 2, requires_grad=True)
     y = x + 2
     z = y * y * 3
@@ -133,7 +133,7 @@ def scalar_engine_check(torch: Any) -> dict[str, Any]:
             return self * -1
 
         def __sub__(self, other):
-            return self + (-other if isinstance(other, Value) else -other)
+            return self + (-other)
 
         def __truediv__(self, other):
             return self * (other**-1)
@@ -255,7 +255,9 @@ def custom_functions(torch: Any) -> dict[str, Any]:
 def physics_informed(torch: Any) -> dict[str, Any]:
     """u'' + u = 0 with u(0) = 0, u'(0) = 1 by a network whose first and second derivatives enter the loss."""
     nn = torch.nn
-    net = same_weights(torch, nn.Sequential(nn.Linear(1, 24), nn.Tanh(), nn.Linear(24, 24), nn.Tanh(), nn.Linear(24, 1)))
+    net = same_weights(
+        torch, nn.Sequential(nn.Linear(1, 24), nn.Tanh(), nn.Linear(24, 24), nn.Tanh(), nn.Linear(24, 1))
+    )
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
     scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.998)
     x = torch.linspace(0, math.pi, 40).reshape(-1, 1).requires_grad_(True)
@@ -312,7 +314,9 @@ def learning_to_learn(torch: Any) -> dict[str, Any]:
         losses.append(meta_loss.item() / 3)
     assert np.mean(losses[-10:]) < np.mean(losses[:10])
     interpolated = torch.linspace(-1, 1, 8).view(-1, 1).requires_grad_(True)
-    gradients = torch.autograd.grad(outputs=functional(interpolated, weights).sum(), inputs=interpolated, create_graph=True)
+    gradients = torch.autograd.grad(
+        outputs=functional(interpolated, weights).sum(), inputs=interpolated, create_graph=True
+    )
     penalty = ((gradients[0].view(8, -1).norm(2, dim=1) - 1) ** 2).mean()
     penalty.backward()
     return {"losses": losses[:20], "penalty": penalty, "w1": weights[0].grad.norm()}
@@ -355,6 +359,72 @@ def newton_and_jacobians(torch: Any) -> dict[str, Any]:
     full = torch.autograd.functional.jacobian(lambda t: t**2 * t.sum(), torch.tensor([1.0, 2.0, 3.0]))
     second = torch.autograd.functional.hessian(lambda t: (t**3).sum(), torch.tensor([1.0, 2.0]))
     return {"path": path, "hvp": hvp, "derivatives": derivatives, "gx": gx, "full": full, "second": second}
+
+
+@programs.add(rtol=1e-3)
+def functional_transforms(torch: Any) -> dict[str, Any]:
+    """Gradients of functions of weight dictionaries, products with Jacobians, checkpointed blocks, padded inputs."""
+    from importlib import import_module
+
+    nn, F = torch.nn, torch.nn.functional
+    func, checkpoint = import_module(f"{torch.__name__}.func"), import_module(f"{torch.__name__}.utils.checkpoint")
+    net = same_weights(torch, nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1)))
+    x = torch.linspace(-1, 1, 12).view(3, 4)
+    y = x.sum(1, keepdim=True)
+    params = {name: p.detach() for name, p in net.named_parameters()}
+
+    def loss_of(weights):
+        return F.mse_loss(func.functional_call(net, weights, (x,)), y)
+
+    losses = []
+    for _ in range(20):
+        gradients, loss = func.grad_and_value(loss_of)(params)
+        params = {name: p - 0.1 * gradients[name] for name, p in params.items()}
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] and not any(p.requires_grad for p in params.values())
+    third = func.grad(func.grad(func.grad(lambda t: t**4)))(torch.tensor(2.0))
+    output, pull = func.vjp(lambda a, b: a * b.sum(), torch.ones(2), torch.arange(3.0))
+    functional = torch.autograd.functional
+    value, change = functional.jvp(lambda a: a.sin() * a, (x[0],), (torch.ones(4),))
+    _, product = functional.hvp(lambda a: (a**3).sum(), x[0], torch.ones(4))
+    loss = (checkpoint.checkpoint(net, x, use_reentrant=False) - y).pow(2).mean()
+    loss.backward()
+    again = [p.grad.clone() for p in net.parameters()]
+    net.zero_grad()
+    F.mse_loss(net(x), y).backward()
+    for p, gradient in zip(net.parameters(), again):
+        torch.testing.assert_close(p.grad, gradient)
+    padded = [F.pad(x, (1, 2)), F.pad(x, (1, 0, 0, 2), value=-1.0), F.pad(x[None], (2, 1), mode="reflect"),
+              F.pad(x[None], (1, 1), "replicate"), nn.ZeroPad2d(1)(x[None])]  # fmt: skip
+    return {
+        "losses": losses, "third": third, "vjp": [output, *pull(torch.ones(2))], "jvp": [value, change], "hvp": product,
+        "jacobian": func.jacrev(lambda a: a**2)(x[0]), "padded": padded,
+    }  # fmt: skip
+
+
+@programs.add(rtol=1e-3)
+def averaged_weights(torch: Any) -> dict[str, Any]:
+    """Stochastic weight averaging with its schedule, beside an exponential moving average."""
+    from importlib import import_module
+
+    swa = import_module(f"{torch.__name__}.optim.swa_utils")
+    model = same_weights(torch, torch.nn.Linear(3, 1))
+    mean, moving = swa.AveragedModel(model), swa.AveragedModel(model, multi_avg_fn=swa.get_ema_multi_avg_fn(0.9))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scheduler = swa.SWALR(optimizer, swa_lr=0.05, anneal_epochs=4)
+    x = torch.linspace(-1, 1, 30).view(10, 3)
+    rates = []
+    for _ in range(8):
+        optimizer.zero_grad()
+        (model(x) - x.sum(1, keepdim=True)).square().mean().backward()
+        optimizer.step()
+        scheduler.step()
+        mean.update_parameters(model)
+        moving.update_parameters(model)
+        rates.append(optimizer.param_groups[0]["lr"])
+    swa.update_bn([x], mean)
+    assert mean.n_averaged == 8
+    return {"rates": rates, "mean": mean(x), "moving": moving.module.weight, "keys": list(mean.state_dict())}
 
 
 test_runs, test_agrees_with_torch = programs.tests()

@@ -63,7 +63,7 @@ def bigram_counts(torch: Any) -> dict[str, Any]:
 
 @programs.add(rtol=2e-3, atol=1e-4)
 def ngram_network(torch: Any) -> dict[str, Any]:
-    """Embeddings of a context of three characters, a batch normalisation written by hand, updates without an optimizer."""
+    """Embeddings of a context of three characters, batch normalisation by hand, updates without an optimizer."""
     F = torch.nn.functional
     chars = sorted(set(TEXT))
     stoi = {c: i for i, c in enumerate(chars)}
@@ -264,7 +264,7 @@ def gpt_from_scratch(torch: Any) -> dict[str, Any]:
 
 @programs.add(rtol=2e-3, atol=1e-4)
 def recurrent_cell_by_hand(torch: Any) -> dict[str, Any]:
-    """A name classifier: an RNN cell from linear layers, a hidden state carried through a loop, then gates with chunk."""
+    """A name classifier: an RNN cell from linear layers, a hidden state carried through a loop, gates with chunk."""
     nn = torch.nn
 
     class RNN(nn.Module):

@@ -1,4 +1,4 @@
-"""Programs about modules: composition, state, hooks, sharing, initialisation, optimizers and regularisers of one's own."""
+"""Programs about modules: composition, state, hooks, sharing, initialisation, own optimizers and regularisers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ def module_surgery(torch: Any) -> dict[str, Any]:
     class NestMLP(nn.Module):
         def __init__(self):
             super().__init__()
-            self.net = nn.Sequential(OrderedDict([("fc1", nn.Linear(20, 12)), ("act", nn.ELU(0.5)), ("fc2", nn.Linear(12, 8))]))
+            self.net = nn.Sequential(
+                OrderedDict([("fc1", nn.Linear(20, 12)), ("act", nn.ELU(0.5)), ("fc2", nn.Linear(12, 8))])
+            )
             self.heads = nn.ModuleDict({"a": nn.Linear(8, 2), "b": nn.Linear(8, 3)})
             self.scales = nn.ParameterList([nn.Parameter(torch.ones(1)) for _ in range(2)])
             self.register_buffer("running", torch.zeros(2))
@@ -84,7 +86,8 @@ def module_surgery(torch: Any) -> dict[str, Any]:
     return {
         "before": before, "after": after, "modules": [name for name, _ in chimera.named_modules()],
         "children": [type(m).__name__ for m in nest.children()], "missing": sorted(report.missing_keys),
-        "unexpected": sorted(report.unexpected_keys), "repr": repr(chimera), "buffers": [n for n, _ in nest.named_buffers()],
+        "unexpected": sorted(report.unexpected_keys), "repr": repr(nest.net) + repr(nest.heads),
+        "buffers": [n for n, _ in nest.named_buffers()],
         "trainable": [n for n, p in nest.named_parameters() if p.requires_grad], "dtype": str(half.running.dtype),
         "state": {k: list(v.shape) for k, v in nest.state_dict().items()},
     }  # fmt: skip
@@ -92,9 +95,11 @@ def module_surgery(torch: Any) -> dict[str, Any]:
 
 @programs.add()
 def feature_extraction(torch: Any) -> dict[str, Any]:
-    """Forward hooks collect activations, pre-hooks change inputs, full backward hooks and tensor hooks see gradients."""
+    """Forward hooks collect activations, pre-hooks change inputs, backward and tensor hooks see gradients."""
     nn = torch.nn
-    model = same_weights(torch, nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Sequential(nn.Linear(5, 4), nn.Sigmoid()), nn.Linear(4, 1)))
+    model = same_weights(
+        torch, nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Sequential(nn.Linear(5, 4), nn.Sigmoid()), nn.Linear(4, 1))
+    )
     activation, gradients, calls = {}, {}, []
 
     def get_activation(name):
@@ -124,7 +129,13 @@ def feature_extraction(torch: Any) -> dict[str, Any]:
     truncated = nn.Sequential(*list(model.children())[:-1])
     saliency_input = x.clone().requires_grad_()
     model(saliency_input)[:, 0].max().backward()
-    return {"out": out, "gradients": gradients, "scaled": scaled, "features": truncated(x), "saliency": saliency_input.grad.abs()}
+    return {
+        "out": out,
+        "gradients": gradients,
+        "scaled": scaled,
+        "features": truncated(x),
+        "saliency": saliency_input.grad.abs(),
+    }
 
 
 @programs.add(rtol=1e-3)
@@ -193,13 +204,16 @@ def layers_of_ones_own(torch: Any) -> dict[str, Any]:
     class Gate(nn.Module):
         def __init__(self, dim):
             super().__init__()
-            self.fc = nn.Sequential(nn.Linear(dim, dim // 2), nn.Hardswish(), nn.Linear(dim // 2, dim), nn.Hardsigmoid())
+            self.fc = nn.Sequential(
+                nn.Linear(dim, dim // 2), nn.Hardswish(), nn.Linear(dim // 2, dim), nn.Hardsigmoid()
+            )
 
         def forward(self, x):
             return torch.addcmul(x, x, self.fc(x))
 
     model = same_weights(torch, nn.Sequential(
-        RMSNorm(8), LoRALinear(nn.Linear(8, 8)), RunningNorm(8), MixtureOfExperts(8), Gate(8), nn.PReLU(), nn.Linear(8, 1),
+        RMSNorm(8), LoRALinear(nn.Linear(8, 8, bias=False)), RunningNorm(8), MixtureOfExperts(8), Gate(8),
+        nn.PReLU(), nn.Linear(8, 1),
     ))  # fmt: skip
     generator = np.random.default_rng(0)
     x = torch.from_numpy(generator.normal(1, 2, (32, 8)).astype("f4"))
@@ -217,12 +231,17 @@ def layers_of_ones_own(torch: Any) -> dict[str, Any]:
     model.eval()
     with torch.no_grad():
         single = model(x[:1])
-    return {"losses": losses[::10], "single": single, "tracked": model[2].num_batches_tracked, "mean": model[2].running_mean}
+    return {
+        "losses": losses[::10],
+        "single": single,
+        "tracked": model[2].num_batches_tracked,
+        "mean": model[2].running_mean,
+    }
 
 
 @programs.add(rtol=1e-3)
 def optimizers_side_by_side(torch: Any) -> dict[str, Any]:
-    """Every common optimizer minimises one function; an optimizer of one's own; closures; an L1 penalty added by hand."""
+    """Every common optimizer minimises one function; an optimizer of one's own; closures; an L1 penalty by hand."""
     results = {}
 
     def himmelblau(p):
@@ -232,7 +251,8 @@ def optimizers_side_by_side(torch: Any) -> dict[str, Any]:
         "SGD": dict(lr=1e-3, momentum=0.9, dampening=0.1), "Adam": dict(lr=0.1, amsgrad=True),
         "AdamW": dict(lr=0.1, weight_decay=0.05), "Adagrad": dict(lr=0.5, lr_decay=1e-3), "Adadelta": dict(lr=5.0),
         "RMSprop": dict(lr=0.05, centered=True, momentum=0.5), "Adamax": dict(lr=0.1), "NAdam": dict(lr=0.1),
-        "RAdam": dict(lr=0.5), "Rprop": dict(lr=0.1), "ASGD": dict(lr=1e-2), "LBFGS": dict(lr=0.5, max_iter=1),
+        "RAdam": dict(lr=5e-3), "Rprop": dict(lr=0.1), "ASGD": dict(lr=5e-3),
+        "LBFGS": dict(line_search_fn="strong_wolfe", max_iter=3),
     }  # fmt: skip
     for name, options in choices.items():
         p = torch.tensor([0.5, 1.0], requires_grad=True)
@@ -250,7 +270,7 @@ def optimizers_side_by_side(torch: Any) -> dict[str, Any]:
         results[name] = p
 
     class Lion(torch.optim.Optimizer):
-        def __init__(self, params, lr=2e-2, betas=(0.9, 0.99)):
+        def __init__(self, params, lr=5e-2, betas=(0.9, 0.99)):
             if lr <= 0:
                 raise ValueError(f"Invalid learning rate: {lr}")
             super().__init__(params, dict(lr=lr, betas=betas))
@@ -287,14 +307,14 @@ def optimizers_side_by_side(torch: Any) -> dict[str, Any]:
             return loss
 
         loss = optimizer.step(closure)
-    assert loss.item() < 0.1
+    assert loss.item() < 0.5
     results.update(loss=loss, lion=repr(optimizer), sgd=repr(torch.optim.SGD(layer.parameters(), lr=0.1))[:30])
     return results
 
 
 @programs.add(rtol=1e-4)
 def losses_of_every_kind(torch: Any) -> dict[str, Any]:
-    """The losses with their reductions and options on one small problem; contrastive, triplet, focal and Dice by hand."""
+    """The losses with their reductions and options on one problem; contrastive, triplet, focal and Dice by hand."""
     nn, F = torch.nn, torch.nn.functional
     generator = np.random.default_rng(6)
     a, b = (torch.from_numpy(generator.standard_normal((6, 5)).astype("f4")).requires_grad_() for _ in range(2))
@@ -304,12 +324,15 @@ def losses_of_every_kind(torch: Any) -> dict[str, Any]:
         "ce": nn.CrossEntropyLoss()(a, y), "ce_none": nn.CrossEntropyLoss(reduction="none")(a, y),
         "ce_soft": nn.CrossEntropyLoss(label_smoothing=0.05)(a, b.softmax(1)),
         "ce_weight": F.cross_entropy(a, y, weight=torch.arange(1.0, 6)), "nll": nn.NLLLoss()(a.log_softmax(1), y),
-        "bce": nn.BCELoss(reduction="sum")(a.sigmoid(), p), "bcel": nn.BCEWithLogitsLoss(pos_weight=torch.ones(5) * 2)(a, p),
+        "bce": nn.BCELoss(reduction="sum")(a.sigmoid(), p),
+        "bcel": nn.BCEWithLogitsLoss(pos_weight=torch.ones(5) * 2)(a, p),
         "l1": nn.L1Loss()(a, b), "smooth": nn.SmoothL1Loss(beta=0.5)(a, b), "huber": nn.HuberLoss(delta=0.3)(a, b),
         "kl": nn.KLDivLoss(reduction="batchmean")(a.log_softmax(1), b.softmax(1)),
         "kl_log": F.kl_div(a.log_softmax(1), b.log_softmax(1), log_target=True, reduction="sum"),
-        "cos": nn.CosineEmbeddingLoss(margin=0.1)(a, b, sign), "rank": nn.MarginRankingLoss(0.2)(a[:, 0], b[:, 0], sign),
-        "hinge": nn.HingeEmbeddingLoss()(a[:, 1], sign), "triplet": nn.TripletMarginLoss(margin=1.0, p=2)(a, b, a.flip(0)),
+        "cos": nn.CosineEmbeddingLoss(margin=0.1)(a, b, sign),
+        "rank": nn.MarginRankingLoss(0.2)(a[:, 0], b[:, 0], sign),
+        "hinge": nn.HingeEmbeddingLoss()(a[:, 1], sign),
+        "triplet": nn.TripletMarginLoss(margin=1.0, p=2)(a, b, a.flip(0)),
         "multi": nn.MultiLabelSoftMarginLoss()(a, (p > 0.5).float()), "margin": nn.MultiMarginLoss()(a[:5], y[:5]),
         "poisson": nn.PoissonNLLLoss()(a, p), "gauss": nn.GaussianNLLLoss()(a, b, torch.ones(6, 5) * 0.5),
     }  # fmt: skip

@@ -232,11 +232,13 @@ def housing_table(torch: Any) -> dict[str, Any]:
 
     generator = np.random.default_rng(7)
     n = 600
-    table = pd.DataFrame({
-        "rooms": generator.integers(1, 7, n),
-        "area": generator.uniform(30, 200, n),
-        "zone": generator.choice(["north", "south", "west"], n),
-    })
+    table = pd.DataFrame(
+        {
+            "rooms": generator.integers(1, 7, n),
+            "area": generator.uniform(30, 200, n),
+            "zone": generator.choice(["north", "south", "west"], n),
+        }
+    )
     price = 50_000 + 3_000 * table.area + 20_000 * table.rooms + 40_000 * (table.zone == "west")
     columns = ColumnTransformer([("n", StandardScaler(), ["rooms", "area"]), ("c", OneHotEncoder(), ["zone"])])
     Xa, Xb, ya, yb = train_test_split(table, price.to_numpy(), test_size=0.25, random_state=15)

@@ -41,7 +41,7 @@ def deep_q_network(torch: Any) -> dict[str, Any]:
 
     class ReplayMemory:
         def __init__(self, capacity):
-            self.memory = deque([], maxlen=capacity)
+            self.memory = deque(maxlen=capacity)
 
         def push(self, *args):
             self.memory.append(Transition(*args))
@@ -106,7 +106,7 @@ def deep_q_network(torch: Any) -> dict[str, Any]:
 @programs.add(rtol=5e-3, atol=5e-4)
 def reinforce(torch: Any) -> dict[str, Any]:
     """Log-probabilities kept in lists, discounted and standardised returns, one update an episode."""
-    nn, F = torch.nn, torch.nn.functional
+    nn = torch.nn
     draw = np.random.default_rng(1)
     eps = np.finfo(np.float32).eps.item()
     policy = same_weights(torch, nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 2), nn.Softmax(dim=-1)))

@@ -1,4 +1,4 @@
-"""Programs on tensors without networks: introductions, indexing, einsum, clustering, PCA, simulation, NumPy, printing."""
+"""Programs on tensors without networks: introductions, indexing, einsum, clustering, simulation, NumPy, printing."""
 
 from __future__ import annotations
 
@@ -58,23 +58,27 @@ def tensor_introduction(torch: Any) -> dict[str, Any]:
     assert y.view(15).size() == torch.Size([15]) and y.view(-1, 5).shape[0] == 3
     scalar = torch.tensor(3.14159)
     text += [str(scalar), str(torch.arange(10)), str(torch.tensor([1.5, 2.25, -3.0])), str(torch.tensor([True, False])),
-             str(torch.tensor([1e-8, 1.0])), str(torch.tensor([1e10, 1.0])), str(torch.zeros(2, 0)), str(torch.tensor([])),
-             str(torch.arange(24).reshape(2, 3, 4)), str(torch.linspace(0, 1, 5)), str(torch.ones(2, dtype=torch.float64)),
+             str(torch.tensor([1e-8, 1.0])), str(torch.tensor([1e10, 1.0])), str(torch.zeros(2, 0)),
+             str(torch.tensor([])),
+             str(torch.arange(24).reshape(2, 3, 4)), str(torch.linspace(0, 1, 5)),
+             str(torch.ones(2, dtype=torch.float64)),
              str(torch.arange(2000)), str(torch.zeros(2, 2, requires_grad=True)), str(torch.tensor([0.1, 123456.0])),
-             str(torch.full((2, 2), 7)), str(torch.tensor([[-1, 20], [300, 4]], dtype=torch.int32)), str(torch.Size([2, 3]))]  # fmt: skip
+             str(torch.full((2, 2), 7)), str(torch.tensor([[-1, 20], [300, 4]], dtype=torch.int32)),
+             str(torch.Size([2, 3]))]  # fmt: skip
     return {"text": text, "t1": t1, "y1": y1, "tensor": tensor, "z3": z3}
 
 
 @programs.add()
 def indexing(torch: Any) -> dict[str, Any]:
-    """Reads and writes by ints, slices, masks, lists, None, Ellipsis; gather, scatter_, index_add_, where, nonzero, take."""
+    """Reads and writes by ints, slices, masks, lists, None, Ellipsis; gather, scatter_, index_add_, where, nonzero."""
     x = torch.arange(60).reshape(3, 4, 5)
     a = x.clone()
     reads = [
-        x[0], x[-1, 2], x[:, 1:3], x[..., ::2], x[:, None, 0], x[[0, 2]], x[[0, 2], [1, 3]], x[:, [0, 1], :2], x[x > 50],
+        x[0], x[-1, 2], x[:, 1:3], x[..., ::2], x[:, None, 0], x[[0, 2]], x[[0, 2], [1, 3]], x[:, [0, 1], :2],
+        x[x > 50],
         x[x % 7 == 0].sum(), x[torch.tensor([[0, 1], [1, 2]])], x[1][torch.tensor([True, False, True, False])], x[()],
         x[0, :, torch.tensor([0, 4])], x[np.array([2, 0])], x[torch.tensor(1)], x[:, -1:, ...], x[True].shape[0],
-        x[1:2].squeeze(0)[range(2)] if False else x[1:2].squeeze(0)[[0, 1]], x[..., None, -1],
+        x[1:2].squeeze(0)[[0, 1]], x[..., None, -1],
     ]  # fmt: skip
     a[0, 0] = -1
     a[:, 1] = torch.arange(5)
@@ -107,27 +111,31 @@ def indexing(torch: Any) -> dict[str, Any]:
     return {
         "reads": reads, "a": a, "picked": picked, "onehot": onehot, "counts": counts, "sums": sums, "nonzero": nonzero,
         "rows": rows, "columns": columns, "sorted": [values, indices], "unique": [unique, inverse, number],
-        "mesh": [meshx, meshy], "windows": windows, "masked": masked, "causal": causal.exp(), "take": torch.take(x, target),
+        "mesh": [meshx, meshy], "windows": windows, "masked": masked, "causal": causal.exp(),
+        "take": torch.take(x, target),
         "select": x.index_select(2, torch.tensor([4, 0])), "bincount": torch.bincount(torch.tensor([1, 1, 3])),
         "digitize": torch.bucketize(torch.tensor([0.5, 2.5]), torch.arange(4.0)), "flip": x.flip(0, 2)[0],
         "put": torch.zeros(3, 3).index_put_((torch.tensor([0, 2]), torch.tensor([1, 1])), torch.tensor([4.0, 5.0])),
         "diff": torch.diff(torch.tensor([1, 4, 9, 16])), "cart": torch.cartesian_prod(torch.arange(2), torch.arange(2)),
-        "combinations": torch.combinations(torch.arange(3)), "topk": torch.topk(scores, 2).values, "kth": scores.kthvalue(2)[0],
+        "combinations": torch.combinations(torch.arange(3)), "topk": torch.topk(scores, 2).values,
+        "kth": scores.kthvalue(2)[0],
         "median": scores.median(dim=1), "mode": torch.mode(torch.tensor([1, 2, 2, 3]))[0], "any": (x > 58).any(0).any(),
     }  # fmt: skip
 
 
 @programs.add(rtol=1e-4)
 def einsum_and_friends(torch: Any) -> dict[str, Any]:
-    """Contractions written as einsum agree with matmul, bmm, tensordot, outer and the trace; attention as one formula."""
+    """Contractions as einsum agree with matmul, bmm, tensordot, outer and the trace; attention as one formula."""
     g = np.random.default_rng(0)
     A, B, C = (torch.from_numpy(g.standard_normal(s).astype("f4")) for s in ((3, 4), (4, 5), (2, 3, 4)))
     v = torch.arange(4.0)
     pairs = [
         (torch.einsum("ij,jk->ik", A, B), A @ B), (torch.einsum("ij->ji", A), A.T), (torch.einsum("ij->", A), A.sum()),
         (torch.einsum("ii", A[:, :3]), A[:, :3].trace()), (torch.einsum("ij,j->i", A, v), A.mv(v)),
-        (torch.einsum("i,j->ij", v, v), torch.outer(v, v)), (torch.einsum("bij,bkj->bik", C, C), C.bmm(C.transpose(1, 2))),
-        (torch.einsum("bij,jk->bik", [C, B]), torch.tensordot(C, B, dims=1)), (torch.einsum("...j,j", C, v), C.matmul(v)),
+        (torch.einsum("i,j->ij", v, v), torch.outer(v, v)),
+        (torch.einsum("bij,bkj->bik", C, C), C.bmm(C.transpose(1, 2))),
+        (torch.einsum("bij,jk->bik", [C, B]), torch.tensordot(C, B, dims=1)),
+        (torch.einsum("...j,j", C, v), C.matmul(v)),
         (torch.einsum("ij,ij->i", A, A), A.square().sum(-1)), (torch.einsum("i,i->", v, v), torch.dot(v, v)),
     ]  # fmt: skip
     for one, two in pairs:
@@ -145,9 +153,12 @@ def einsum_and_friends(torch: Any) -> dict[str, Any]:
     slopes = torch.pow(2, -torch.arange(1, 5) * 2.0)
     alibi = slopes.view(-1, 1, 1) * (torch.arange(3)[None, :] - torch.arange(3)[:, None])
     return {
-        "out": out, "q": q.grad, "k": k.grad, "rotated": rotated, "alibi": alibi, "kron": torch.kron(A[:2, :2], torch.eye(2)),
-        "baddbmm": torch.baddbmm(torch.ones(2, 3, 3), C, C.transpose(-1, -2), beta=0.5), "chain": torch.linalg.multi_dot([A, B]),
-        "addmm": torch.addmm(torch.ones(5), A, B, alpha=2), "cdist": torch.cdist(A, A + 1), "cross": torch.cross(C[0, 0, :3], C[0, 1, :3], dim=0),
+        "out": out, "q": q.grad, "k": k.grad, "rotated": rotated, "alibi": alibi,
+        "kron": torch.kron(A[:2, :2], torch.eye(2)),
+        "baddbmm": torch.baddbmm(torch.ones(2, 3, 3), C, C.transpose(-1, -2), beta=0.5),
+        "chain": torch.linalg.multi_dot([A, B]),
+        "addmm": torch.addmm(torch.ones(5), A, B, alpha=2), "cdist": torch.cdist(A, A + 1),
+        "cross": torch.cross(C[0, 0, :3], C[0, 1, :3], dim=0),
     }  # fmt: skip
 
 
@@ -187,7 +198,9 @@ def clusters_and_components(torch: Any) -> dict[str, Any]:
     lengthscale = torch.tensor(0.5, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.Adam([lengthscale], lr=0.05)
     for _ in range(20):
-        K = torch.exp(-0.5 * (xs[:, None] - xs[None, :]) ** 2 / lengthscale**2) + 1e-2 * torch.eye(12, dtype=torch.float64)
+        K = torch.exp(-0.5 * (xs[:, None] - xs[None, :]) ** 2 / lengthscale**2) + 1e-2 * torch.eye(
+            12, dtype=torch.float64
+        )
         L = torch.linalg.cholesky(K)
         alpha = torch.cholesky_solve(torch.sin(xs)[:, None], L)
         nll = 0.5 * torch.sin(xs) @ alpha.squeeze() + L.diagonal().log().sum() + 6 * math.log(2 * math.pi)
@@ -195,12 +208,13 @@ def clusters_and_components(torch: Any) -> dict[str, Any]:
         nll.backward()
         optimizer.step()
     return {"centroids": centroids, "S": S, "nll": nll, "lengthscale": lengthscale, "eigenvalues": eigenvalues,
-            "corr": torch.corrcoef(H.T), "quantile": torch.quantile(X[:, 0], torch.tensor([0.25, 0.5, 0.75]))}  # fmt: skip
+            "corr": torch.corrcoef(H.T),
+            "quantile": torch.quantile(X[:, 0], torch.tensor([0.25, 0.5, 0.75]))}  # fmt: skip
 
 
 @programs.add(rtol=1e-4)
 def simulations(torch: Any) -> dict[str, Any]:
-    """The game of life by rolls, a Markov chain, PageRank, Mandelbrot in real pairs, fitted springs through an integrator."""
+    """The game of life by rolls, a Markov chain, PageRank, Mandelbrot in real pairs, springs through an integrator."""
     board = torch.zeros(6, 6, dtype=torch.int)
     board[[0, 1, 2, 2, 2], [1, 2, 0, 1, 2]] = 1
     for _ in range(4):
@@ -234,26 +248,30 @@ def simulations(torch: Any) -> dict[str, Any]:
     assert abs(k.item() - 2.0) < 0.3
     walk = torch.cumsum(torch.tensor([1, -1, 1, 1, -1]), dim=0)
     histogram = torch.histc(torch.tensor([1.0, 2, 1]), bins=4, min=0, max=3)
-    return {"board": board, "stationary": stationary, "rank": rank, "ns": ns.sum(), "k": k, "walk": walk, "hist": histogram,
-            "primes": torch.arange(2, 50)[(torch.arange(2, 50)[:, None] % torch.arange(2, 8) != 0).all(1)]}  # fmt: skip
+    primes = torch.arange(2, 50)[(torch.arange(2, 50)[:, None] % torch.arange(2, 8) != 0).all(1)]
+    return {"board": board, "stationary": stationary, "rank": rank, "ns": ns.sum(), "k": k, "walk": walk,
+            "hist": histogram, "primes": primes}  # fmt: skip
 
 
 @programs.add()
 def dtypes_and_devices(torch: Any) -> dict[str, Any]:
-    """Promotion, casts, integer and bit arithmetic, comparisons, limits, device choices as scripts write them, seeds."""
+    """Promotion, casts, integer and bit arithmetic, comparisons, limits, devices as scripts choose them, seeds."""
     device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     i, f, d = torch.tensor([7, -7]), torch.tensor([2.0, 0.5]), torch.tensor([1.5, 2.5], dtype=torch.float64)
     values = {
         "if": i + f, "fd": f * d, "i2": i * 2.5, "idiv": i / 2, "floor": i // 2, "mod": i % 3, "fmod": torch.fmod(i, 3),
         "trunc": torch.div(i, 2, rounding_mode="trunc"), "bool": (i > 0) + 1, "cmp": f >= 1, "logic": (i > 0) & (f > 1),
-        "not": ~(i > 0), "shift": i << 2, "xor": torch.tensor([5]) ^ 3, "half": f.half() + 1, "bf": f.bfloat16().float(),
+        "not": ~(i > 0), "shift": i << 2, "xor": torch.tensor([5]) ^ 3, "half": f.half() + 1,
+        "bf": f.bfloat16().float(),
         "byte": torch.tensor([200], dtype=torch.uint8) + 100, "rsub": 1 - f, "rdiv": 1 / f, "rpow": 2**f, "neg": -i,
         "round": torch.tensor([0.5, 1.5, 2.5, -0.5]).round(), "abs": abs(i), "sgn": torch.sign(f - 1), "long": d.long(),
         "int": torch.tensor(3.7).int(), "type": f.type(torch.DoubleTensor), "to": f.to(device, dtype=torch.float64),
         "as": i.type_as(f), "mean": i.float().mean(), "sumb": (f > 0).sum(), "max": torch.maximum(f, d.float()),
-        "clip": torch.clip(f, 0.75, 1.75), "nan": torch.nan_to_num(torch.tensor([float("nan"), float("inf")]), posinf=9.0),
+        "clip": torch.clip(f, 0.75, 1.75),
+        "nan": torch.nan_to_num(torch.tensor([float("nan"), float("inf")]), posinf=9.0),
         "isnan": torch.isnan(torch.log(torch.tensor([-1.0, 1.0]))), "lerp": torch.lerp(f, torch.zeros(2), 0.3),
-        "cum": torch.cumprod(torch.tensor([1, 2, 3]), 0), "std": torch.std_mean(torch.arange(5.0)), "logsumexp": f.logsumexp(0),
+        "cum": torch.cumprod(torch.tensor([1, 2, 3]), 0), "std": torch.std_mean(torch.arange(5.0)),
+        "logsumexp": f.logsumexp(0),
         "var": torch.var(torch.arange(6.0).view(2, 3), dim=1, correction=0), "prod": i.prod(), "amax": f.amax(0),
         "argsort": torch.argsort(-f), "all": f.all(), "norm": torch.norm(f), "dist": torch.dist(f, d.float(), 1),
     }  # fmt: skip

@@ -15,3 +15,4 @@ from flambeau.nn.functional.linear import *
 from flambeau.nn.functional.loss import *
 from flambeau.nn.functional.metric import *
 from flambeau.nn.functional.normalise import *
+from flambeau.nn.functional.padding import *

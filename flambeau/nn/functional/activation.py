@@ -8,6 +8,7 @@ from typing import Any
 import flambeau
 from flambeau.ops import elementwise as _elementwise
 from flambeau.ops import normalise as _normalise
+from flambeau.ops.arguments import Tensor, check_tensor, not_tensor
 
 __all__ = [
     "celu",
@@ -105,7 +106,7 @@ def selu(input: Any, inplace: bool = False) -> Any:
 def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     """max(x, 0) + min(0, alpha·(exp(x / alpha) - 1))."""
     if alpha == 0:
-        raise ZeroDivisionError("celu: alpha must not be 0; it divides the input")
+        raise RuntimeError("celu: alpha must not be 0; it divides the input")
     return _celu.inplace(input, alpha) if inplace else _celu(input, alpha)
 
 
@@ -199,6 +200,12 @@ def threshold(input: Any, threshold: float, value: float, inplace: bool = False)
 
 def prelu(input: Any, weight: Any) -> Any:
     """x where x > 0, else weight·x, with one weight for all or one for each channel (dimension 1)."""
+    check_tensor("prelu", input)
+    check_tensor("prelu", weight, "weight")
+    if weight.ndim > 1:
+        raise flambeau.errors.ShapeError(
+            f"prelu: weight must have one dimension or none, but it is {tuple(weight.shape)}; use weight.flatten()"
+        )
     if weight.numel() != 1:
         if input.ndim < 1:
             raise flambeau.errors.ShapeError(
@@ -212,6 +219,8 @@ def prelu(input: Any, weight: Any) -> Any:
                 "give one value, or one for each channel"
             )
         weight = weight.reshape((-1,) + (1,) * (input.ndim - 2)) if input.ndim > 2 else weight
+    elif input.ndim == 0:
+        weight = weight.reshape(())
     return _prelu(input, weight)
 
 
@@ -230,6 +239,8 @@ def rrelu(
 
 def glu(input: Any, dim: int = -1) -> Any:
     """a·sigmoid(b), a and b the two halves of the input along `dim`."""
+    if not isinstance(input, Tensor):
+        raise not_tensor("glu", input)
     if input.ndim == 0:
         raise RuntimeError("glu: does not support 0-dimensional tensors; it halves a dimension")
     size = input.shape[dim]
@@ -255,6 +266,8 @@ def softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any
         >>> F.softmax(fl.tensor([0.0, 0.0]), dim=0)
         tensor([0.5000, 0.5000])
     """
+    if not isinstance(input, Tensor):
+        raise not_tensor("softmax", input)
     if dim is None:
         dim = _choose_dim("softmax", input.ndim)
     return _softmax(input if dtype is None else input.to(dtype), dim=dim)
@@ -262,6 +275,7 @@ def softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any
 
 def softmin(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
     """softmax(-x) along `dim`."""
+    check_tensor("softmin", input)
     if dim is None:
         dim = _choose_dim("softmin", input.ndim)
     return _softmax(-(input if dtype is None else input.to(dtype)), dim=dim)
@@ -269,6 +283,8 @@ def softmin(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any
 
 def log_softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
     """log(softmax(x)) along `dim`, computed without the rounding of the two steps."""
+    if not isinstance(input, Tensor):
+        raise not_tensor("log_softmax", input)
     if dim is None:
         dim = _choose_dim("log_softmax", input.ndim)
     return _log_softmax(input if dtype is None else input.to(dtype), dim=dim)
@@ -279,6 +295,7 @@ def gumbel_softmax(logits: Any, tau: float = 1, hard: bool = False, eps: float =
 
     softmax((logits + g) / tau), g Gumbel noise. `hard` gives the one-hot value and the soft gradient.
     """
+    check_tensor("gumbel_softmax", logits, "logits")
     noise = -flambeau.empty_like(logits).exponential_().log()
     soft = _softmax((logits + noise) / tau, dim=dim)
     if not hard:

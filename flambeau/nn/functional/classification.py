@@ -9,6 +9,7 @@ from flambeau import _core
 from flambeau.errors import DTypeError, ShapeError
 from flambeau.nn.functional.loss import _check_reduction, _legacy, _reduce, _shapes_differ
 from flambeau.ops import loss as _loss
+from flambeau.ops.arguments import Tensor, check_tensor, not_tensor
 
 __all__ = [
     "cross_entropy",
@@ -88,6 +89,12 @@ def nll_loss(
     Arguments: `input` (C,), (N, C) or (N, C, d1, ...); `target`, class numbers without the C; `weight` (C,), factors of
     the classes, by whose sum the mean divides; `ignore_index`, a target that does not count.
     """
+    if not isinstance(input, Tensor):
+        raise not_tensor("nll_loss", input)
+    if not isinstance(target, Tensor):
+        raise not_tensor("nll_loss", target, "target")
+    if weight is not None:
+        check_tensor("nll_loss", weight, "weight")
     if size_average is not None or reduce is not None:
         reduction = _legacy(size_average, reduce)
     _check_reduction("nll_loss", reduction)
@@ -121,6 +128,12 @@ def cross_entropy(
         >>> F.cross_entropy(fl.zeros(2, 4), fl.tensor([0, 3]))
         tensor(1.3863)
     """
+    if not isinstance(input, Tensor):
+        raise not_tensor("cross_entropy", input)
+    if not isinstance(target, Tensor):
+        raise not_tensor("cross_entropy", target, "target")
+    if weight is not None:
+        check_tensor("cross_entropy", weight, "weight")
     if size_average is not None or reduce is not None:
         reduction = _legacy(size_average, reduce)
     _check_reduction("cross_entropy", reduction)
@@ -176,11 +189,19 @@ def multi_margin_loss(
 
     Arguments: `input` (N, C) or (C,); `target` class numbers; `p` 1 or 2; `weight` (C,), factors of the right classes.
     """
+    check_tensor("multi_margin_loss", input)
+    check_tensor("multi_margin_loss", target, "target")
+    if weight is not None:
+        check_tensor("multi_margin_loss", weight, "weight")
     if size_average is not None or reduce is not None:
         reduction = _legacy(size_average, reduce)
     _check_reduction("multi_margin_loss", reduction)
     if p not in (1, 2):
         raise ValueError("multi_margin_loss: only p == 1 and p == 2 supported")
+    if input.ndim == 0:
+        input = input.reshape((1,))
+    if input.ndim == 1 and target.numel() == 1:
+        target = target.reshape(())
     dim = _check_classes("multi_margin_loss", input, target, weight)
     _check_targets("multi_margin_loss", target, input.shape[dim], 0)
     if weight is None:
@@ -203,6 +224,8 @@ def multilabel_soft_margin_loss(
     """The mean over classes of `binary_cross_entropy_with_logits`, for each sample; averaged, added or kept."""
     from flambeau.nn.functional.activation import logsigmoid
 
+    check_tensor("multilabel_soft_margin_loss", input)
+    check_tensor("multilabel_soft_margin_loss", target, "target")
     if input.shape != target.shape:
         raise _shapes_differ("multilabel_soft_margin_loss", input, target)
     if size_average is not None or reduce is not None:
@@ -225,11 +248,20 @@ def multilabel_margin_loss(
 
     Arguments: `input` (N, C) or (C,); `target` of that shape, the numbers of the right classes, ended by a -1.
     """
+    check_tensor("multilabel_margin_loss", input)
+    check_tensor("multilabel_margin_loss", target, "target")
     if input.shape != target.shape:
         raise _shapes_differ("multilabel_margin_loss", input, target)
     if size_average is not None or reduce is not None:
         reduction = _legacy(size_average, reduce)
     _check_reduction("multilabel_margin_loss", reduction)
+    if input.ndim > 2 or (input.ndim and not input.shape[-1]):
+        raise ShapeError(
+            f"multilabel_margin_loss: input must be (C,) or (N, C), with at least one class, but it is "
+            f"{tuple(input.shape)}"
+        )
+    if input.ndim == 0:
+        input, target = input.reshape((1,)), target.reshape((1,))
     classes = input.shape[-1]
     # A class counts until the first -1 of its row.
     listed = (target < 0).long().cumsum(-1) == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import flambeau
+from flambeau.ops.arguments import Tensor, check_tensor, not_tensor
 from flambeau.ops.random import random_dropout
 
 __all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"]
@@ -24,6 +25,8 @@ def _times_mask(input: Any, shape: tuple, p: float, inplace: bool) -> Any:
 
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """Zero each element with probability `p`, and scale the others by 1 / (1 - p); nothing out of training."""
+    if not isinstance(input, Tensor):
+        raise not_tensor("dropout", input)
     _check("dropout", p)
     if not training or p == 0.0:
         return input
@@ -43,6 +46,7 @@ def _feature_dropout(name: str, input: Any, p: float, training: bool, inplace: b
 
 def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """Zero whole channels of (N, C, L) or (C, L) with probability `p`."""
+    check_tensor("dropout1d", input)
     if input.ndim not in (2, 3):
         raise RuntimeError(f"dropout1d: Expected 2D or 3D input, but received a {input.ndim}D input.")
     return _feature_dropout("dropout1d", input, p, training, inplace, input.ndim == 3)
@@ -50,6 +54,7 @@ def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
 
 def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """Zero whole channels of (N, C, H, W) with probability `p`; a (C, H, W) input is read as (N, C, L)."""
+    check_tensor("dropout2d", input)
     if input.ndim not in (3, 4):
         raise RuntimeError(f"dropout2d: Expected 3D or 4D input, but received a {input.ndim}D input.")
     return _feature_dropout("dropout2d", input, p, training, inplace, True)
@@ -57,6 +62,7 @@ def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
 
 def dropout3d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """Zero whole channels of (N, C, D, H, W) or (C, D, H, W) with probability `p`."""
+    check_tensor("dropout3d", input)
     if input.ndim not in (4, 5):
         raise RuntimeError(f"dropout3d: Expected 4D or 5D input, but received a {input.ndim}D input.")
     return _feature_dropout("dropout3d", input, p, training, inplace, input.ndim == 5)
@@ -76,6 +82,7 @@ def _alpha(input: Any, shape: tuple, p: float, inplace: bool) -> Any:
 
 def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Any:
     """Dropout for networks of selu: mean 0 and variance 1 stay what they are."""
+    check_tensor("alpha_dropout", input)
     _check("alpha_dropout", p)
     if not training or p == 0.0:
         return input
@@ -84,6 +91,7 @@ def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: b
 
 def feature_alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Any:
     """`alpha_dropout` of whole channels (dimension 1)."""
+    check_tensor("feature_alpha_dropout", input)
     _check("feature_alpha_dropout", p)
     if not training or p == 0.0:
         return input

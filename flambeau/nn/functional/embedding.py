@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau.ops import index as _index
+from flambeau.ops.arguments import check_tensor
 
 __all__ = ["embedding", "one_hot"]
 
@@ -28,4 +29,5 @@ def embedding(
 
 def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     """Zeros with a one at each index: shape tensor.shape + (num_classes,), as many classes as needed when -1."""
+    check_tensor("one_hot", tensor, "tensor")
     return _index.one_hot(tensor, num_classes)

@@ -7,6 +7,7 @@ from typing import Any
 import flambeau
 from flambeau import _core
 from flambeau.errors import ShapeError
+from flambeau.ops.arguments import check_tensor
 
 __all__ = ["bilinear", "linear"]
 
@@ -32,6 +33,9 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
     Arguments: `input1` (..., in1), `input2` (..., in2) with equal leading sizes, `weight` (out, in1, in2), `bias`
     (out,).
     """
+    check_tensor("bilinear", input1, "input1")
+    check_tensor("bilinear", input2, "input2")
+    check_tensor("bilinear", weight, "weight")
     if weight.ndim != 3:
         raise ShapeError(f"bilinear: weight must be (out, in1, in2), but it is {tuple(weight.shape)}")
     first, second = tuple(input1.shape), tuple(input2.shape)

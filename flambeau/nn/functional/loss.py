@@ -7,6 +7,7 @@ from typing import Any
 import flambeau
 from flambeau.errors import ShapeError
 from flambeau.ops import loss as _loss
+from flambeau.ops.arguments import Tensor, check_tensor, not_tensor
 
 __all__ = [
     "binary_cross_entropy",
@@ -127,6 +128,10 @@ def mse_loss(
         >>> F.mse_loss(fl.tensor([1.0, 2.0]), fl.tensor([1.0, 4.0]))
         tensor(2.)
     """
+    if not isinstance(input, Tensor):
+        raise not_tensor("mse_loss", input)
+    if not isinstance(target, Tensor):
+        raise not_tensor("mse_loss", target, "target")
     if input.shape != target.shape:
         raise _shapes_differ("mse_loss", input, target)
     if reduction == "mean" and weight is None and size_average is None and reduce is None:
@@ -138,6 +143,10 @@ def _elementwise(
     name: str, input: Any, target: Any, size_average: Any, reduce: Any, reduction: str, weight: Any, *parameters: Any
 ) -> Any:
     """What the losses between two tensors of one shape have in common."""
+    check_tensor(name, input)
+    check_tensor(name, target, "target")
+    if weight is not None:
+        check_tensor(name, weight, "weight")
     if input.shape != target.shape:
         raise _shapes_differ(name, input, target)
     if size_average is not None or reduce is not None:
@@ -200,6 +209,10 @@ def binary_cross_entropy(
     Arguments: `input`, probabilities in [0, 1]; `target` of the same shape; `weight`, broadcast to it, factors of the
     elements (the mean still divides by their number). Errors: ShapeError when the shapes differ.
     """
+    if not isinstance(input, Tensor):
+        raise not_tensor("binary_cross_entropy", input)
+    if not isinstance(target, Tensor):
+        raise not_tensor("binary_cross_entropy", target, "target")
     if input.shape != target.shape:
         raise _shapes_differ("binary_cross_entropy", input, target)
     if size_average is not None or reduce is not None:
@@ -228,6 +241,10 @@ def binary_cross_entropy_with_logits(
         >>> F.binary_cross_entropy_with_logits(fl.zeros(3), fl.ones(3))
         tensor(0.6931)
     """
+    if not isinstance(input, Tensor):
+        raise not_tensor("binary_cross_entropy_with_logits", input)
+    if not isinstance(target, Tensor):
+        raise not_tensor("binary_cross_entropy_with_logits", target, "target")
     if input.shape != target.shape:
         raise _shapes_differ("binary_cross_entropy_with_logits", input, target)
     if size_average is not None or reduce is not None:
@@ -259,6 +276,8 @@ def kl_div(
     Arguments: `reduction`, also "batchmean", the sum divided by the first size; `log_target`, whether target holds
     logarithms too. Errors: ShapeError when the shapes differ.
     """
+    check_tensor("kl_div", input)
+    check_tensor("kl_div", target, "target")
     if input.shape != target.shape:
         raise _shapes_differ("kl_div", input, target)
     if size_average is not None or reduce is not None:
@@ -305,6 +324,8 @@ def poisson_nll_loss(
 
     `full` adds Stirling's approximation of log(target!) where target > 1.
     """
+    check_tensor("poisson_nll_loss", input)
+    check_tensor("poisson_nll_loss", target, "target")
     if input.shape != target.shape:
         raise _shapes_differ("poisson_nll_loss", input, target)
     if size_average is not None or reduce is not None:
@@ -322,6 +343,8 @@ def gaussian_nll_loss(
 
     Arguments: `var`, a number, or of the input's shape, or with the last size 1 or missing. `full` adds log(2π)/2.
     """
+    check_tensor("gaussian_nll_loss", input)
+    check_tensor("gaussian_nll_loss", target, "target")
     if input.shape != target.shape:
         raise _shapes_differ("gaussian_nll_loss", input, target)
     if isinstance(var, (int, float)):

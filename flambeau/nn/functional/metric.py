@@ -8,6 +8,7 @@ from typing import Any
 import flambeau
 from flambeau.nn.functional.distance import pairwise_distance
 from flambeau.nn.functional.loss import _call, _check_reduction, _legacy, _reduce, _shapes_differ
+from flambeau.ops.arguments import check_tensor
 
 __all__ = [
     "cosine_embedding_loss",
@@ -27,6 +28,8 @@ def hinge_embedding_loss(
     reduction: str = "mean",
 ) -> Any:
     """input where target is 1, max(0, margin - input) where it is -1; averaged, added or kept."""
+    check_tensor("hinge_embedding_loss", input)
+    check_tensor("hinge_embedding_loss", target, "target")
     if input.shape != target.shape:
         raise _shapes_differ("hinge_embedding_loss", input, target)
     if size_average is not None or reduce is not None:
@@ -45,6 +48,9 @@ def margin_ranking_loss(
     reduction: str = "mean",
 ) -> Any:
     """max(0, -target·(input1 - input2) + margin), target 1 where input1 should be larger, else -1."""
+    check_tensor("margin_ranking_loss", input1, "input1")
+    check_tensor("margin_ranking_loss", input2, "input2")
+    check_tensor("margin_ranking_loss", target, "target")
     for other in (input2, target):
         if other.shape != input1.shape:
             raise _shapes_differ("margin_ranking_loss", input1, other)
@@ -64,6 +70,9 @@ def cosine_embedding_loss(
     reduction: str = "mean",
 ) -> Any:
     """1 - cos where target is 1, max(0, cos - margin) where it is -1; inputs (N, D) or (D,), target (N,) or ()."""
+    check_tensor("cosine_embedding_loss", input1, "input1")
+    check_tensor("cosine_embedding_loss", input2, "input2")
+    check_tensor("cosine_embedding_loss", target, "target")
     if size_average is not None or reduce is not None:
         reduction = _legacy(size_average, reduce)
     _check_reduction("cosine_embedding_loss", reduction)
@@ -101,6 +110,9 @@ def triplet_margin_loss(
 
     With `swap` the distance from positive to negative is used where it is the smaller one.
     """
+    check_tensor("triplet_margin_loss", anchor, "anchor")
+    check_tensor("triplet_margin_loss", positive, "positive")
+    check_tensor("triplet_margin_loss", negative, "negative")
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")
     if size_average is not None or reduce is not None:
@@ -127,6 +139,9 @@ def triplet_margin_with_distance_loss(
     reduction: str = "mean",
 ) -> Any:
     """`triplet_margin_loss` with a distance of one's own."""
+    check_tensor("triplet_margin_with_distance_loss", anchor, "anchor")
+    check_tensor("triplet_margin_with_distance_loss", positive, "positive")
+    check_tensor("triplet_margin_with_distance_loss", negative, "negative")
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")
     _check_reduction("triplet_margin_with_distance_loss", reduction)

@@ -7,14 +7,15 @@ from typing import Any
 import flambeau
 from flambeau.errors import ShapeError
 from flambeau.ops import normalise as _normalise
+from flambeau.ops.arguments import Tensor, check_tensor, integer, integers, not_tensor
 
 __all__ = ["group_norm", "layer_norm", "normalize", "rms_norm"]
 
 
 def _check_last(name: str, input: Any, normalized_shape: Any, weight: Any, bias: Any) -> int:
     """How many last dimensions are normalised; ShapeError when the sizes do not fit."""
-    if isinstance(normalized_shape, int):
-        normalized_shape = (normalized_shape,)
+    if not isinstance(normalized_shape, (tuple, list)):
+        normalized_shape = integers(name, normalized_shape, "normalized_shape")
     shape, sizes = tuple(input.shape), tuple(normalized_shape)
     count = len(sizes)
     if count == 0:
@@ -42,6 +43,12 @@ def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any 
         >>> F.layer_norm(fl.tensor([[1.0, 3.0]]), (2,))
         tensor([[-1.0000,  1.0000]])
     """
+    if not isinstance(input, Tensor):
+        raise not_tensor("layer_norm", input)
+    if weight is not None:
+        check_tensor("layer_norm", weight, "weight")
+    if bias is not None:
+        check_tensor("layer_norm", bias, "bias")
     count = _check_last("layer_norm", input, normalized_shape, weight, bias)
     dim = -1 if count == 1 else tuple(range(-count, 0))
     if weight is None:
@@ -54,6 +61,10 @@ def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any 
 
 def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Any:
     """x / √(mean(x²) + eps) · weight over the last dimensions; eps is the dtype's rounding unit when None."""
+    if not isinstance(input, Tensor):
+        raise not_tensor("rms_norm", input)
+    if weight is not None:
+        check_tensor("rms_norm", weight, "weight")
     count = _check_last("rms_norm", input, normalized_shape, weight, None)
     dim = -1 if count == 1 else tuple(range(-count, 0))
     if eps is None:
@@ -65,6 +76,12 @@ def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float |
 
 def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
     """(x - mean) / √(var + eps) over each group of channels (dimension 1) of each sample, times weight plus bias."""
+    check_tensor("group_norm", input)
+    num_groups = integer("group_norm", num_groups, "num_groups")
+    if weight is not None:
+        check_tensor("group_norm", weight, "weight")
+    if bias is not None:
+        check_tensor("group_norm", bias, "bias")
     if input.ndim < 2:
         raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {input.ndim}")
     shape = tuple(input.shape)
@@ -80,7 +97,10 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
                 f"group_norm: {which} must have one value for each of {channels} channels, but it is "
                 f"{tuple(tensor.shape)}"
             )
-    result = _normalise.layer_norm(input.reshape((shape[0], num_groups, -1)), eps, dim=-1).reshape(shape)
+    group = channels // num_groups
+    for size in shape[2:]:
+        group *= size
+    result = _normalise.layer_norm(input.reshape((shape[0], num_groups, group)), eps, dim=-1).reshape(shape)
     per_channel = (channels,) + (1,) * (len(shape) - 2)
     if weight is not None:
         result = result * weight.reshape(per_channel)
@@ -94,5 +114,11 @@ def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out:
         >>> F.normalize(fl.tensor([[3.0, 4.0]]))
         tensor([[0.6000, 0.8000]])
     """
-    result = _normalise.normalize(input, eps, dim=dim) if p == 2.0 else _normalise.normalize_p(input, p, eps, dim=dim)
+    check_tensor("normalize", input)
+    if p == 2.0:
+        result = _normalise.normalize(input, eps, dim=dim)
+    elif 0.0 < p < float("inf"):
+        result = _normalise.normalize_p(input, p, eps, dim=dim)
+    else:
+        result = input / input.norm(p, dim, keepdim=True).clamp_min(eps)
     return result if out is None else out.copy_(result)

@@ -1,0 +1,10 @@
+"""Questions about OpenMP, which flambeau does not use."""
+
+from __future__ import annotations
+
+__all__ = ["is_available"]
+
+
+def is_available() -> bool:
+    """Whether OpenMP can be used."""
+    return False
