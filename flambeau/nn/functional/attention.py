@@ -9,10 +9,17 @@ import flambeau
 from flambeau.errors import DTypeError, ShapeError
 from flambeau.nn.functional.dropout import dropout
 from flambeau.nn.functional.linear import linear
+from flambeau.ops.arguments import check_tensor
 from flambeau.ops.attention import attention, attention_weights
 from flambeau.ops.constructors import broadcast_shapes
 
 __all__ = ["multi_head_attention_forward", "scaled_dot_product_attention"]
+
+
+def _check_types(name: str, needed: dict[str, Any], optional: dict[str, Any]) -> None:
+    """TypeError for what is no tensor; `optional` ones may be None."""
+    for argument, value in {**needed, **{key: t for key, t in optional.items() if t is not None}}.items():
+        check_tensor(name, value, argument)
 
 
 def _shapes(query: Any, key: Any, value: Any) -> str:
@@ -21,6 +28,7 @@ def _shapes(query: Any, key: Any, value: Any) -> str:
 
 def _check(query: Any, key: Any, value: Any, attn_mask: Any, dropout_p: float, is_causal: bool) -> None:
     name = "scaled_dot_product_attention"
+    _check_types(name, {"query": query, "key": key, "value": value}, {"attn_mask": attn_mask})
     if min(query.ndim, key.ndim, value.ndim) < 2:
         raise ShapeError(f"{name}: query, key, value must be at least 2 dimensional: {_shapes(query, key, value)}")
     if not query.dtype == key.dtype == value.dtype:
@@ -245,6 +253,23 @@ def multi_head_attention_forward(
     projected key and value. Returns the output (L, N, E) and the weights (N, L, S), (N, heads, L, S) without
     averaging, or None. Errors: ShapeError, DTypeError, RuntimeError.
     """
+    _check_types(
+        "multi_head_attention_forward",
+        {"query": query, "key": key, "value": value, "out_proj_weight": out_proj_weight},
+        {
+            "in_proj_weight": in_proj_weight, "in_proj_bias": in_proj_bias, "bias_k": bias_k, "bias_v": bias_v,
+            "out_proj_bias": out_proj_bias, "key_padding_mask": key_padding_mask, "attn_mask": attn_mask,
+            "q_proj_weight": q_proj_weight, "k_proj_weight": k_proj_weight, "v_proj_weight": v_proj_weight,
+            "static_k": static_k, "static_v": static_v,
+        },
+    )  # fmt: skip
+    for argument, number in (("embed_dim_to_check", embed_dim_to_check), ("num_heads", num_heads)):
+        if not isinstance(number, int):
+            raise TypeError(
+                f"multi_head_attention_forward(): argument '{argument}' must be int, not {type(number).__name__}"
+            )
+    if in_proj_weight is None and not use_separate_proj_weight:
+        raise RuntimeError("multi_head_attention_forward: in_proj_weight is None; give it, or the three separate ones")
     hidden, padding = _mask_of("attn_mask", attn_mask, query), _mask_of("key_padding_mask", key_padding_mask, query)
     _check_heads(query, key, value, hidden, padding, embed_dim_to_check, num_heads, use_separate_proj_weight)
     if is_causal and attn_mask is None:

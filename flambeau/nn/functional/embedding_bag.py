@@ -6,12 +6,17 @@ from typing import Any
 
 import flambeau
 from flambeau.nn.functional.embedding import embedding
+from flambeau.ops.arguments import check_tensor
 
 __all__ = ["embedding_bag"]
 
 
 def _check(input: Any, offsets: Any, mode: str, weights: Any) -> None:
     name = "embedding_bag"
+    check_tensor(name, input)
+    for argument, tensor in (("offsets", offsets), ("per_sample_weights", weights)):
+        if tensor is not None:
+            check_tensor(name, tensor, argument)
     if weights is not None and weights.shape != input.shape:
         raise ValueError(
             f"{name}: If per_sample_weights ({tuple(weights.shape)}) is not None, then it must have the same shape as "
@@ -88,6 +93,7 @@ def embedding_bag(
         tensor([[3.],
                 [2.]])
     """
+    check_tensor("embedding_bag", weight, "weight")
     _check(input, offsets, mode, per_sample_weights)
     if padding_idx is not None:
         if not -weight.shape[0] <= padding_idx < weight.shape[0]:
