@@ -65,7 +65,7 @@ struct Registry {
     PyObject* repr = nullptr;
     PyObject* to_tensor = nullptr;       // NumPy arrays and the like met by an operator
     PyObject* set_index_helper = nullptr;
-    PyObject* errors[5] = {};
+    PyObject* errors[6] = {};
     std::string package;                 // the folder of flambeau: its frames are not the user's
 };
 extern Registry registry;

@@ -51,15 +51,16 @@ PyObject* helper(const char* name) {
 }
 
 PyObject* set_error() noexcept {
-    static const char* names[5] = {"ShapeError", "DTypeError", "DeviceError", "AutogradError", "ZeroDivisorError"};
+    static const char* names[6] = {"ShapeError", "DTypeError", "DeviceError", "AutogradError", "ZeroDivisorError", "NumberOverflowError"};
     try {
         throw;
     } catch (const PythonError&) {
     } catch (const Error& e) {
         PyObject* type = nullptr;
         switch (e.kind) {
-            case ErrorKind::Shape: case ErrorKind::DType: case ErrorKind::Device: case ErrorKind::Autograd: case ErrorKind::ZeroDivision: {
-                int i = e.kind == ErrorKind::ZeroDivision ? 4 : int(e.kind);
+            case ErrorKind::Shape: case ErrorKind::DType: case ErrorKind::Device: case ErrorKind::Autograd: case ErrorKind::ZeroDivision:
+            case ErrorKind::Overflow: {
+                int i = e.kind == ErrorKind::ZeroDivision ? 4 : e.kind == ErrorKind::Overflow ? 5 : int(e.kind);
                 if (!registry.errors[i]) {
                     PyObject* module = PyImport_ImportModule("flambeau.errors");
                     if (!module) return nullptr;
@@ -73,7 +74,6 @@ PyObject* set_error() noexcept {
             case ErrorKind::Value: type = PyExc_ValueError; break;
             case ErrorKind::Type: type = PyExc_TypeError; break;
             case ErrorKind::Memory: type = PyExc_MemoryError; break;
-            case ErrorKind::Overflow: type = PyExc_OverflowError; break;
             default: type = PyExc_RuntimeError;
         }
         PyErr_SetString(type, e.what());

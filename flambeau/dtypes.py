@@ -116,6 +116,9 @@ def promote_types(type1: dtype, type2: dtype) -> dtype:
     >>> fl.promote_types(fl.int64, fl.float16), fl.promote_types(fl.uint8, fl.int8)
     (flambeau.float16, flambeau.int16)
     """
+    for value in (type1, type2):
+        if not isinstance(value, dtype):
+            raise TypeError(f"promote_types(): arguments must be flambeau.dtype, not {value.__class__.__name__}")
     if type1 is type2:
         return type1
     if type1.kind != type2.kind:
@@ -133,6 +136,9 @@ def can_cast(from_: dtype, to: dtype) -> _bool:
     >>> fl.can_cast(fl.float64, fl.float32), fl.can_cast(fl.float32, fl.int64)
     (True, False)
     """
+    for value in (from_, to):
+        if not isinstance(value, dtype):
+            raise TypeError(f"can_cast(): arguments must be flambeau.dtype, not {value.__class__.__name__}")
     if from_.kind > to.kind:
         return False
     return not (from_.is_signed and to is uint8 and from_.kind == 1)

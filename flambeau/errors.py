@@ -1,6 +1,6 @@
 """The exception classes of flambeau; each also is the class PyTorch programs catch for the same mistake."""
 
-__all__ = ["AutogradError", "DTypeError", "DeviceError", "ShapeError", "ZeroDivisorError"]
+__all__ = ["AutogradError", "DTypeError", "DeviceError", "NumberOverflowError", "ShapeError", "ZeroDivisorError"]
 
 
 class ShapeError(ValueError, RuntimeError):
@@ -21,3 +21,7 @@ class AutogradError(RuntimeError):
 
 class ZeroDivisorError(ZeroDivisionError, RuntimeError):
     """An integer is divided by zero."""
+
+
+class NumberOverflowError(OverflowError, RuntimeError):
+    """A number does not fit the dtype it is meant for."""

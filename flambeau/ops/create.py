@@ -13,7 +13,7 @@ from typing import Any
 from flambeau import _core, dtypes
 from flambeau.devices import check_device
 from flambeau.dtypes import dtype as DType
-from flambeau.errors import DTypeError
+from flambeau.errors import DTypeError, NumberOverflowError
 from flambeau.ops.arguments import (
     Tensor,
     check_dtype,
@@ -43,13 +43,9 @@ _TYPECODES = {
 _NUMBERS = frozenset((float, int, bool))
 
 
-class _NumberOverflowError(OverflowError, RuntimeError):
-    """A number that its dtype cannot hold."""
-
-
-def _overflow(value: Any, dtype: DType) -> _NumberOverflowError:
+def _overflow(value: Any, dtype: DType) -> NumberOverflowError:
     limits = dtypes.iinfo(dtype) if dtype.kind == 1 else dtypes.finfo(dtype)
-    return _NumberOverflowError(
+    return NumberOverflowError(
         f"tensor: value {value} cannot be converted to {dtype} without overflow (it holds {limits.min} to "
         f"{limits.max}); give a wider dtype="
     )
