@@ -123,6 +123,7 @@ def test_transformer():
         nn.TransformerEncoderLayer(8, 2, activation="tanh")
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # PyTorch's, about its nested tensors
 def test_exchange_with_torch():
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(0)
