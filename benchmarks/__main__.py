@@ -40,9 +40,9 @@ def main() -> int:
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(arguments.threads)
 
-    from benchmarks import cases, processes
+    from benchmarks import cases, processes, sequences
 
-    known = [*cases.CASES, *processes.CASES]
+    known = [*cases.CASES, *sequences.CASES, *processes.CASES]
     chosen = [case for case in known if not arguments.names or case.name.startswith(tuple(arguments.names))]
     if arguments.list:
         for case in known:

@@ -99,6 +99,7 @@ int add_operation_type(PyObject* module);
 int add_autograd(PyObject* module);
 int add_functions(PyObject* module);
 int add_dlpack(PyObject* module);
+int add_sequences(PyObject* module);
 int add_plans(PyObject* module);
 
 }  // namespace flambeau

@@ -95,6 +95,22 @@ def to_dlpack(tensor: Tensor, versioned: bool = ..., copy: bool = ...) -> Any: .
 def reinterpret(tensor: Tensor, dtype: Any) -> Tensor: ...
 def matmul(input: Tensor, other: Tensor) -> Tensor: ...
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = ...) -> Tensor: ...
+def attention_forward(
+    operands: tuple[Tensor, ...], mask: Tensor | None, summary: Tensor | None, causal: bool, dropout: bool,
+    numbers: tuple[Any, ...], kernels: tuple[int, ...], more: tuple[Tensor, ...],
+) -> None: ...  # fmt: skip
+def attention_backward(
+    operands: tuple[Tensor, ...], mask: Tensor | None, summary: Tensor | None, causal: bool, dropout: bool,
+    numbers: tuple[Any, ...], kernels: tuple[int, ...], more: tuple[Tensor, ...],
+) -> None: ...  # fmt: skip
+def recurrent_forward(
+    tensors: tuple[Tensor | None, ...], sizes: tuple[int, ...], codes: tuple[int, ...], kernels: tuple[int, ...],
+    numbers: tuple[Any, ...],
+) -> None: ...  # fmt: skip
+def recurrent_backward(
+    tensors: tuple[Tensor | None, ...], sizes: tuple[int, ...], codes: tuple[int, ...], kernels: tuple[int, ...],
+    numbers: tuple[Any, ...],
+) -> None: ...  # fmt: skip
 def gather(input: Tensor, dim: int, index: Tensor) -> Tensor: ...
 def scatter(input: Tensor, dim: int, index: Tensor, src: Tensor, mode: str) -> Tensor: ...
 def scatter_(input: Tensor, dim: int, index: Tensor, src: Tensor, mode: str) -> Tensor: ...

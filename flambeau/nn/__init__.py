@@ -7,10 +7,12 @@ live here: the mathematics of the operations (`flambeau/ops`) and optimizers (`f
 from flambeau.nn import functional, init, utils
 from flambeau.nn.activation import *
 from flambeau.nn.activation import __all__ as _activation
+from flambeau.nn.attention import MultiheadAttention
 from flambeau.nn.container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from flambeau.nn.distance import CosineSimilarity, PairwiseDistance
 from flambeau.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from flambeau.nn.embedding import Embedding
+from flambeau.nn.embedding_bag import EmbeddingBag
 from flambeau.nn.linear import Bilinear, Identity, Linear
 from flambeau.nn.loss import *
 from flambeau.nn.loss import __all__ as _loss
@@ -19,7 +21,16 @@ from flambeau.nn.normalization import GroupNorm, LayerNorm, RMSNorm
 from flambeau.nn.padding import *
 from flambeau.nn.padding import __all__ as _padding
 from flambeau.nn.parameter import Buffer, Parameter
+from flambeau.nn.rnn import GRU, LSTM, RNN, RNNBase
+from flambeau.nn.rnn_cell import GRUCell, LSTMCell, RNNCell, RNNCellBase
 from flambeau.nn.shape import Flatten, Unflatten
+from flambeau.nn.transformer import (
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 
 __all__ = [  # noqa: PLE0604
     *_activation,
@@ -34,21 +45,36 @@ __all__ = [  # noqa: PLE0604
     "Dropout2d",
     "Dropout3d",
     "Embedding",
+    "EmbeddingBag",
     "FeatureAlphaDropout",
     "Flatten",
+    "GRU",
+    "GRUCell",
     "GroupNorm",
     "Identity",
+    "LSTM",
+    "LSTMCell",
     "LayerNorm",
     "Linear",
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
     "PairwiseDistance",
     "Parameter",
     "ParameterDict",
     "ParameterList",
     "RMSNorm",
+    "RNN",
+    "RNNBase",
+    "RNNCell",
+    "RNNCellBase",
     "Sequential",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "Unflatten",
     "functional",
     "init",

@@ -5,10 +5,12 @@ Modules look these names up when they are called, so a program may replace them.
 """
 
 from flambeau.nn.functional.activation import *
+from flambeau.nn.functional.attention import *
 from flambeau.nn.functional.classification import *
 from flambeau.nn.functional.distance import *
 from flambeau.nn.functional.dropout import *
 from flambeau.nn.functional.embedding import *
+from flambeau.nn.functional.embedding_bag import *
 from flambeau.nn.functional.linear import *
 from flambeau.nn.functional.loss import *
 from flambeau.nn.functional.metric import *
