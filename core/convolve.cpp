@@ -56,7 +56,7 @@ TensorRef only_bias(const Shape& shape, Tensor* bias, uint8_t dtype) {
     return result;
 }
 
-uint32_t all_but_channels(int ndim) { return ((1u << ndim) - 1) & ~2u; }
+TensorRef over_pixels(Tensor* g) { return reshape(sum_dims(g, ((1u << g->ndim) - 1) & ~2u).get(), Shape{g->sizes[1]}); }
 
 template <class F>
 void keep(const char* name, Tensor* result, Tensor* first, Tensor* second, Tensor* bias, F function) {
@@ -94,7 +94,7 @@ TensorRef convolve(Tensor* x, Tensor* weight, Tensor* bias, const ConvolutionOpt
              Tensor* g = gradients[0].get();
              if (self.needs(0)) results[0] = convolve_transposed(g, self.saved[1].unpack(&self).get(), nullptr, x_shape, options);
              if (self.needs(1)) results[1] = convolve_for_weight(g, self.saved[0].unpack(&self).get(), weight_shape, options);
-             if (self.needs(2)) results[2] = sum_dims(g, all_but_channels(g->ndim));
+             if (self.needs(2)) results[2] = over_pixels(g);
          });
     return y;
 }
@@ -116,7 +116,7 @@ TensorRef convolve_transposed(Tensor* y, Tensor* weight, Tensor* bias, const Sha
              Tensor* g = gradients[0].get();
              if (self.needs(0)) results[0] = convolve(g, self.saved[1].unpack(&self).get(), nullptr, options);
              if (self.needs(1)) results[1] = convolve_for_weight(self.saved[0].unpack(&self).get(), g, weight_shape, options);
-             if (self.needs(2)) results[2] = sum_dims(g, all_but_channels(g->ndim));
+             if (self.needs(2)) results[2] = over_pixels(g);
          });
     return x;
 }
