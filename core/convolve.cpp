@@ -74,9 +74,10 @@ void keep(const char* name, Tensor* result, Tensor* first, Tensor* second, Tenso
 
 }  // namespace
 
-TensorRef convolve(Tensor* x, Tensor* weight, Tensor* bias, const ConvolutionOptions& options) {
+TensorRef convolve(Tensor* x, Tensor* weight, Tensor* bias, const ConvolutionOptions& options, const Shape* smaller) {
     Shape shape{x->sizes[0], weight->sizes[0]};
-    for (int d = 0; d < options.dims; ++d)
+    if (smaller) shape = *smaller;
+    else for (int d = 0; d < options.dims; ++d)
         shape.sizes[shape.ndim++] = (x->sizes[2 + d] + 2 * options.padding[d] - options.dilation[d] * (weight->sizes[2 + d] - 1) - 1) / options.stride[d] + 1;
     const Convolution v = problem_of(x->shape(), weight->shape(), shape, x->dtype, options);
     TensorRef y;
@@ -110,11 +111,11 @@ TensorRef convolve_transposed(Tensor* y, Tensor* weight, Tensor* bias, const Sha
         convolve_back(v, field_of(source.get(), options.dims), matrix->data, start ? start->data : nullptr, field_of(x.get(), options.dims));
     }
     keep("ConvolutionTransposedBackward0", x.get(), y, weight, bias,
-         [options, weight_shape = weight->shape()](auto& self, TensorRef* gradients, TensorRef* results) {
+         [options, y_shape = y->shape(), weight_shape = weight->shape()](auto& self, TensorRef* gradients, TensorRef* results) {
              if (!gradients[0]) return;
              if (self.released) Saved().unpack(&self);
              Tensor* g = gradients[0].get();
-             if (self.needs(0)) results[0] = convolve(g, self.saved[1].unpack(&self).get(), nullptr, options);
+             if (self.needs(0)) results[0] = convolve(g, self.saved[1].unpack(&self).get(), nullptr, options, &y_shape);
              if (self.needs(1)) results[1] = convolve_for_weight(self.saved[0].unpack(&self).get(), g, weight_shape, options);
              if (self.needs(2)) results[2] = over_pixels(g);
          });
@@ -132,11 +133,11 @@ TensorRef convolve_for_weight(Tensor* y, Tensor* x, const Shape& shape, const Co
         convolve_weight(v, field_of(gradient.get(), options.dims), field_of(source.get(), options.dims), weight->data);
     }
     keep("ConvolutionWeightBackward0", weight.get(), y, x, nullptr,
-         [options, x_shape = x->shape()](auto& self, TensorRef* gradients, TensorRef* results) {
+         [options, y_shape = y->shape(), x_shape = x->shape()](auto& self, TensorRef* gradients, TensorRef* results) {
              if (!gradients[0]) return;
              if (self.released) Saved().unpack(&self);
              Tensor* g = gradients[0].get();
-             if (self.needs(0)) results[0] = convolve(self.saved[1].unpack(&self).get(), g, nullptr, options);
+             if (self.needs(0)) results[0] = convolve(self.saved[1].unpack(&self).get(), g, nullptr, options, &y_shape);
              if (self.needs(1)) results[1] = convolve_transposed(self.saved[0].unpack(&self).get(), g, nullptr, x_shape, options);
          });
     return weight;

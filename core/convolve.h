@@ -12,8 +12,9 @@ struct ConvolutionOptions {  // one value for each spatial dimension
     int64_t groups = 1;
 };
 
-// x (N, C, spatial...), weight (O, C / groups, kernel...), bias (O) or null.
-TensorRef convolve(Tensor* x, Tensor* weight, Tensor* bias, const ConvolutionOptions&);
+// x (N, C, spatial...), weight (O, C / groups, kernel...), bias (O) or null. `shape`: of the result, where it shall be
+// smaller than all places of the kernel.
+TensorRef convolve(Tensor* x, Tensor* weight, Tensor* bias, const ConvolutionOptions&, const Shape* shape = nullptr);
 // The input of `shape` whose convolution meets y (N, O, spatial...): the transposed convolution; bias (C) or null.
 TensorRef convolve_transposed(Tensor* y, Tensor* weight, Tensor* bias, const Shape& shape, const ConvolutionOptions&);
 // Sums over pixels: the gradient of a weight of `shape`.

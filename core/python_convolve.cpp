@@ -50,7 +50,7 @@ PyObject* py_convolution(PyObject*, PyObject* const* args, Py_ssize_t n) {
         Shape shape = shape_from(args[7], "convolution");
         for (int d = 0; d < options.dims && shape.ndim == input->ndim; ++d) {
             const int64_t reach = shape.sizes[2 + d] + 2 * options.padding[d] - options.dilation[d] * (weight->sizes[2 + d] - 1) - 1;
-            if (reach < 0 || reach / options.stride[d] + 1 != input->sizes[2 + d]) shape.ndim = -1;
+            if (reach < 0 || reach / options.stride[d] + 1 < input->sizes[2 + d]) shape.ndim = -1;
         }
         if (shape.ndim != input->ndim || shape.sizes[0] != input->sizes[0] || shape.sizes[1] != weight->sizes[1] * options.groups)
             fail(ErrorKind::Shape, "convolution: the shape of the result does not fit the input " + shape_text(input));
