@@ -71,6 +71,10 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
             )
         if before + size + after < 0:
             raise ShapeError(f"pad: the size of dimension {dim} would be negative: input is {tuple(input.shape)}")
+        if mode == "circular" and min(before, after) < 0:  # what is cut does not come round again
+            size = size + min(before, 0) + min(after, 0)
+            result = result.narrow(dim, max(0, -before), size)
+            before, after = max(before, 0), max(after, 0)
         places = [source(j, size) for j in range(-before, size + after)]
         result = result.index_select(dim, _core.from_list(places, dtypes.int64))
     return result.clone() if result is input else result

@@ -5,6 +5,7 @@ Modules look these names up when they are called, so a program may replace them.
 """
 
 from flambeau.nn.functional.activation import *
+from flambeau.nn.functional.batch_norm import *
 from flambeau.nn.functional.classification import *
 from flambeau.nn.functional.convolution import *
 from flambeau.nn.functional.distance import *
