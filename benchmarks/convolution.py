@@ -1,6 +1,6 @@
 """Convolutions beside PyTorch's: forward, and forward with both gradients, sides alternating in one process.
 
-    python benchmarks/convolution.py [seconds per layer] [threads] [part of a name]
+python benchmarks/convolution.py [seconds per layer] [threads] [part of a name]
 """
 
 import math
@@ -85,7 +85,9 @@ def main():
     flambeau.set_num_threads(threads)
     logs = [0.0, 0.0]
     count = 0
-    print(f"{'layer':26}{'forward ms':>11}{'torch':>9}{'ratio':>7}{'GFLOP/s':>9}{'step ms':>10}{'torch':>9}{'ratio':>7}")
+    print(
+        f"{'layer':26}{'forward ms':>11}{'torch':>9}{'ratio':>7}{'GFLOP/s':>9}{'step ms':>10}{'torch':>9}{'ratio':>7}"
+    )
     for name, layer in LAYERS.items():
         if only not in name:
             continue
@@ -99,10 +101,14 @@ def main():
                 start = time.perf_counter()
                 f()
                 taken.append(time.perf_counter() - start)
-        a, b, c, d = (sorted(taken)[len(taken) // 4] * 1e3 for taken in times)  # the lower quartile: the machine is shared
+        a, b, c, d = (
+            sorted(taken)[len(taken) // 4] * 1e3 for taken in times
+        )  # the lower quartile: the machine is shared
         logs = [logs[0] + math.log(b / a), logs[1] + math.log(d / c)]
         count += 1
-        print(f"{name:26}{a:11.3f}{b:9.3f}{b / a:7.2f}{2 * work / a / 1e6:9.0f}{c:10.3f}{d:9.3f}{d / c:7.2f}", flush=True)
+        print(
+            f"{name:26}{a:11.3f}{b:9.3f}{b / a:7.2f}{2 * work / a / 1e6:9.0f}{c:10.3f}{d:9.3f}{d / c:7.2f}", flush=True
+        )
     print(f"geometric mean: forward {math.exp(logs[0] / count):.2f}, step {math.exp(logs[1] / count):.2f}")
 
 

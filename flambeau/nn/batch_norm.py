@@ -82,7 +82,7 @@ class _RunningNorm(Module):
     def extra_repr(self) -> str:
         """The options."""
         text = f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}"
-        return f"{text}, track_running_stats={self.track_running_stats}"
+        return f"{text}, bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
 
 
 class _BatchNorm(_RunningNorm):

@@ -59,7 +59,9 @@ class _ZeroPad(_ConstantPad):
 
 def _make(base: type, mode: str, name: str, what: str, dims: int) -> type:
     text = f"{what} around {'(N, C, ...) or (C, ...)'}, in the last {dims} dimension{'s' if dims > 1 else ''}.\n\n"
-    text += "    Arguments: `padding`, one width, or before and after for each dimension, the last dimension first.\n    "
+    text += (
+        "    Arguments: `padding`, one width, or before and after for each dimension, the last dimension first.\n    "
+    )
     members = {"_dims": dims, "_mode": mode, "__doc__": text, "__module__": __name__, "__qualname__": name}
     return type(name, (base,), members)
 

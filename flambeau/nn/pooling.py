@@ -48,9 +48,7 @@ class _MaxPool(_Pool):
     def forward(self, input: Any) -> Any:
         """(N, C, ...) or (C, ...) to the maxima, with their places if `return_indices`."""
         options = (self.kernel_size, self.stride, self.padding, self.dilation)
-        return self._function("max_pool")(
-            input, *options, ceil_mode=self.ceil_mode, return_indices=self.return_indices
-        )
+        return self._function("max_pool")(input, *options, ceil_mode=self.ceil_mode, return_indices=self.return_indices)
 
     def extra_repr(self) -> str:
         """The options."""
@@ -75,9 +73,7 @@ class _MaxUnpool(_Pool):
 
     def forward(self, input: Any, indices: Any, output_size: Any = None) -> Any:
         """The maxima and their places to an input of the pool."""
-        return self._function("max_unpool")(
-            input, indices, self.kernel_size, self.stride, self.padding, output_size
-        )
+        return self._function("max_unpool")(input, indices, self.kernel_size, self.stride, self.padding, output_size)
 
     def extra_repr(self) -> str:
         """The options."""
@@ -161,9 +157,7 @@ class _LPPool(_Pool):
 
     def forward(self, input: Any) -> Any:
         """(N, C, ...) or (C, ...) to the norms."""
-        return self._function("lp_pool")(
-            input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode
-        )
+        return self._function("lp_pool")(input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)
 
     def extra_repr(self) -> str:
         """The options."""

@@ -46,7 +46,9 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
     if mode == "constant":
         return _constant(input, widths, 0.0 if value is None else value)
     if mode not in _SOURCE:
-        raise NotImplementedError(f"pad: Unrecognised padding mode {mode!r}; use constant, reflect, replicate, circular")
+        raise NotImplementedError(
+            f"pad: Unrecognised padding mode {mode!r}; use constant, reflect, replicate, circular"
+        )
     if value is not None and value != 0:
         raise ValueError(f"pad: Padding mode {mode!r} doesn't take in value argument")
     dims = len(widths) // 2
@@ -66,8 +68,8 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
         limit = {"reflect": size - 1, "circular": size}.get(mode)
         if size == 0 or (limit is not None and max(before, after) > limit):
             raise ShapeError(
-                f"pad: Padding size should be less than {'or equal to ' if mode == 'circular' else ''}the corresponding "
-                f"input dimension, but got: padding ({before}, {after}) at dimension {dim} of input {tuple(input.shape)}"
+                f"pad: Padding size should be less than {'or equal to ' * (mode == 'circular')}the corresponding "
+                f"input dimension, but got: ({before}, {after}) at dimension {dim} of input {tuple(input.shape)}"
             )
         if before + size + after < 0:
             raise ShapeError(f"pad: the size of dimension {dim} would be negative: input is {tuple(input.shape)}")

@@ -344,7 +344,9 @@ def adaptive_max_pool(name: str, input: Any, size: Any, dims: int, indices: bool
 # ---------------------------------------------------------------------------------------------------------- unpooling
 
 
-def max_unpool(name: str, input: Any, indices: Any, kernel: Any, stride: Any, padding: Any, size: Any, dims: int) -> Any:
+def max_unpool(
+    name: str, input: Any, indices: Any, kernel: Any, stride: Any, padding: Any, size: Any, dims: int
+) -> Any:
     """Zeros, but for the values of `input` at the places that a max-pool reported."""
     sizes = _spatial(name, input, dims)
     kernels, strides, around, _ = _options(name, dims, kernel, stride, padding, 1)

@@ -82,7 +82,7 @@ def _nearest(x: Any, dim: int, out: int, scale: float | None, exact: bool) -> An
 
     step = numpy.float32(1.0 / scale if scale else size / out)  # rounded as PyTorch rounds it
     shift = 0.5 if exact else 0.0
-    places = [min(int(floor(numpy.float32(i + shift) * step)), size - 1) for i in range(out)]
+    places = [min(floor(numpy.float32(i + shift) * step), size - 1) for i in range(out)]
     return x.index_select(dim, _core.from_list(places, dtypes.int64))
 
 
@@ -128,7 +128,7 @@ def interpolate(
         given = list(scale_factor) if isinstance(scale_factor, (tuple, list)) else [scale_factor] * dims
         if len(given) != dims:
             raise ValueError(f"interpolate: scale_factor must have {dims} values, but it is {scale_factor}")
-        out = [int(floor(float(s) * f)) for s, f in zip(before, given, strict=True)]
+        out = [floor(float(s) * f) for s, f in zip(before, given, strict=True)]
         if not recompute_scale_factor:
             scales = [float(f) for f in given]
     if any(o <= 0 for o in out) or 0 in before:
@@ -245,4 +245,3 @@ def fold(input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padd
     c = input.shape[1] // area
     x = input.reshape((input.shape[0], c, area, *found.out))
     return spread_windows(x, found, sizes)
-

@@ -26,9 +26,7 @@ def max_pool1d(
     Arguments: `stride`, `kernel_size` when None; `padding`, at most half the window, never the maximum; `ceil_mode`,
     whether a window may reach past the end.
     """
-    return _pooling.max_pool(
-        "max_pool1d", input, 1, kernel_size, stride, padding, dilation, ceil_mode, return_indices
-    )
+    return _pooling.max_pool("max_pool1d", input, 1, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 def max_pool1d_with_indices(
@@ -86,9 +84,7 @@ def max_pool2d(
     Arguments: `stride`, `kernel_size` when None; `padding`, at most half the window, never the maximum; `ceil_mode`,
     whether a window may reach past the end.
     """
-    return _pooling.max_pool(
-        "max_pool2d", input, 2, kernel_size, stride, padding, dilation, ceil_mode, return_indices
-    )
+    return _pooling.max_pool("max_pool2d", input, 2, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 def max_pool2d_with_indices(
@@ -110,7 +106,7 @@ def avg_pool2d(
     input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
     count_include_pad: bool = True, divisor_override: int | None = None,
 ) -> Any:  # fmt: skip
-    """The mean of every window of (N, C, H, W): its sum over `divisor_override`, or over the number of its elements."""
+    """The mean of every window of (N, C, H, W): its sum over `divisor_override`, or over its number of elements."""
     return _pooling.avg_pool(
         "avg_pool2d", input, 2, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
     )
@@ -148,9 +144,7 @@ def max_pool3d(
     Arguments: `stride`, `kernel_size` when None; `padding`, at most half the window, never the maximum; `ceil_mode`,
     whether a window may reach past the end.
     """
-    return _pooling.max_pool(
-        "max_pool3d", input, 3, kernel_size, stride, padding, dilation, ceil_mode, return_indices
-    )
+    return _pooling.max_pool("max_pool3d", input, 3, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 def max_pool3d_with_indices(
@@ -172,7 +166,7 @@ def avg_pool3d(
     input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
     count_include_pad: bool = True, divisor_override: int | None = None,
 ) -> Any:  # fmt: skip
-    """The mean of every window of (N, C, D, H, W): its sum over `divisor_override`, or over the number of its elements."""
+    """The mean of every window of (N, C, D, H, W): its sum over `divisor_override`, or over its number of elements."""
     return _pooling.avg_pool(
         "avg_pool3d", input, 3, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
     )
