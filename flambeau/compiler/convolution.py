@@ -54,12 +54,12 @@ def _taps(target: Target, dtype: str, lanes: int, vectors: int) -> tuple[_Functi
             weight = code.splat(code.new(f"load {code.type}, ptr {place}, align {size}"), code.type, lanes)
             line = code.at(source, offset)
             values = [code.load(code.at(line, v * lanes * size), dtype, lanes) for v in range(vectors)]
-            return [code.multiply_add(weight, value, total, lanes) for value, total in zip(values, sums)]
+            return [code.multiply_add(weight, value, total, lanes) for value, total in zip(values, sums, strict=True)]
 
-        _, sums = code.loop("0", "%k", 1, [(full, start)] * vectors, tap)
+        sums = code.loop("0", "%k", 1, [(full, start)] * vectors, tap)[1]
         c = code.at("%c", code.integer("mul", index, size))
-        for v, total in enumerate(sums):
-            code.store(code.at(c, v * lanes * size), total, dtype, lanes)
+        for v in range(vectors):
+            code.store(code.at(c, v * lanes * size), sums[v], dtype, lanes)
         return []
 
     code.loop("0", "%n", lanes * vectors, [], piece)

@@ -166,7 +166,15 @@ class _InstanceNorm(_RunningNorm):
         self._check_input(input)
         batched = input.ndim == self._dims[-1]
         own = self.training or not self.track_running_stats
-        found = (self.running_mean, self.running_var, self.weight, self.bias, own, self.momentum, self.eps)
+        found: tuple[Any, ...] = (
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            own,
+            self.momentum,
+            self.eps,
+        )
         if batched:
             return F.instance_norm(input, *found)
         return F.instance_norm(input.unsqueeze(0), *found).squeeze(0)

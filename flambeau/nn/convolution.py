@@ -62,7 +62,7 @@ class _Convolution(Module):
                 raise ValueError(f"Invalid padding string {padding!r}, should be one of 'valid', 'same'")
             if padding == "same" and any(s != 1 for s in self.stride):
                 raise ValueError("padding='same' is not supported for strided convolutions")
-        self.padding = padding if isinstance(padding, str) else _each(padding, dims)
+        self.padding: Any = padding if isinstance(padding, str) else _each(padding, dims)
         self.transposed = transposed
         self.output_padding = _each(output_padding, dims)
         self.groups = groups
