@@ -115,11 +115,7 @@ void run_pass(const Kit& kit, const Pass& p, const char* source, int64_t source_
                 for (int s = 0; s < found; ++s) {
                     const char* from = c + row * width + pieces[s].lane * item;
                     char* to = y + pieces[s].y + (row0 + row) * p.y_row;
-                    if (p.y_step[2] == item) {
-                        std::memcpy(to, from, size_t(pieces[s].count * item));
-                    } else {
-                        for (int64_t j = 0; j < pieces[s].count; ++j) std::memcpy(to + j * p.y_step[2], from + j * item, size_t(item));
-                    }
+                    copy_line(item, from, 1, to, pieces[s].count, p.y_step[2] / item);
                 }
         }
     }
@@ -212,10 +208,7 @@ void run_taps(const Kit& kit, const Pass& p, const char* weights, const char* bi
         for (int64_t h = 0; h < p.grid[1]; ++h) {
             const char* from = line + h * pitch * item;
             char* to = y + d * p.y_step[0] + h * p.y_step[1];
-            if (p.y_step[2] == item)
-                std::memcpy(to, from, size_t(p.grid[2] * item));
-            else
-                for (int64_t w = 0; w < p.grid[2]; ++w) std::memcpy(to + w * p.y_step[2], from + w * item, size_t(item));
+            copy_line(item, from, 1, to, p.grid[2], p.y_step[2] / item);
         }
     }
 }

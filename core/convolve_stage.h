@@ -48,18 +48,17 @@ struct Kit {  // the kernels of a dtype and its item size
 
 Kit kit_for(uint8_t dtype);  // asks the compiler for what is missing
 
-inline void copy_line(int64_t item, const char* from, int64_t step, char* to, int64_t count) {
-    if (step == 1) {
-        std::memcpy(to, from, size_t(count * item));
-    } else if (item == 4) {
-        auto* a = reinterpret_cast<const uint32_t*>(from);
-        auto* b = reinterpret_cast<uint32_t*>(to);
-        for (int64_t i = 0; i < count; ++i) b[i] = a[i * step];
-    } else {
-        auto* a = reinterpret_cast<const uint64_t*>(from);
-        auto* b = reinterpret_cast<uint64_t*>(to);
-        for (int64_t i = 0; i < count; ++i) b[i] = a[i * step];
-    }
+template <class T>
+void copy_items(const char* from, int64_t from_step, char* to, int64_t to_step, int64_t count) {
+    auto* a = reinterpret_cast<const T*>(from);
+    auto* b = reinterpret_cast<T*>(to);
+    for (int64_t i = 0; i < count; ++i) b[i * to_step] = a[i * from_step];
+}
+/// Copies `count` items; steps in elements.
+inline void copy_line(int64_t item, const char* from, int64_t step, char* to, int64_t count, int64_t to_step = 1) {
+    if (step == 1 && to_step == 1) std::memcpy(to, from, size_t(count * item));
+    else if (item == 4) copy_items<uint32_t>(from, step, to, to_step, count);
+    else copy_items<uint64_t>(from, step, to, to_step, count);
 }
 
 /// How the lines of one operand lie for the kernels: with zeros around them, and coordinates that differ by a period

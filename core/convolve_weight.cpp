@@ -86,8 +86,8 @@ void convolve_weight(const Convolution& v, const Field& gradient, const Field& x
     const int64_t sample = at;
     // The sum over pixels is cut into blocks, and the blocks into parts that are added in their order.
     const int64_t blocks = ceil_div(all, kPixelsAtOnce);
-    const int64_t parts = std::clamp<int64_t>(ceil_div(16, panels * v.groups), 1, std::min<int64_t>(8, blocks));
-    const int64_t together = std::clamp<int64_t>(panels * parts * v.groups / 16, 1, 8), shares = ceil_div(panels, together);
+    const int64_t together = std::min<int64_t>(panels, 8), shares = ceil_div(panels, together);  // panels of one task
+    const int64_t parts = std::clamp<int64_t>(ceil_div(16, shares * v.groups), 1, std::clamp<int64_t>(blocks / 2, 1, 8));
     Workspace staged(v.n * sample * item), sums(parts * v.o * k * item);
     GilRelease unlocked(parallel);
     each(v.n * extent[0], parallel, [&](int64_t task) {

@@ -32,7 +32,7 @@ def max_pool_step(best, place, x, position=0):
 @elementwise(outputs=("target",), differentiable=False)
 def max_pool_spread(target, grad, place, position=0):
     """`target` plus the gradient where the maximum came from this position."""
-    return target + s.where(place == s.cast(position, place), grad, 0.0)
+    return target + s.where(place == s.cast(position, place), grad, s.constant(0, grad))
 
 
 @elementwise(outputs=("target",), differentiable=False)
