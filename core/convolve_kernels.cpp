@@ -220,11 +220,11 @@ void run_depthwise(const Kit& kit, const Stage& stage, const Field& f, int64_t s
     const int64_t item = kit.item, channel = stage.channel * item, count = int64_t(passes.size());
     const int64_t planes = samples * groups, most = std::max<int64_t>(1, 32768 / std::max<int64_t>(1, stage.channel));
     each(ceil_div(planes, most), parallel, [&](int64_t task) {
+        char* staged = scratch(inputs * channel + kit.own.step * item + 256, kSlotStage);
         for (int64_t i = task * most; i < std::min(planes, (task + 1) * most); ++i) {
             const int64_t sample = i / groups, group = i % groups;
-            char* staged = scratch(inputs * channel + kit.own.step * item + 256, kSlotStage);
             for (int64_t j = 0; j < inputs; ++j)
-                stage.fill(kit, f.data + (sample * f.n + (group * inputs + j) * f.c) * item, f, staged + j * channel);
+                stage.fill(kit, f.data + (sample * f.n + (group * inputs + j) * f.c) * item, f, staged + j * channel, i == task * most);
             for (int64_t at = 0; at < count; ++at) {
                 const Pass& p = passes[at];
                 for (int64_t row = 0; row < outputs; ++row) {

@@ -92,8 +92,8 @@ struct Stage {
     }
     int64_t place(int d, int64_t x) const { return x / period[d] * step[d] + x % period[d] * phase_step[d]; }
 
-    /// One channel of one sample.
-    void fill(const Kit& kit, const char* from, const Field& f, char* to) const {
+    /// One channel of one sample. Where `to` held a channel before, its zeros are there already.
+    void fill(const Kit& kit, const char* from, const Field& f, char* to, bool zeros = true) const {
         const int64_t item = kit.item;
         for (int64_t p0 = 0; p0 < phases[0]; ++p0)
             for (int64_t q0 = 0; q0 < quotients[0]; ++q0) {
@@ -103,7 +103,7 @@ struct Stage {
                         const int64_t i1 = q1 * period[1] + p1 - low[1];
                         char* line = to + (p0 * phase_step[0] + q0 * step[0] + p1 * phase_step[1] + q1 * step[1]) * item;
                         if (i0 < 0 || i0 >= size[0] || i1 < 0 || i1 >= size[1]) {
-                            std::memset(line, 0, size_t(phases[2] * quotients[2] * item));
+                            if (zeros) std::memset(line, 0, size_t(phases[2] * quotients[2] * item));
                             continue;
                         }
                         const char* source = from + (i0 * f.s[0] + i1 * f.s[1]) * item;
@@ -111,11 +111,11 @@ struct Stage {
                             const int64_t n = quotients[2];
                             const int64_t begin = std::clamp<int64_t>(ceil_div(low[2] - p2, period[2]), 0, n);
                             const int64_t end = std::clamp<int64_t>(ceil_div(size[2] + low[2] - p2, period[2]), begin, n);
-                            if (begin) std::memset(line, 0, size_t(begin * item));
+                            if (zeros && begin) std::memset(line, 0, size_t(begin * item));
                             if (end > begin)
                                 copy_line(item, source + (begin * period[2] + p2 - low[2]) * f.s[2] * item,
                                           period[2] * f.s[2], line + begin * item, end - begin);
-                            if (end < n) std::memset(line + end * item, 0, size_t((n - end) * item));
+                            if (zeros && end < n) std::memset(line + end * item, 0, size_t((n - end) * item));
                         }
                     }
             }

@@ -34,15 +34,18 @@ void depthwise_weight(const Kit& kit, const Convolution& v, const Field& gradien
             for (int64_t e = 0; e < v.kernel[2]; ++e)
                 offsets.push_back((stage.place(0, a * v.dilation[0]) + stage.place(1, b * v.dilation[1]) + stage.place(2, e * v.dilation[2])) * item);
     const int64_t pitch = v.out[1] > 1 ? stage.step[1] : v.out[2], length = (v.out[1] - 1) * pitch + v.out[2];
+    // The positions along a kernel's line in one pass: four sums are computed, which reads a little behind the plane.
+    const bool lines_follow = !stage.direct && v.stride[2] == 1 && v.kernel[2] <= 4;
+    const int64_t at_once = lines_follow ? v.kernel[2] : 1, behind = lines_follow ? 4 * v.dilation[2] * item : 0;
     each(v.groups, parallel, [&](int64_t c) {
-        char* staged = scratch((stage.direct ? 0 : stage.channel * item) + 256, kSlotStage);
+        char* staged = scratch((stage.direct ? 0 : stage.channel * item) + behind + 256, kSlotStage);
         char* lines = scratch(length * item + 256, kSlotPanel);
         std::memset(lines, 0, size_t(length * item));
         std::memset(weight + c * many * taps * item, 0, size_t(many * taps * item));
         for (int64_t n = 0; n < v.n; ++n) {
             const char* source = x.data + (n * x.n + c * x.c) * item;
             if (!stage.direct) {
-                stage.fill(kit, source, x, staged);
+                stage.fill(kit, source, x, staged, n == 0);
                 source = staged;
             }
             for (int64_t m = 0; m < many; ++m)
@@ -50,12 +53,15 @@ void depthwise_weight(const Kit& kit, const Convolution& v, const Field& gradien
                     const char* g = gradient.data + (n * gradient.n + (c * many + m) * gradient.c + d * gradient.s[0]) * item;
                     for (int64_t h = 0; h < v.out[1]; ++h)
                         copy_line(item, g + h * gradient.s[1] * item, gradient.s[2], lines + h * pitch * item, v.out[2]);
-                    for (int64_t t = 0; t < taps; ++t) {
-                        alignas(8) char value[8];
-                        kit.inner.memory.dots_one(length, source + d * stage.step[0] * item + offsets[size_t(t)], 0, lines, value);
+                    for (int64_t t = 0; t < taps; t += at_once) {
+                        alignas(8) char values[32];
+                        const char* shifted = source + d * stage.step[0] * item + offsets[size_t(t)];
+                        if (at_once > 1) kit.inner.memory.dots_many(length, shifted, v.dilation[2] * item, lines, values);
+                        else kit.inner.memory.dots_one(length, shifted, 0, lines, values);
                         with_type(v.dtype, [&](auto zero) {
                             using T = decltype(zero);
-                            reinterpret_cast<T*>(weight)[(c * many + m) * taps + t] += *reinterpret_cast<T*>(value);
+                            for (int64_t i = 0; i < at_once; ++i)
+                                reinterpret_cast<T*>(weight)[(c * many + m) * taps + t + i] += reinterpret_cast<T*>(values)[i];
                         });
                     }
                 }
