@@ -3,6 +3,7 @@
 #pragma once
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "contract.h"
 #include "convolve_kernels.h"
@@ -54,9 +55,23 @@ void copy_items(const char* from, int64_t from_step, char* to, int64_t to_step, 
     auto* b = reinterpret_cast<T*>(to);
     for (int64_t i = 0; i < count; ++i) b[i * to_step] = a[i * from_step];
 }
+/// Every second value of four bytes.
+inline void copy_every_second(const char* from, char* to, int64_t count) {
+    using Four = uint32_t __attribute__((vector_size(16)));
+    int64_t i = 0;
+    for (; i + 5 <= count; i += 4) {  // a load reaches one value further than it needs
+        Four low, high;
+        std::memcpy(&low, from + i * 8, 16);
+        std::memcpy(&high, from + i * 8 + 16, 16);
+        const Four even = __builtin_shufflevector(low, high, 0, 2, 4, 6);
+        std::memcpy(to + i * 4, &even, 16);
+    }
+    for (; i < count; ++i) std::memcpy(to + i * 4, from + i * 8, 4);
+}
 /// Copies `count` items; steps in elements.
 inline void copy_line(int64_t item, const char* from, int64_t step, char* to, int64_t count, int64_t to_step = 1) {
     if (step == 1 && to_step == 1) std::memcpy(to, from, size_t(count * item));
+    else if (item == 4 && step == 2 && to_step == 1) copy_every_second(from, to, count);
     else if (item == 4) copy_items<uint32_t>(from, step, to, to_step, count);
     else copy_items<uint64_t>(from, step, to, to_step, count);
 }
@@ -67,6 +82,8 @@ struct Stage {
     bool direct = false;  // read in place: nothing to pad, nothing to pull apart
     int64_t period[3], phases[3], quotients[3], low[3], size[3];
     int64_t step[3], phase_step[3], channel;  // in elements
+    struct Bounds { int64_t begin, end; };
+    std::vector<Bounds> inside;  // for each phase of a line: the quotients that are no border
 
     Stage(const int64_t* size_, const int64_t* extent, const int64_t* period_, const int64_t* taps,
           const int64_t* dilation, const int64_t* low_, const Field& f) {
@@ -84,6 +101,10 @@ struct Stage {
             plain = plain && low[d] == 0 && period[d] == 1 && extent[d] <= size[d];
         }
         channel = at;
+        for (int64_t p = 0; p < phases[2]; ++p) {
+            const int64_t begin = std::clamp<int64_t>(ceil_div(low[2] - p, period[2]), 0, quotients[2]);
+            inside.push_back({begin, std::clamp<int64_t>(ceil_div(size[2] + low[2] - p, period[2]), begin, quotients[2])});
+        }
         if (plain) {
             direct = true;
             step[2] = 1, step[1] = f.s[1], step[0] = f.s[0];
@@ -109,8 +130,7 @@ struct Stage {
                         const char* source = from + (i0 * f.s[0] + i1 * f.s[1]) * item;
                         for (int64_t p2 = 0; p2 < phases[2]; ++p2, line += quotients[2] * item) {
                             const int64_t n = quotients[2];
-                            const int64_t begin = std::clamp<int64_t>(ceil_div(low[2] - p2, period[2]), 0, n);
-                            const int64_t end = std::clamp<int64_t>(ceil_div(size[2] + low[2] - p2, period[2]), begin, n);
+                            const auto [begin, end] = inside[size_t(p2)];
                             if (zeros && begin) std::memset(line, 0, size_t(begin * item));
                             if (end > begin)
                                 copy_line(item, source + (begin * period[2] + p2 - low[2]) * f.s[2] * item,

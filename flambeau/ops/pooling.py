@@ -154,7 +154,7 @@ def max_pool(
     shape = (*input.shape[: input.ndim - dims], *found.out)
     floating = input.dtype.is_floating_point
     best = _core.full(shape, -inf if floating else dtypes.iinfo(input.dtype).min, input.dtype)
-    place = _core.full(shape, -1, dtypes.int64)
+    place = _core.full(shape, -1, dtypes.int32 if prod(sizes) < 2**31 else dtypes.int64)
     values = input.detach()
     for _, offset, inside, source in found.steps:
         lists = [[best[inside]], [place[inside]], [values[source]]]
@@ -166,7 +166,7 @@ def max_pool(
     if not indices:
         return best
     # Places count from the start of each window: add where that lies.
-    step, where = 1, place
+    step, where = 1, place.to(dtypes.int64)
     for d in range(dims - 1, -1, -1):
         starts = [(o * found.strides[d] - found.padding[d]) * step for o in range(found.out[d])]
         where = where + _core.from_list(starts, dtypes.int64).reshape((found.out[d],) + (1,) * (dims - 1 - d))
