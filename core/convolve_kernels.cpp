@@ -183,9 +183,11 @@ void run_passes(const Kit& kit, const Stage& stage, const Field& f, int64_t samp
     for (int64_t at = 0; at < groups * passes_each; ++at) {
         const Pass& p = passes[at];
         const int64_t panels = ceil_div(samples * p.pixels(), kit.panel), tiles = ceil_div(p.rows, kit.inner.compute.rows);
-        const int64_t chunk = std::clamp<int64_t>(panels / (4 * threads), 1, kPanelsAtOnce), chunks = ceil_div(panels, chunk);
-        int64_t shares = 1;
-        while (chunks * shares < 4 * threads && tiles >= 4 * shares) shares *= 2;
+        // Tasks share a block of the weights among panels first, and cut the rows before they give that up.
+        int64_t chunk = std::min(panels, kPanelsAtOnce), shares = 1;
+        while (ceil_div(panels, chunk) * shares < 4 * threads && tiles >= 6 * shares) shares *= 2;
+        while (ceil_div(panels, chunk) * shares < 4 * threads && chunk > 1) --chunk;
+        const int64_t chunks = ceil_div(panels, chunk);
         each(chunks * shares, parallel, [&](int64_t task) {
             const int64_t i = task / shares * chunk, share = task % shares;
             run_pass(kit, p, source_of(shared, 0, at / passes_each), source_n, p.y, samples, i, std::min(panels, i + chunk),
