@@ -126,7 +126,7 @@ template <class Tile>
 void pack_rows(const Kit& kit, char* packed, int64_t rows, int64_t k, bool parallel, Tile&& tile) {
     const int64_t blocks = ceil_div(k, kit.inner.block_k), tiles = ceil_div(rows, kit.inner.compute.rows);
     each(blocks * tiles, parallel, [&](int64_t task) {
-        const int64_t block = task / tiles, i = task % tiles;
+        const int64_t i = task / blocks, block = task % blocks;  // rows are read on
         const int64_t k0 = part(k, blocks, block), count = part(k, blocks, block + 1) - k0;
         const int64_t start = part(rows, tiles, i), taken = part(rows, tiles, i + 1) - start;
         tile(start, taken, k0, count, packed + (k0 * rows + start * count) * kit.item);
