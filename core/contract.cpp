@@ -438,6 +438,11 @@ void ensure_contraction_kernels(uint8_t dtype) {
         throw std::runtime_error("matmul: the compiler gave no kernels for dtype code " + std::to_string(dtype));
 }
 
+InnerKernels inner_kernels(uint8_t dtype) {
+    const Kernels& entry = kernels[dtype];
+    return {entry.compute, entry.memory, entry.block_k};
+}
+
 void contract(const ContractProblem& problem) {
     ContractProblem q = problem;
     if (q.batch <= 0 || q.m <= 0 || q.n <= 0) return;

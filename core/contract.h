@@ -67,4 +67,13 @@ struct MemoryKernels {
     void (*narrow)(int64_t count, char* memory, int64_t stride, const char* values, int64_t accumulate);
 };
 
+/// The inner kernels themselves, for executors with a packing of their own (convolve.h); call `ensure_...` before. Only
+/// dtypes that are computed in as they lie in memory: int32, int64, float32, float64.
+struct InnerKernels {
+    const ComputeKernels& compute;
+    const MemoryKernels& memory;
+    int64_t block_k;  // steps of a sum whose panel stays in the first-level cache
+};
+InnerKernels inner_kernels(uint8_t dtype);
+
 }  // namespace flambeau

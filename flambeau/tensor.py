@@ -15,6 +15,7 @@ from flambeau.dtypes import dtype as DType
 from flambeau.ops import (
     arithmetic,
     constructors,
+    convolution,
     create,
     elementwise,
     index,
@@ -271,7 +272,7 @@ del backward_not_supported
 
 _NAMESPACES = (
     create, constructors, arithmetic, reduction, shape, index, search, sort, norms, products, linalg, linalg_legacy,
-    random, windows,
+    random, windows, convolution,
 )  # fmt: skip
 
 

@@ -117,3 +117,10 @@ def contraction(code: int) -> tuple[int, int]:
     from .contraction import kernels
 
     return kernels(code)
+
+
+def convolution(code: int) -> int:
+    """The address of the table of a dtype's convolution kernels."""
+    from .convolution import kernels
+
+    return kernels(code)

@@ -8,7 +8,11 @@ from flambeau.nn import functional, init, utils
 from flambeau.nn.activation import *
 from flambeau.nn.activation import __all__ as _activation
 from flambeau.nn.attention import MultiheadAttention
+from flambeau.nn.batch_norm import *
+from flambeau.nn.batch_norm import __all__ as _batch_norm
 from flambeau.nn.container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
+from flambeau.nn.convolution import *
+from flambeau.nn.convolution import __all__ as _convolution
 from flambeau.nn.distance import CosineSimilarity, PairwiseDistance
 from flambeau.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from flambeau.nn.embedding import Embedding
@@ -21,6 +25,10 @@ from flambeau.nn.normalization import GroupNorm, LayerNorm, RMSNorm
 from flambeau.nn.padding import *
 from flambeau.nn.padding import __all__ as _padding
 from flambeau.nn.parameter import Buffer, Parameter
+from flambeau.nn.pooling import *
+from flambeau.nn.pooling import __all__ as _pooling
+from flambeau.nn.resample import *
+from flambeau.nn.resample import __all__ as _resample
 from flambeau.nn.rnn import GRU, LSTM, RNN, RNNBase
 from flambeau.nn.rnn_cell import GRUCell, LSTMCell, RNNCell, RNNCellBase
 from flambeau.nn.shape import Flatten, Unflatten
@@ -34,8 +42,12 @@ from flambeau.nn.transformer import (
 
 __all__ = [  # noqa: PLE0604
     *_activation,
+    *_batch_norm,
+    *_convolution,
     *_loss,
     *_padding,
+    *_pooling,
+    *_resample,
     "AlphaDropout",
     "Bilinear",
     "Buffer",

@@ -6,7 +6,9 @@ Modules look these names up when they are called, so a program may replace them.
 
 from flambeau.nn.functional.activation import *
 from flambeau.nn.functional.attention import *
+from flambeau.nn.functional.batch_norm import *
 from flambeau.nn.functional.classification import *
+from flambeau.nn.functional.convolution import *
 from flambeau.nn.functional.distance import *
 from flambeau.nn.functional.dropout import *
 from flambeau.nn.functional.embedding import *
@@ -15,4 +17,4 @@ from flambeau.nn.functional.linear import *
 from flambeau.nn.functional.loss import *
 from flambeau.nn.functional.metric import *
 from flambeau.nn.functional.normalise import *
-from flambeau.nn.functional.padding import *
+from flambeau.nn.functional.pooling import *

@@ -1,0 +1,411 @@
+// The blocking of convolutions.
+//
+// A convolution is a product of the weights, (channels out) x (channels in x kernel positions), with a matrix whose
+// columns are output pixels. That matrix is never made: an operand is staged once, with its borders of zeros and with
+// strided lines pulled apart, so that every kernel position reads a shifted copy of the same lines; a panel of it, one
+// block of the sum by as many pixels as a register tile has columns, is packed into the first-level cache, multiplied
+// with all rows of the packed weights by the tiles of contract.h, and forgotten.
+//
+// The gradient of the input is the same product over the gradient, once for each phase of the strides. The gradient of
+// the weight sums over pixels: the input is staged with channels last, so that a line of the panel is contiguous.
+// Depthwise convolutions have one channel to sum over and paths of their own, bound by memory.
+#include "convolve_kernels.h"
+
+#include <stdexcept>
+#include <vector>
+
+#include "convolve_stage.h"
+
+namespace flambeau {
+
+void (*request_convolve_kernels)(uint8_t dtype) = nullptr;
+
+namespace {
+
+constexpr int64_t kStageBytes = int64_t{1} << 20;  // samples staged together by one thread: they stay in its cache
+constexpr int64_t kPanelsAtOnce = 8;               // panels that share one pass over a block of the weights
+
+bool own_ready[10];
+
+/// One product over staged lines: y[n, row, pixel] = init[row] + sum over k of a[row, k] * source[place(pixel) + offset[k]].
+struct Pass {
+    std::vector<int64_t> offsets;  // of k, in bytes, for the first pixel
+    int64_t k = 0, rows = 0;
+    const char* packed = nullptr;  // blocks of k, in them tiles, in them lines of a tile's rows
+    const char* init = nullptr;    // a panel's width of each row's starting value
+    int64_t grid[3], step[3];      // pixels, and bytes between them in the source
+    char* y = nullptr;
+    int64_t y_n, y_row, y_step[3];  // bytes
+    bool plane = false;             // the pixels of a row of y are contiguous
+    int64_t pixels() const { return grid[0] * grid[1] * grid[2]; }
+
+    void finish(int64_t item) {
+        plane = y_step[2] == item && (grid[1] == 1 || y_step[1] == grid[2] * item) &&
+                (grid[0] == 1 || y_step[0] == grid[1] * grid[2] * item);
+        for (int d = 2; d > 0; --d)  // lines that follow each other are one
+            if ((grid[d - 1] == 1 || step[d - 1] == grid[d] * step[d]) &&
+                (grid[d - 1] == 1 || y_step[d - 1] == grid[d] * y_step[d])) {
+                grid[d] *= grid[d - 1], grid[d - 1] = 1;
+                if (d == 2 && grid[0] > 1) std::swap(grid[0], grid[1]), step[1] = step[0], y_step[1] = y_step[0];
+            }
+    }
+};
+
+struct Segment {
+    int64_t lane, count, source, y;  // source and y in bytes
+};
+
+/// The pieces of lines that the pixels [first, first + count) lie in; with the offsets of their samples.
+int segments(const Pass& p, int64_t item, int64_t source_n, int64_t first, int64_t count, Segment* into) {
+    const int64_t pixels = p.pixels();
+    int64_t sample = first / pixels, rest = first % pixels;
+    int64_t w = rest % p.grid[2], h = rest / p.grid[2] % p.grid[1], d = rest / p.grid[2] / p.grid[1];
+    int found = 0;
+    for (int64_t lane = 0; lane < count;) {
+        const int64_t take = std::min(count - lane, p.grid[2] - w);
+        into[found++] = {lane, take, sample * source_n + d * p.step[0] + h * p.step[1] + w * item,
+                         sample * p.y_n + d * p.y_step[0] + h * p.y_step[1] + w * p.y_step[2]};
+        lane += take;
+        w = 0;
+        if (++h == p.grid[1]) {
+            h = 0;
+            if (++d == p.grid[0]) d = 0, ++sample;
+        }
+    }
+    return found;
+}
+
+/// Panels [first, last) of the pixels of `samples` samples, tiles [t0, t1) of the rows. `source` is the first sample's.
+void run_pass(const Kit& kit, const Pass& p, const char* source, int64_t source_n, char* y, int64_t samples, int64_t first,
+              int64_t last, int64_t t0, int64_t t1) {
+    const int64_t item = kit.item, panel = kit.panel, all = samples * p.pixels(), width = panel * item;
+    const auto& compute = kit.inner.compute;
+    const int64_t tiles = ceil_div(p.rows, compute.rows), row0 = part(p.rows, tiles, t0), row1 = part(p.rows, tiles, t1);
+    const int64_t blocks = std::max<int64_t>(1, ceil_div(p.k, kit.inner.block_k)), held = row1 - row0;
+    char* packed = scratch(std::min(p.k, kit.inner.block_k + 1) * width + 256, kSlotPanel);
+    char* edges = scratch((last - first) * held * width + 256, kSlotEdges);
+    Segment pieces[64];
+    for (int64_t block = 0; block < blocks; ++block) {
+        const int64_t k0 = part(p.k, blocks, block), k = part(p.k, blocks, block + 1) - k0;
+        for (int64_t i = first; i < last; ++i) {
+            const int64_t q = i * panel, count = std::min(panel, all - q);
+            const int found = segments(p, item, source_n, q, count, pieces);
+            for (int s = 0; s < found; ++s)
+                kit.own.gather(k, source + pieces[s].source, p.offsets.data() + k0, packed + pieces[s].lane * item, width,
+                               pieces[s].count);
+            const bool inside = p.plane && q / p.pixels() == (q + count - 1) / p.pixels();
+            char* c = inside ? y + pieces[0].y + row0 * p.y_row : edges + (i - first) * held * width;
+            const int64_t c_row = inside ? p.y_row : width;
+            const char* init = block ? c : p.init + row0 * width;
+            const int64_t init_row = block ? c_row : width, vectors = ceil_div(count, compute.lanes);
+            const bool partial = count != vectors * compute.lanes;
+            if (k == 0) {  // no position of the kernel reaches this phase
+                for (int64_t row = 0; row < held; ++row)
+                    std::memcpy(c + row * c_row, init + row * init_row, size_t(count * item));
+            } else {
+                for (int64_t t = t0; t < t1; ++t) {
+                    const int64_t start = part(p.rows, tiles, t), rows = part(p.rows, tiles, t + 1) - start;
+                    compute.tiles[rows - 1][vectors - 1][partial](
+                        k, p.packed + (k0 * p.rows + start * k) * item, item, rows * item, packed, width,
+                        init + (start - row0) * init_row, init_row, c + (start - row0) * c_row, c_row, count);
+                }
+            }
+            if (inside || block + 1 < blocks) continue;
+            for (int64_t row = 0; row < held; ++row)
+                for (int s = 0; s < found; ++s) {
+                    const char* from = c + row * width + pieces[s].lane * item;
+                    char* to = y + pieces[s].y + (row0 + row) * p.y_row;
+                    copy_line(item, from, 1, to, pieces[s].count, p.y_step[2] / item);
+                }
+        }
+    }
+}
+
+/// Packs the rows of a matrix the way `run_pass` reads them. `tile(row, rows, k0, k, to)` writes lines of `rows` values.
+template <class Tile>
+void pack_rows(const Kit& kit, char* packed, int64_t rows, int64_t k, bool parallel, Tile&& tile) {
+    const int64_t blocks = ceil_div(k, kit.inner.block_k), tiles = ceil_div(rows, kit.inner.compute.rows);
+    each(blocks * tiles, parallel, [&](int64_t task) {
+        const int64_t i = task / blocks, block = task % blocks;  // rows are read on
+        const int64_t k0 = part(k, blocks, block), count = part(k, blocks, block + 1) - k0;
+        const int64_t start = part(rows, tiles, i), taken = part(rows, tiles, i + 1) - start;
+        tile(start, taken, k0, count, packed + (k0 * rows + start * count) * kit.item);
+    });
+}
+
+/// A panel's width of every channel's bias, or zeros.
+void fill_init(const Kit& kit, const char* bias, int64_t channels, char* to) {
+    const int64_t width = kit.panel * kit.item;
+    if (!bias) return void(std::memset(to, 0, size_t(channels * width)));
+    for (int64_t i = 0; i < channels; ++i)
+        for (int64_t j = 0; j < kit.panel; ++j) std::memcpy(to + i * width + j * kit.item, bias + i * kit.item, size_t(kit.item));
+}
+
+/// Stages the samples and runs every pass of every group over them; how tasks are cut changes no bit.
+void run_passes(const Kit& kit, const Stage& stage, const Field& f, int64_t samples, int64_t channels, int64_t groups,
+                const std::vector<Pass>& passes, int64_t passes_each, bool parallel, char* shared) {
+    const int64_t item = kit.item, sample_bytes = stage.direct ? 0 : channels * stage.channel * item;
+    const int64_t channel = stage.channel * item, threads = parallel ? thread_count() : 1;
+    int64_t pixels = 1;
+    for (const Pass& p : passes) pixels = std::max(pixels, p.pixels());
+    int64_t together = stage.direct ? ceil_div(1024, pixels) : std::max<int64_t>(1, kStageBytes / std::max<int64_t>(1, sample_bytes));
+    together = std::min(together, std::max<int64_t>(ceil_div(256, pixels), samples / (4 * threads)));
+    together = std::clamp<int64_t>(together, 1, samples);
+    const int64_t units = ceil_div(samples, together);
+    auto source_of = [&](const char* staged, int64_t sample, int64_t group) {
+        const int64_t c = channels / groups * group;
+        return stage.direct ? f.data + sample * f.n * item + c * f.c * item : staged + c * channel;
+    };
+    const int64_t source_n = stage.direct ? f.n * item : sample_bytes;
+    if (threads == 1 || units >= 2 * threads) {
+        each(units, parallel, [&](int64_t unit) {
+            const int64_t begin = unit * together, count = std::min(together, samples - begin);
+            char* staged = nullptr;
+            if (!stage.direct) {
+                staged = scratch(count * sample_bytes + 256, kSlotStage);
+                for (int64_t i = 0; i < count * channels; ++i)
+                    stage.fill(kit, f.data + ((begin + i / channels) * f.n + i % channels * f.c) * item, f, staged + i * channel);
+            }
+            for (int64_t at = 0; at < groups * passes_each; ++at) {
+                const Pass& p = passes[at];
+                const int64_t panels = ceil_div(count * p.pixels(), kit.panel);
+                for (int64_t i = 0; i < panels; i += kPanelsAtOnce)
+                    run_pass(kit, p, source_of(staged, begin, at / passes_each), source_n, p.y + begin * p.y_n, count, i,
+                             std::min(panels, i + kPanelsAtOnce), 0, ceil_div(p.rows, kit.inner.compute.rows));
+            }
+        });
+        return;
+    }
+    if (!stage.direct)
+        each(samples * channels, parallel, [&](int64_t i) {
+            stage.fill(kit, f.data + (i / channels * f.n + i % channels * f.c) * item, f, shared + i * channel);
+        });
+    for (int64_t at = 0; at < groups * passes_each; ++at) {
+        const Pass& p = passes[at];
+        const int64_t panels = ceil_div(samples * p.pixels(), kit.panel), tiles = ceil_div(p.rows, kit.inner.compute.rows);
+        // Tasks share a block of the weights among panels first, and cut the rows before they give that up.
+        int64_t chunk = std::min(panels, kPanelsAtOnce), shares = 1;
+        while (ceil_div(panels, chunk) * shares < 4 * threads && tiles >= 6 * shares) shares *= 2;
+        while (ceil_div(panels, chunk) * shares < 4 * threads && chunk > 1) --chunk;
+        const int64_t chunks = ceil_div(panels, chunk);
+        each(chunks * shares, parallel, [&](int64_t task) {
+            const int64_t i = task / shares * chunk, share = task % shares;
+            run_pass(kit, p, source_of(shared, 0, at / passes_each), source_n, p.y, samples, i, std::min(panels, i + chunk),
+                     part(tiles, shares, share), part(tiles, shares, share + 1));
+        });
+    }
+}
+
+// --- one channel to sum over -----------------------------------------------------------------------------------------
+
+/// The passes of one plane with one row each, as sums of shifted lines; `source` has room behind its end.
+void run_taps(const Kit& kit, const Pass& p, const char* weights, const char* bias, const char* source, char* y) {
+    const int64_t item = kit.item;
+    alignas(8) static constexpr char zero[8] = {};
+    const int64_t pitch = p.grid[1] > 1 ? p.step[1] / item : p.grid[2];
+    const int64_t length = ceil_div((p.grid[1] - 1) * pitch + p.grid[2], kit.own.step) * kit.own.step;
+    char* line = scratch(length * item + 256, kSlotPanel);
+    for (int64_t d = 0; d < p.grid[0]; ++d) {
+        kit.own.taps(length, p.k, weights, p.offsets.data(), source + d * p.step[0], bias ? bias : zero, line);
+        for (int64_t h = 0; h < p.grid[1]; ++h) {
+            const char* from = line + h * pitch * item;
+            char* to = y + d * p.y_step[0] + h * p.y_step[1];
+            copy_line(item, from, 1, to, p.grid[2], p.y_step[2] / item);
+        }
+    }
+}
+
+/// Depthwise: `inputs` channels of the source go into each of the `outputs` channels of a group.
+void run_depthwise(const Kit& kit, const Stage& stage, const Field& f, int64_t samples, int64_t groups, int64_t inputs,
+                   int64_t outputs, const std::vector<Pass>& passes, const std::vector<std::vector<char>>& weights,
+                   const char* bias, bool parallel) {
+    const int64_t item = kit.item, channel = stage.channel * item, count = int64_t(passes.size());
+    const int64_t planes = samples * groups, most = std::max<int64_t>(1, 32768 / std::max<int64_t>(1, stage.channel));
+    each(ceil_div(planes, most), parallel, [&](int64_t task) {
+        char* staged = scratch(inputs * channel + kit.own.step * item + 256, kSlotStage);
+        for (int64_t i = task * most; i < std::min(planes, (task + 1) * most); ++i) {
+            const int64_t sample = i / groups, group = i % groups;
+            for (int64_t j = 0; j < inputs; ++j)
+                stage.fill(kit, f.data + (sample * f.n + (group * inputs + j) * f.c) * item, f, staged + j * channel, i == task * most);
+            for (int64_t at = 0; at < count; ++at) {
+                const Pass& p = passes[at];
+                for (int64_t row = 0; row < outputs; ++row) {
+                    const int64_t c = group * outputs + row;
+                    run_taps(kit, p, weights[at].data() + c * p.k * item, bias ? bias + c * item : nullptr, staged,
+                             p.y + sample * p.y_n + c * p.y_row);
+                }
+            }
+        }
+    });
+}
+
+}  // namespace
+
+ConvolveKernels own_kernels[10];
+
+Kit kit_for(uint8_t dtype) {
+    ensure_contraction_kernels(dtype);
+    if (!own_ready[dtype] && request_convolve_kernels) request_convolve_kernels(dtype);
+    if (!own_ready[dtype]) throw std::runtime_error("convolution: the compiler gave no kernels for this dtype");
+    return Kit(dtype);
+}
+
+void register_convolve_kernels(uint8_t dtype, void* table) {
+    reinterpret_cast<void (*)(void*)>(table)(&own_kernels[dtype]);
+    own_ready[dtype] = true;
+}
+
+void convolve_forward(const Convolution& v, const Field& x, const char* weight, const char* bias, const Field& y) {
+    const Kit kit = kit_for(v.dtype);
+    const int64_t item = kit.item, channels = v.c / v.groups, rows = v.o / v.groups, taps = v.taps(), k = channels * taps;
+    int64_t extent[3];
+    for (int d = 0; d < 3; ++d) extent[d] = (v.out[d] - 1) * v.stride[d] + (v.kernel[d] - 1) * v.dilation[d] + 1;
+    Stage stage(v.in, extent, v.stride, v.kernel, v.dilation, v.padding, x);
+    const bool parallel = work_of(v) > kConvolveSerialWork, alone = depthwise(v);
+    if (alone && stage.direct) {  // its lines are read past their end: a copy has room
+        const int64_t low[3] = {0, 0, 1};
+        ++extent[2];
+        stage = Stage(v.in, extent, v.stride, v.kernel, v.dilation, low, x);
+    }
+    const bool shifted = alone && stage.low[2] != v.padding[2];
+    Workspace packed(alone ? 0 : v.o * k * item), init(alone ? 0 : v.o * kit.panel * item);
+    Workspace shared(alone || stage.direct ? 0 : v.n * v.c * stage.channel * item);
+    GilRelease unlocked(parallel);
+
+    Pass p;
+    p.k = k, p.rows = rows;
+    for (int64_t c = 0; c < channels; ++c)
+        for (int64_t a = 0; a < v.kernel[0]; ++a)
+            for (int64_t b = 0; b < v.kernel[1]; ++b)
+                for (int64_t e = 0; e < v.kernel[2]; ++e)
+                    p.offsets.push_back((c * stage.channel + stage.place(0, a * v.dilation[0]) +
+                                         stage.place(1, b * v.dilation[1]) + stage.place(2, e * v.dilation[2] + shifted)) * item);
+    for (int d = 0; d < 3; ++d) p.grid[d] = v.out[d], p.step[d] = stage.step[d] * item, p.y_step[d] = y.s[d] * item;
+    p.y = y.data, p.y_n = y.n * item, p.y_row = y.c * item;
+    if (alone) {
+        std::vector<std::vector<char>> weights{std::vector<char>(weight, weight + v.o * k * item)};
+        return run_depthwise(kit, stage, x, v.n, v.groups, 1, rows, {p}, weights, bias, parallel);
+    }
+    p.finish(item);
+    fill_init(kit, bias, v.o, init.data);
+    std::vector<Pass> passes;
+    for (int64_t g = 0; g < v.groups; ++g) {
+        passes.push_back(p);
+        Pass& each_pass = passes.back();
+        each_pass.packed = packed.data + g * rows * k * item;
+        each_pass.init = init.data + g * rows * kit.panel * item;
+        each_pass.y = y.data + g * rows * y.c * item;
+        const char* matrix = weight + g * rows * k * item;
+        pack_rows(kit, packed.data + g * rows * k * item, rows, k, parallel && rows * k > 16384,
+                  [&](int64_t row, int64_t taken, int64_t k0, int64_t count, char* to) {
+                      kit.transpose(matrix + (row * k + k0) * item, k * item, to, taken * item, taken, count);
+                  });
+    }
+    run_passes(kit, stage, x, v.n, v.c, v.groups, passes, 1, parallel, shared.data);
+}
+
+void convolve_back(const Convolution& v, const Field& gradient, const char* weight, const char* bias, const Field& x) {
+    const Kit kit = kit_for(v.dtype);
+    const int64_t item = kit.item, rows = v.c / v.groups, sums = v.o / v.groups, taps = v.taps();
+    const bool parallel = work_of(v) > kConvolveSerialWork, alone = depthwise(v);
+    // Input coordinate i takes part with output t - j where i + padding = stride * t + phase and
+    // dilation * position = stride * j + phase: for one phase of the input a convolution without strides.
+    struct Phase {
+        int64_t first, count, t;
+        std::vector<std::pair<int64_t, int64_t>> taps;  // (position, j)
+    };
+    std::vector<Phase> phases[3];
+    int64_t low[3], extent[3], ones[3] = {1, 1, 1};
+    for (int d = 0; d < 3; ++d) {
+        low[d] = 0, extent[d] = 1;
+        for (int64_t r = 0; r < v.stride[d]; ++r) {
+            Phase phase;
+            phase.first = ((r - v.padding[d]) % v.stride[d] + v.stride[d]) % v.stride[d];
+            if (phase.first >= v.in[d]) continue;
+            phase.count = ceil_div(v.in[d] - phase.first, v.stride[d]);
+            phase.t = (phase.first + v.padding[d] - r) / v.stride[d];
+            for (int64_t k = 0; k < v.kernel[d]; ++k)
+                if (k * v.dilation[d] % v.stride[d] == r) {
+                    phase.taps.emplace_back(k, k * v.dilation[d] / v.stride[d]);
+                    low[d] = std::max(low[d], phase.taps.back().second - phase.t);
+                    extent[d] = std::max(extent[d], phase.t + phase.count - phase.taps.back().second);
+                }
+            phases[d].push_back(phase);
+        }
+    }
+    if (alone) low[2] = std::max<int64_t>(low[2], 1);  // never read in place
+    for (int d = 0; d < 3; ++d) extent[d] += low[d];
+    const Stage stage(v.out, extent, ones, ones, ones, low, gradient);
+
+    Workspace packed(alone ? 0 : v.o * rows * taps * item), turned(alone ? 0 : v.o * rows * taps * item);
+    Workspace init(alone ? 0 : v.c * kit.panel * item), shared(alone || stage.direct ? 0 : v.n * v.o * stage.channel * item);
+    GilRelease unlocked(parallel);
+    if (!alone) {
+        fill_init(kit, bias, v.c, init.data);
+        // From (o, c, position) to (group, position, o, c): a step of the sum has its rows next to each other.
+        each(v.o, parallel && v.o * rows * taps > 16384, [&](int64_t o) {
+            const char* from = weight + o * rows * taps * item;
+            char* to = turned.data + (o / sums * taps * sums + o % sums) * rows * item;
+            if (taps == 1) return void(std::memcpy(to, from, size_t(rows * item)));
+            kit.transpose(from, taps * item, to, sums * rows * item, rows, taps);
+        });
+    }
+    std::vector<Pass> passes;
+    std::vector<std::vector<char>> weights;
+    const int64_t groups = alone ? 1 : v.groups;
+    for (int64_t g = 0; g < groups; ++g) {
+        char* room = packed.data + g * sums * rows * taps * item;
+        for (const Phase& a : phases[0])
+            for (const Phase& b : phases[1])
+                for (const Phase& e : phases[2]) {
+                    Pass p;
+                    std::vector<int64_t> positions;
+                    const Phase* three[3] = {&a, &b, &e};
+                    for (auto [ka, ja] : a.taps)
+                        for (auto [kb, jb] : b.taps)
+                            for (auto [ke, je] : e.taps) {
+                                positions.push_back((ka * v.kernel[1] + kb) * v.kernel[2] + ke);
+                                const int64_t at = (a.t + low[0] - ja) * stage.step[0] + (b.t + low[1] - jb) * stage.step[1] +
+                                                   (e.t + low[2] - je) * stage.step[2];
+                                for (int64_t o = 0; o < sums; ++o) p.offsets.push_back((at + o * stage.channel) * item);
+                            }
+                    p.k = int64_t(p.offsets.size()), p.rows = rows;
+                    p.y = x.data + g * rows * x.c * item, p.y_n = x.n * item, p.y_row = x.c * item;
+                    for (int d = 0; d < 3; ++d) {
+                        p.grid[d] = three[d]->count;
+                        p.step[d] = stage.step[d] * item;
+                        p.y += three[d]->first * x.s[d] * item;
+                        p.y_step[d] = v.stride[d] * x.s[d] * item;
+                    }
+                    if (alone) {
+                        std::vector<char> values(size_t(v.c * p.k * item));
+                        for (int64_t c = 0; c < v.c; ++c)
+                            for (int64_t i = 0; i < p.k; ++i)
+                                std::memcpy(values.data() + (c * p.k + i) * item,
+                                            weight + ((c * sums + i % sums) * taps + positions[size_t(i / sums)]) * item, size_t(item));
+                        weights.push_back(std::move(values));
+                        passes.push_back(std::move(p));
+                        continue;
+                    }
+                    p.finish(item);
+                    p.init = init.data + g * rows * kit.panel * item;
+                    p.packed = room;
+                    const char* matrix = turned.data + g * taps * sums * rows * item;
+                    pack_rows(kit, room, rows, p.k, parallel && rows * p.k > 16384,
+                              [&](int64_t row, int64_t taken, int64_t k0, int64_t count, char* to) {
+                                  for (int64_t i = k0; i < k0 + count;) {
+                                      const int64_t o = i % sums, many = std::min(sums - o, k0 + count - i);
+                                      kit.inner.compute.panel(many, matrix + ((positions[size_t(i / sums)] * sums + o) * rows + row) * item,
+                                                              rows * item, to + (i - k0) * taken * item, taken * item, taken);
+                                      i += many;
+                                  }
+                              });
+                    room += p.k * rows * item;
+                    passes.push_back(std::move(p));
+                }
+    }
+    if (alone) return run_depthwise(kit, stage, gradient, v.n, v.groups, sums, 1, passes, weights, bias, parallel);
+    run_passes(kit, stage, gradient, v.n, v.o, v.groups, passes, int64_t(passes.size()) / v.groups, parallel, shared.data);
+}
+
+}  // namespace flambeau

@@ -1,0 +1,41 @@
+// Convolutions on plain memory: forward, the gradient of the input (a transposed convolution) and of the weight.
+//
+// It is not: tensors, checks or history (convolve.h, its only caller). Called with the GIL held; it lets go of it while
+// it computes. One and two dimensions arrive as three with leading sizes of 1.
+#pragma once
+#include <cstdint>
+
+namespace flambeau {
+
+struct Convolution {
+    uint8_t dtype;  // int32, int64, float32 or float64
+    int64_t n, c, o, groups;
+    int64_t in[3], out[3], kernel[3], stride[3], padding[3], dilation[3];
+    int64_t plane() const { return out[0] * out[1] * out[2]; }
+    int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
+};
+
+/// A (batch, channels, depth, height, width) array; strides in elements.
+struct Field {
+    char* data;
+    int64_t n, c, s[3];
+};
+
+// Weights are contiguous (o, c / groups, kernel...); `bias` may be null, else one contiguous value for each channel of
+// the result. The bits depend on sizes and values, never on the number of threads.
+void convolve_forward(const Convolution&, const Field& x, const char* weight, const char* bias, const Field& y);
+void convolve_back(const Convolution&, const Field& gradient, const char* weight, const char* bias, const Field& x);
+void convolve_weight(const Convolution&, const Field& gradient, const Field& x, char* weight);
+
+// --- the table that flambeau/compiler/convolution.py fills; strides and offsets in bytes ---
+struct ConvolveKernels {
+    void (*gather)(int64_t rows, const char* source, const int64_t* offsets, char* to, int64_t to_row, int64_t n);
+    void (*taps)(int64_t n, int64_t k, const char* weights, const int64_t* offsets, const char* source, const char* init,
+                 char* c);
+    int64_t step, item;  // `taps` computes multiples of `step` values
+};
+/// Set by the bindings; must end in `register_convolve_kernels` or throw.
+extern void (*request_convolve_kernels)(uint8_t dtype);
+void register_convolve_kernels(uint8_t dtype, void* table);
+
+}  // namespace flambeau
