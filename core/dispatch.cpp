@@ -394,7 +394,7 @@ struct SavedOperand {
 };
 
 // The node of a map or row operation. Its backward is another operation, derived from the same declaration.
-struct OperationNode : Node {
+struct OperationNode : Node, Recycled<OperationNode> {
     Operation* operation;
     const GradientPlan* plan;
     RowArguments row;

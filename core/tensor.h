@@ -61,8 +61,27 @@ struct Tensor;
 void destroy(Tensor*);
 void destroy(Node*);
 
+// Memory of the small objects every recorded operation makes, given out again without the general allocator.
+template <class T>
+struct Recycled {
+    static void* operator new(size_t size) {
+        if (!list || size != sizeof(T)) return ::operator new(size);
+        --kept;
+        return std::exchange(list, *static_cast<void**>(list));
+    }
+    static void operator delete(void* p, size_t size) {
+        if (size != sizeof(T) || kept >= 4096) return ::operator delete(p);
+        ++kept;
+        *static_cast<void**>(p) = std::exchange(list, p);
+    }
+
+  private:
+    static inline void* list = nullptr;
+    static inline int kept = 0;
+};
+
 // The part of a tensor that only differentiated tensors have.
-struct AutogradState {
+struct AutogradState : Recycled<AutogradState> {
     Ref<Node> grad_fn;
     uint32_t output_number = 0;
     Ref<Tensor> grad;
