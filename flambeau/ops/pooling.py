@@ -94,7 +94,8 @@ def _spatial(name: str, input: Any, dims: int) -> tuple[int, ...]:
             f"{name}: Expected {dims + 1}D or {dims + 2}D (batch mode) tensor, but input is {tuple(input.shape)}"
         )
     sizes = tuple(input.shape[input.ndim - dims :])
-    if 0 in tuple(input.shape[1:]):
+    # Only a batch may be empty, not channels.
+    if 0 in tuple(input.shape[1 if input.ndim == dims + 2 else 0 :]):
         raise ShapeError(f"{name}: every size but the batch must be positive, but input is {tuple(input.shape)}")
     return sizes
 
@@ -292,6 +293,8 @@ def _bounds(size: int, out: int) -> list[tuple[int, int]]:
 def adaptive_avg_pool(name: str, input: Any, size: Any, dims: int) -> Any:
     """The means over windows that share the input out evenly."""
     out = _adaptive_size(name, input, size, dims)
+    if min(out) < 0:
+        raise RuntimeError(f"{name}: elements of output_size must be greater than or equal to 0, got {out}")
     sizes = tuple(input.shape[input.ndim - dims :])
     if _narrow(input):
         return adaptive_avg_pool(name, input.to(dtypes.float32), size, dims).to(input.dtype)
