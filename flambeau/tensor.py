@@ -36,8 +36,6 @@ from flambeau.printing import tensor_text
 
 Tensor = _core.Tensor  # the class itself
 
-_no_grad_off = _core.set_grad_enabled
-
 
 def to(self: Any, *args: Any, **options: Any) -> Any:
     """The tensor with another dtype or on another device; itself if nothing changes.
@@ -96,12 +94,8 @@ def numpy(self: Any, *, force: bool = False) -> Any:
     if tensor.dtype is dtypes.bfloat16:
         raise TypeError("numpy: Got unsupported ScalarType BFloat16; NumPy has no such dtype, call .float() first")
     if tensor.ndim == 0:
-        return numpy.frombuffer(tensor, _numpy_dtype(tensor)).reshape(())
+        return numpy.frombuffer(tensor, tensor.dtype.numpy_name).reshape(())
     return numpy.asarray(memoryview(tensor))
-
-
-def _numpy_dtype(tensor: Any) -> str:
-    return tensor.dtype.numpy_name
 
 
 def __array__(self: Any, dtype: Any = None, copy: bool | None = None) -> Any:

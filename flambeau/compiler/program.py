@@ -17,15 +17,10 @@ ELEMENT, ROW = "element", "row"
 #: dtype names in the order of the core's dtype codes; the index is the code.
 DTYPES = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64")
 CODES = {name: code for code, name in enumerate(DTYPES)}
-ITEM_SIZES = {
-    "bool": 1, "uint8": 1, "int8": 1, "int16": 2, "int32": 4, "int64": 8,
-    "float16": 2, "bfloat16": 2, "float32": 4, "float64": 8, "uint32": 4, "uint64": 8,
-}  # fmt: skip
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 #: uint32 and uint64 exist inside programs only (random bits, reading the bits of a float).
 INTEGERS = ("uint8", "int8", "int16", "int32", "int64", "uint32", "uint64")
 
-LEAVES = ("input", "const", "index", "length")
 UNARY = (
     "neg", "abs", "sign", "sqrt", "rsqrt", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p",
     "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh",
@@ -36,7 +31,6 @@ BINARY = (
     "lt", "le", "eq", "ne", "and", "or", "xor", "shl", "shr",
 )  # fmt: skip
 TERNARY = ("where", "fma")
-CONVERSIONS = ("cast", "bitcast")
 REDUCTIONS = ("reduce_sum", "reduce_prod", "reduce_max", "reduce_min", "reduce_argmax", "reduce_argmin")
 COMPARISONS = ("lt", "le", "eq", "ne", "isnan")
 
