@@ -102,4 +102,19 @@ struct RecordDepth {
     ~RecordDepth() { if (on) [[unlikely]] --on->depth; }
 };
 
+// Notes `work`, which has just run on these tensors (inputs, then outputs; null: absent), as a step.
+void note_step(const char* name, Tensor* const* tensors, int inputs, int outputs, CallAgain work);
+
+// Runs `work` on tensors, inputs first, then what it writes, and notes it as one step. `work` must find all memory in the
+// tensors that it is given: a plan runs it on others. What it reads and writes is named in both parts. Null: absent.
+template <class Work>
+void run_step(const char* name, Tensor* const* tensors, int inputs, int outputs, Work work) {
+    if (!recorder || !recorder->records()) [[likely]] return work(tensors);
+    {
+        RecordDepth inside;
+        work(tensors);
+    }
+    note_step(name, tensors, inputs, outputs, std::move(work));
+}
+
 }  // namespace flambeau

@@ -165,8 +165,11 @@ def _checked(generator: Any) -> Generator:
     return generator
 
 
-def _place(generator: Generator | None, count: int) -> tuple[Any, Any]:
-    """Seed, as the kernels read it (signed), and position for the next `count` numbers."""
+def next_place(generator: Generator | None, count: int) -> tuple[Any, Any]:
+    """Seed, as the kernels read it (signed), and position for the next `count` numbers.
+
+    While a compiled function is recorded they are tensors that follow the generator.
+    """
     source = default_generator if generator is None else _checked(generator)
     if recording.active is not None:
         return recording.active.random(source, count)
@@ -178,7 +181,7 @@ _LEVELS = {"float16": 2.0**11, "bfloat16": 2.0**8}
 
 
 def _fill(tensor: Any, kind: str, a: Any, b: Any, generator: Generator | None) -> Any:
-    seed, position = _place(generator, tensor.numel())
+    seed, position = next_place(generator, tensor.numel())
     if kind == "uniform":
         levels = _LEVELS.get(tensor.dtype.name, 2.0**24)
         return philox.random_uniform.inplace(tensor, a, b, seed, position, levels)
@@ -420,7 +423,7 @@ def random_dropout(input: Any, p: float, generator: Generator | None = None) -> 
     """Each element zeroed with probability `p`, the others over 1 - p; backward draws the mask again."""
     if p >= 1.0:
         return input * 0.0
-    seed, position = _place(generator, input.numel())
+    seed, position = next_place(generator, input.numel())
     return philox.dropout(input, p, 1.0 / (1.0 - p), seed, position)
 
 
