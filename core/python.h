@@ -88,6 +88,8 @@ int index_set(PyObject* self, PyObject* key, PyObject* value);
 PyObject* to_list(const Tensor* t, int dim, const char* at);
 PyObject* element(const Tensor* t, const char* at);
 
+struct Recorder;
+Recorder* record_of(PyObject*);          // throws what PyCapsule_GetPointer raises
 void require_grad(Tensor* t, bool value);
 PyMethodDef* tensor_methods();
 void add_number_slots(std::vector<PyType_Slot>& into);
@@ -102,5 +104,6 @@ int add_convolution(PyObject* module);
 int add_dlpack(PyObject* module);
 int add_sequences(PyObject* module);
 int add_plans(PyObject* module);
+int add_records(PyObject* module);
 
 }  // namespace flambeau

@@ -168,10 +168,24 @@ PyObject* index_get(PyObject* self, PyObject* key) {
     });
 }
 
+namespace {
+bool fills(PyObject* value) {
+    Arg number;
+    return is_tensor(value) ? tensor_of(value)->ndim == 0 : number_arg(value, number);
+}
+}  // namespace
+
 int index_set(PyObject* self, PyObject* key, PyObject* value) {
     PyObject* done = guarded([&]() -> PyObject* {
         if (!value) fail(ErrorKind::Type, "index: elements of a tensor cannot be deleted");
         Tensor* t = tensor_of(self);
+        if (recorder && is_tensor(key) && tensor_of(key)->dtype == kBool && tensor_of(key)->ndim && fills(value)) {
+            // One number where a mask holds: nothing depends on how many places there are.
+            TensorRef mask(tensor_of(key));
+            while (mask->ndim < t->ndim) mask = unsqueeze(mask.get(), mask->ndim);
+            Owned wide(wrap(mask));
+            return checked(PyObject_CallMethod(self, "masked_fill_", "OO", wide.p, value));
+        }
         Parsed p = parse(t, key);
         Owned made;
         TensorRef from;

@@ -90,8 +90,9 @@ class CompiledFunction:
     # --- recording ---------------------------------------------------------------------------------------------------
 
     def _record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if _core.is_recording():
-            return self.function(*args, **kwargs)  # inside another compiled function: part of its record
+        if _core.is_recording() or _core.set_detect_anomaly()[0]:
+            # Part of another function's record; or anomalies are looked for, which is done in eager calls.
+            return self.function(*args, **kwargs)
         known, reason = None, "the first call"
         for entry in self._entries:
             misfit = _core.plan_misfit(entry.handle, args, kwargs)
@@ -269,7 +270,7 @@ class CompiledFunction:
                 handle,
                 {
                     "steps": back.steps, "args": (kept, arguments, half.cotangents), "kwargs": {}, "roots": walk.roots,
-                    "leaves": [], "lives": [], "results": numbers, "result": (SEQUENCE, tuple, parts),
+                    "leaves": [], "lives": [], "values": [], "results": numbers, "result": (SEQUENCE, tuple, parts),
                     "guards": [tuple(g) for g in walk.guards if g.kind == _guards.TENSOR], "missing": _guards.MISSING,
                     "grad": False,
                 },
@@ -297,8 +298,8 @@ class CompiledFunction:
             handle,
             {
                 "steps": done.steps, "args": args, "kwargs": kwargs, "roots": walk.roots, "leaves": leaves,
-                "lives": session.lives, "results": results, "result": shape, "guards": [tuple(g) for g in walk.guards],
-                "missing": _guards.MISSING, "grad": grad,
+                "lives": session.lives, "values": session.known, "results": results, "result": shape,
+                "guards": [tuple(g) for g in walk.guards], "missing": _guards.MISSING, "grad": grad,
             },
         )  # fmt: skip
         entry = _Entry(made, record, done, reason, signature)

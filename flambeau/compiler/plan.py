@@ -1,6 +1,6 @@
 """From a record to a plan: which steps stay, which become one kernel, and what the core needs to run them.
 
-A record is what core/python_plan.cpp exports: `steps`, each (kind, name, declaration, compute dtype, inputs, outputs,
+A record is what core/python_record.cpp exports: `steps`, each (kind, name, declaration, compute dtype, inputs, outputs,
 output codes, reduced dims, keepdim, full shape, constant bytes), where an input is the number of a tensor or (code,
 bits) of a Python number; `tensors`, each (storage, offset, dtype, shape, strides, contiguous, storage bytes); and the
 leaves whose .grad was touched. It runs nothing and guards nothing (`flambeau.compiled`, `guards`).

@@ -34,6 +34,7 @@ __all__ = [
 ]  # fmt: skip
 
 _empty, _full, _arange = _core.empty, _core.full, _core.arange
+_constant = _core.record_constant
 _float32, _int64, _bool = dtypes.float32, dtypes.int64, dtypes.bool
 
 #: array.array type codes of the dtypes that have one.
@@ -207,8 +208,8 @@ def _pack(values: Sequence[Any], dtype: DType, shape: tuple[int, ...]) -> Any:
     try:
         if code is None:
             if name == "bool":
-                return _core.from_buffer(bytearray(map(bool, values)), _bool, shape)
-            return _core.from_buffer(array("f", values), _float32, shape).to(dtype)  # float16, bfloat16
+                return _constant(_core.from_buffer(bytearray(map(bool, values)), _bool, shape))
+            return _constant(_core.from_buffer(array("f", values), _float32, shape)).to(dtype)  # float16, bfloat16
         if dtype.kind == 1:
             try:
                 packed = array(code, values)
@@ -218,7 +219,7 @@ def _pack(values: Sequence[Any], dtype: DType, shape: tuple[int, ...]) -> Any:
             packed = array(code, values)
     except OverflowError:
         raise _overflow(_worst(values), dtype) from None
-    return _core.from_buffer(packed, dtype, shape)
+    return _constant(_core.from_buffer(packed, dtype, shape))
 
 
 def _worst(values: Sequence[Any]) -> Any:

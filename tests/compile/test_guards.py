@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import numpy
 import pytest
 
 import flambeau as fl
@@ -327,5 +328,6 @@ gain: object = None
 
 
 def test_results_without_a_step_are_an_error() -> None:
+    source = numpy.ones(2, "float32")
     with pytest.raises(RuntimeError, match="cannot be recorded yet"):
-        fl.compile(lambda x: (x + 1, fl.tensor([1.0, 2.0])))(fl.ones(2))
+        fl.compile(lambda x: (x + 1, fl.from_numpy(source)))(fl.ones(2))
