@@ -345,7 +345,7 @@ PyObject* build(const Template& t, const PyPlan& plan, const TensorRef* made, co
                 else PyTuple_SET_ITEM(items.p, Py_ssize_t(i), value);
             }
             if (list || t.object == reinterpret_cast<PyObject*>(&PyTuple_Type)) return items.release();
-            return checked(PyObject_CallObject(t.object, items));  // a named tuple takes its items one by one
+            return checked(PyObject_CallOneArg(t.object, items));
         }
     }
 }

@@ -222,7 +222,8 @@ class CompiledFunction:
                 results.append(_core.record_number(handle, value))
                 return (RESULT, len(results) - 1)
             if isinstance(value, (list, tuple)):
-                return (SEQUENCE, type(value), [template(item) for item in value])
+                kind = type(value)
+                return (SEQUENCE, getattr(kind, "_make", kind), [template(item) for item in value])
             if type(value) is dict:
                 return (DICT, tuple(value), [template(item) for item in value.values()])
             if value is None or isinstance(value, (bool, int, float, str)):
@@ -406,7 +407,7 @@ def _back(value: Any, originals: dict[int, Any]) -> Any:
 
 
 def _tuple(kind: Any, items: list[Any]) -> Any:
-    return kind(items) if kind is tuple else kind(*items)
+    return getattr(kind, "_make", kind)(items)
 
 
 def _tensors(value: Any, into: list[Any]) -> None:

@@ -48,12 +48,13 @@ def _from_scipy(name: str, compute: Callable[..., Any], text: str) -> Callable[.
         if not tensors:
             raise TypeError(f"special.{name}(): at least one argument must be Tensor; use flambeau.tensor(...)")
         kind = tensors[0].dtype if tensors[0].dtype.is_floating_point else dtypes.get_default_dtype()
+        numbers = [None if isinstance(x, Tensor) else x for x in inputs]
 
         def run(*given: Any) -> Any:
             from scipy import special
 
             fresh = iter(given)
-            arrays = [to_numpy(next(fresh)).astype("float64") if isinstance(x, Tensor) else x for x in inputs]
+            arrays = [to_numpy(next(fresh)).astype("float64") if x is None else x for x in numbers]
             return to_tensor(compute(special, *arrays), kind)
 
         return deliver(recording.host(f"special.{name}", run, *tensors), out)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
-from flambeau import _core, dtypes
+from flambeau import _core, dtypes, recording
 from flambeau.devices import check_device
 from flambeau.dtypes import dtype as DType
 from flambeau.errors import DTypeError, NumberOverflowError
@@ -703,9 +703,11 @@ def _triangle_indices(name: str, row: int, col: int, offset: int, dtype: DType, 
         check_device(device)
     if row < 0 or col < 0:
         raise RuntimeError(f"{name}: sizes must be non-negative, got row {row} and col {col}")
-    difference = _arange(0, col, 1, _int64) - _arange(0, row, 1, _int64).unsqueeze(1)
-    inside = difference >= offset if upper else difference <= offset
-    return _core.nonzero(inside).transpose(0, 1).contiguous().to(dtype)
+    with recording.paused():
+        difference = _arange(0, col, 1, _int64) - _arange(0, row, 1, _int64).unsqueeze(1)
+        inside = difference >= offset if upper else difference <= offset
+        found = _core.nonzero(inside).transpose(0, 1).contiguous()
+    return _constant(found).to(dtype)
 
 
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:

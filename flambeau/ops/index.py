@@ -486,8 +486,10 @@ def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
             raise RuntimeError("masked_scatter: source has no elements but mask asks for some")
         return wide.clone()
 
+    there = source.numel()
+
     def find(places: Any) -> Any:
-        order, there = to_numpy(places).reshape(-1).astype("int64").cumsum(), source.numel()
+        order = to_numpy(places).reshape(-1).astype("int64").cumsum()
         if order.size and order[-1] > there:
             raise RuntimeError(f"masked_scatter: mask has {order[-1]} True elements but source has only {there}")
         return to_tensor((order - 1).clip(0))
@@ -544,8 +546,12 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
     for size in reversed(sizes):
         places.append(rest % size)
         rest = elementwise.floor_divide(rest, size)
-    if rest.numel() and bool((rest != 0).any()):
-        raise ValueError(f"unravel_index: an index is out of range for shape {sizes}")
+
+    def check(rest: Any) -> None:
+        if rest.numel() and bool((rest != 0).any()):
+            raise ValueError(f"unravel_index: an index is out of range for shape {sizes}")
+
+    recording.host("unravel_index", check, rest)
     return tuple(places[::-1])
 
 

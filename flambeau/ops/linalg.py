@@ -138,7 +138,8 @@ def det(A: Any, *, out: Any = None) -> Any:
 
     def vjp(gradient: Any) -> tuple[Any]:
         if _core.is_recording() and not _again():  # whether a matrix is singular is found at every run
-            return (gradient.unsqueeze(-1).unsqueeze(-1) * _run("det", _determinant_gradient, A.detach(), fixed),)
+            factor, matrix = _run("det", _determinant_gradient, A.detach(), fixed)
+            return ((gradient * factor).unsqueeze(-1).unsqueeze(-1) * matrix,)
         if _singular(to_numpy(fixed)):
             return (gradient.unsqueeze(-1).unsqueeze(-1) * to_tensor(_cofactors(to_numpy(A)), A.dtype),)
         whole = det(A) if _again() else fixed
@@ -153,12 +154,13 @@ def _singular(determinants: Any) -> bool:
     return bool((determinants == 0).any()) or not numpy.isfinite(determinants).all()
 
 
-def _determinant_gradient(a: Any, determinants: Any) -> Any:
+def _determinant_gradient(a: Any, determinants: Any) -> tuple[Any, Any]:
+    """The gradient as a factor and a matrix."""
     import numpy
 
     if _singular(determinants):
-        return _cofactors(a)
-    return determinants[..., None, None] * numpy.swapaxes(numpy.linalg.inv(a), -1, -2)
+        return numpy.ones_like(determinants), _cofactors(a)
+    return determinants, numpy.swapaxes(numpy.linalg.inv(a), -1, -2)
 
 
 def _cofactors(a: Any) -> Any:

@@ -239,24 +239,20 @@ def unique_consecutive(
 
 def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Any:
     """Whether each element is among `test_elements`."""
-    import numpy
-
     tensors = (elements, test_elements)
     for key, each in (("elements", elements), ("test_elements", test_elements)):
         if not isinstance(each, (Tensor, bool, int, float)):
             raise not_tensor("isin", each, key)
+    numbers = [None if isinstance(x, Tensor) else x for x in tensors]
 
     def find(*given: Any) -> Any:
-        left, right = (to_numpy(x) if isinstance(x, Tensor) else numpy.asarray(x) for x in _filled(tensors, given))
+        import numpy
+
+        fresh = iter(given)
+        left, right = (to_numpy(next(fresh)) if x is None else numpy.asarray(x) for x in numbers)
         return to_tensor(numpy.asarray(numpy.isin(left, right, assume_unique=assume_unique, invert=invert)))
 
     return recording.host("isin", find, *(x for x in tensors if isinstance(x, Tensor)))
-
-
-def _filled(operands: Any, tensors: Any) -> list[Any]:
-    """The operands with the tensors among them replaced, in order."""
-    fresh = iter(tensors)
-    return [next(fresh) if isinstance(each, Tensor) else each for each in operands]
 
 
 METHODS = {

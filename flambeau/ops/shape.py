@@ -17,6 +17,7 @@ from flambeau.ops.arguments import (
     as_shape,
     check_tensor,
     check_tensors,
+    constant,
     deliver,
     integer,
     integers,
@@ -373,7 +374,7 @@ def repeat_interleave(
         raise RuntimeError("repeat_interleave: repeats must not be negative")
     import numpy
 
-    index = _core.record_constant(_core.from_numpy(numpy.repeat(numpy.arange(len(counts)), counts)))
+    index = constant(numpy.repeat(numpy.arange(len(counts)), counts))
     return index if counts_only else _core.index_select(input, axis, index)
 
 
@@ -766,7 +767,7 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
         return _core.empty((0, r), input.dtype)
     import numpy
 
-    index = _core.from_numpy(numpy.array(rows, "int64").reshape(-1))
+    index = constant(numpy.array(rows, "int64").reshape(-1))
     return _core.index_select(input, 0, index).reshape((len(rows), r))
 
 
