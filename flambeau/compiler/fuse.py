@@ -81,7 +81,9 @@ class Unit:
         self.shape = _space(record, step)
 
     def conflicts(self, other: Unit) -> bool:
-        """Whether the two must stay in order."""
+        """Whether the two must stay in order; what reads checked memory stays behind the check (a step without writes)."""
+        if not (self.writes and other.writes) and self.reads & other.reads:
+            return True
         return bool(self.writes & (other.reads | other.writes) or self.reads & other.writes)
 
     def absorb(self, other: Unit) -> None:

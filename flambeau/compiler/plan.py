@@ -123,13 +123,13 @@ def schedule(record: Record, kept: set[int], first: int = 0, last: int | None = 
 
 
 def needed(record: Record, kept: set[int], first: int = 0, last: int | None = None) -> set[int]:
-    """The numbers of the steps whose results are read later or kept."""
+    """The numbers of the steps whose results are read later or kept, and of those that check values."""
     wanted = set(kept)
     alive: set[int] = set()
     for i in reversed(range(first, len(record.steps) if last is None else last)):
         step = record.steps[i]
         written = {record.tensors[t].storage for t in step.outputs}
-        if written & wanted:
+        if written & wanted or not written:  # what writes nothing checks its operands
             alive.add(i)
             wanted.update(record.tensors[t].storage for t in step.reads())
     return alive
