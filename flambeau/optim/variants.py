@@ -189,8 +189,7 @@ class Rprop(_Adaptive):
         super().__init__(params, defaults)
 
     def _start(self, parameter: Any, group: dict) -> dict[str, Any]:
-        sizes = flambeau.full_like(parameter, float(group["lr"]), requires_grad=False)
-        return {"prev": _zeros(parameter), "step_size": sizes}
+        return {"prev": _zeros(parameter), "step_size": _zeros(parameter).add_(learning_rate(group))}
 
     def _update(self, group: dict, bundle: Any) -> None:
         learning_rate(group)  # only its first value counts: plans need not depend on the others
@@ -236,7 +235,7 @@ class ASGD(_Adaptive):
         super().__init__(params, defaults)
 
     def _start(self, parameter: Any, group: dict) -> dict[str, Any]:
-        rate = flambeau.tensor(float(group["lr"]), dtype=flambeau.float32)
+        rate = flambeau.zeros(()).add_(learning_rate(group))
         return {"eta": rate, "mu": flambeau.ones(()), "ax": _zeros(parameter)}
 
     def _update(self, group: dict, bundle: Any) -> None:
