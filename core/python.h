@@ -100,6 +100,7 @@ int add_conversions(PyObject* module);
 int add_operation_type(PyObject* module);
 int add_autograd(PyObject* module);
 int add_functions(PyObject* module);
+int add_indexing(PyObject* module);
 int add_convolution(PyObject* module);
 int add_dlpack(PyObject* module);
 int add_sequences(PyObject* module);

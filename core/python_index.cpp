@@ -222,4 +222,44 @@ int index_set(PyObject* self, PyObject* key, PyObject* value) {
     return 0;
 }
 
+namespace {
+
+// Whether every number is a class, or the one that is ignored; what is wrong is left in `bad`.
+bool all_classes(Tensor* target, int64_t classes, int64_t ignored, int64_t& bad) {
+    GradModeGuard off(false);
+    TensorRef dense = contiguous(target);
+    const int size = item_size(dense->dtype);
+    for (int64_t i = 0; i < dense->numel; ++i) {
+        const int64_t c = read_int(dense.get(), dense->data + i * size);
+        if ((c < 0 || c >= classes) && c != ignored) return bad = c, false;
+    }
+    return true;
+}
+
+// check_classes(name, target, classes, ignored): IndexError for a class that is not there, also when a plan runs.
+PyObject* py_check_classes(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    return guarded([&]() -> PyObject* {
+        if (n != 4) fail(ErrorKind::Type, "check_classes takes (name, target, classes, ignored)");
+        const std::string name = PyUnicode_AsUTF8(args[0]);
+        Tensor* target = expect_tensor(args[1], "check_classes");
+        const int64_t classes = as_int(args[2], "check_classes"), ignored = as_int(args[3], "check_classes");
+        run_step("check_classes", &target, 1, 0, [=](Tensor* const* t) {
+            int64_t bad = 0;
+            if (!all_classes(t[0], classes, ignored, bad))
+                fail(ErrorKind::Index, name + ": Target " + std::to_string(bad) + " is out of bounds: there are " + std::to_string(classes) +
+                                           " classes, numbered from 0 to " + std::to_string(classes - 1));
+        });
+        Py_RETURN_NONE;
+    });
+}
+
+PyMethodDef functions[] = {
+    {"check_classes", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(py_check_classes)), METH_FASTCALL,
+     "check_classes(name, target, classes, ignored): IndexError for a class that is not there."},
+    {nullptr, nullptr, 0, nullptr}};
+
+}  // namespace
+
+int add_indexing(PyObject* module) { return PyModule_AddFunctions(module, functions); }
+
 }  // namespace flambeau

@@ -209,3 +209,16 @@ def test_checks_of_values_run_in_plans() -> None:
     with pytest.raises(ZeroDivisionError):
         divide(one, fl.tensor([1, 0]))
     assert compiled(x, i).tolist() == [[1, 0, 0], [2, 2, 3]] and compiled.plans == divide.plans == 1
+
+
+def test_a_class_that_is_not_there() -> None:
+    compiled = fl.compile(lambda x, target: F.cross_entropy(x, target))
+    x = randn(3, 4)
+    for _ in range(3):
+        compiled(x, fl.tensor([0, -100, 3]))
+    for call in (F.cross_entropy, compiled):
+        with pytest.raises(IndexError, match="cross_entropy: Target 4 is out of bounds: there are 4 classes"):
+            call(x, fl.tensor([0, 4, 3]))
+        with pytest.raises(IndexError, match="Target -1 "):
+            call(x, fl.tensor([-100, -1, 3]))
+    assert compiled.plans == 1
