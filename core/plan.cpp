@@ -50,6 +50,7 @@ void PlanBuilder::again(const std::vector<Tensor*>& inputs, const std::vector<Te
     };
     for (Tensor* t : outputs) header(t);
     for (Tensor* t : inputs) header(t);
+    for (size_t i = 0; i < launch.headers.size(); ++i) launch.given.push_back(launch.headers[(i + outputs.size()) % launch.headers.size()].get());
 }
 
 void PlanBuilder::prepare_map(Operation& op, Arg* args, int count, TensorRef* outputs) {
@@ -142,6 +143,16 @@ size_t lay_out(std::vector<Slot>& slots) {
 
 void run_launches(const std::vector<Launch>& launches, char* const* slots) {
     for (const Launch& launch : launches) {
+        if (launch.kind == LaunchKind::Again) {  // of any number of tensors
+            for (size_t i = 0; i < launch.headers.size(); ++i) {
+                Tensor* t = launch.headers[i].get();
+                char* data = slots[launch.places[i].slot] + launch.places[i].offset;
+                t->storage->data = data - (t->data - t->storage->data);
+                t->data = data;
+            }
+            launch.again(launch.given.data());
+            continue;
+        }
         char* pointers[kMaxOperands + 8];
         size_t n = launch.places.size();
         for (size_t i = 0; i < n; ++i) {
@@ -156,21 +167,7 @@ void run_launches(const std::vector<Launch>& launches, char* const* slots) {
                 launch.kernel(pointers, launch.strides.data(), none, launch.size, 1);
                 break;
             }
-            case LaunchKind::Run: launch.run(pointers); break;
-            case LaunchKind::Again: {
-                std::vector<Tensor*> given;
-                size_t inputs = launch.headers.size() - size_t(launch.outputs);
-                for (size_t i = 0; i < launch.headers.size(); ++i) {
-                    Tensor* t = launch.headers[i].get();
-                    int64_t offset = t->data - t->storage->data;
-                    t->storage->data = pointers[i] - offset;
-                    t->data = pointers[i];
-                }
-                for (size_t i = 0; i < inputs; ++i) given.push_back(launch.headers[size_t(launch.outputs) + i].get());
-                for (int i = 0; i < launch.outputs; ++i) given.push_back(launch.headers[size_t(i)].get());
-                launch.again(given.data());
-                break;
-            }
+            default: launch.run(pointers); break;
         }
     }
 }

@@ -28,7 +28,8 @@ struct Launch {
     // Run: anything else, with the pointers of the places.
     std::function<void(char* const*)> run;
     // Again: a call of an operation on headers whose memory is set first.
-    std::vector<TensorRef> headers;
+    std::vector<TensorRef> headers;             // outputs, then inputs, as the places are
+    std::vector<Tensor*> given;                 // the same, inputs first, as the operation takes them
     std::vector<Ref<Storage>> storages;
     CallAgain again;
 };
