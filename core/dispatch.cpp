@@ -128,9 +128,6 @@ constexpr int64_t kParallelWork = 1 << 16;  // elements below which threads cost
 constexpr int64_t kTaskWork = 1 << 15;
 constexpr int64_t kReleaseWork = 1 << 18;   // elements from which the GIL is let go
 
-// Fresh outputs that no cache can hold are written past the caches: a third less memory traffic for a + b.
-bool streams(const Tensor* output) { return output->numel * item_size(output->dtype) >= (int64_t(32) << 20); }
-
 void run_block(MapKernel kernel, char* const* bases, const Loop& loop, int64_t outer_begin, int64_t outer_end,
                int64_t inner_begin, int64_t inner_end) {
     int nd = loop.ndim, operands = loop.operands;
@@ -218,6 +215,8 @@ std::string shapes_text(Operation& op, const Arg* args, int count) {
 }
 
 }  // namespace
+
+bool streams(const Tensor* output) { return output->numel * item_size(output->dtype) >= (int64_t(32) << 20); }
 
 Shape broadcast_of(Operation& op, const Arg* args, int count) {
     Shape shape;

@@ -34,6 +34,9 @@ class RowKernel:
     """What both schedules share: the passes, the scratch, the loop nest."""
 
     def __init__(self, program: Program, classes: str, target: Target) -> None:
+        # Stores past the caches exist on every x86-64; elsewhere they are not worth a second loop.
+        self.streamed = [k for k, c in enumerate(classes) if c == "n"] if target.cpu == "x86-64" else []
+        classes = classes.replace("n", "c")
         self.program, self.classes, self.target = program, classes, target
         self.code = Code(target)
         self.count = len(program.outputs)
