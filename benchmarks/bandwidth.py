@@ -152,7 +152,8 @@ def main() -> None:
 
     speed, rows = measure(fl, arguments.threads, arguments.turns)
     print(
-        f"{'copy of 64 MB':<20}{2 * BYTES / speed * 1e3:8.2f} ms {speed / 1e9:7.1f} GB/s  on {arguments.threads} threads"
+        f"{'copy of 64 MB':<20}{2 * BYTES / speed * 1e3:8.2f} ms {speed / 1e9:7.1f} GB/s"
+        f"  on {arguments.threads} threads"
     )
     for name, seconds, rate, share, asked in rows:
         mark = "" if share >= asked else f"  (asked: {asked:.0%})"

@@ -11,6 +11,7 @@
 #include "record.h"
 #include "rows.h"
 #include "threads.h"
+#include "transpose.h"
 #include "views.h"
 
 namespace flambeau {
@@ -97,6 +98,10 @@ void split(Operation& op, Resolution& r) {
 void request_contraction(uint8_t dtype) {
     Owned pair(ask("contraction", Py_BuildValue("(i)", int(dtype))));
     register_contraction_kernels(dtype, PyLong_AsVoidPtr(PyTuple_GetItem(pair, 0)), PyLong_AsVoidPtr(PyTuple_GetItem(pair, 1)));
+}
+void* compile_transposition(int64_t item, bool past) {
+    Owned address(ask("transposition", Py_BuildValue("(LO)", static_cast<long long>(item), past ? Py_True : Py_False)));
+    return PyLong_AsVoidPtr(address);
 }
 
 // --- tensors ---
@@ -588,6 +593,7 @@ int add_functions(PyObject* module) {
     compiler.gradient = gradient;
     compiler.split = split;
     request_contraction_kernels = request_contraction;
+    request_transposition = compile_transposition;
     gil.release = gil_release;
     gil.acquire = gil_acquire;
     return PyModule_AddFunctions(module, functions);
