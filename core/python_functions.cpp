@@ -10,6 +10,7 @@
 #include "python.h"
 #include "record.h"
 #include "rows.h"
+#include "scan.h"
 #include "threads.h"
 #include "transpose.h"
 #include "views.h"
@@ -408,35 +409,22 @@ FUNCTION(py_cumulative) {
         GradModeGuard off(false);
         Tensor* t = tensor_at(args, 0, "cumulative");
         int dim = normal_dim(as_int(args[1], "cumulative"), t->ndim, "cumulative");
-        bool product = !std::strcmp(PyUnicode_AsUTF8(args[2]), "prod");
-        uint8_t code = is_float(t->dtype) ? t->dtype : uint8_t(kInt64);
-        TensorRef from = contiguous(cast(t, code).get()), out = empty(t->shape(), code);
-        int64_t outer = 1, inner = 1, length = t->ndim ? t->sizes[dim] : 1;
-        for (int d = 0; d < dim; ++d) outer *= t->sizes[d];
-        for (int d = dim + 1; d < t->ndim; ++d) inner *= t->sizes[d];
-        auto run = [&](auto zero, auto accumulator, auto load, auto store) {
-            using T = decltype(zero);
-            auto* source = reinterpret_cast<const T*>(from->data);
-            auto* to = reinterpret_cast<T*>(out->data);
-            for (int64_t o = 0; o < outer; ++o)
-                for (int64_t i = 0; i < inner; ++i) {
-                    auto total = accumulator;
-                    total = product ? 1 : 0;
-                    for (int64_t j = 0, at = o * length * inner + i; j < length; ++j, at += inner) {
-                        total = product ? total * load(source[at]) : total + load(source[at]);
-                        to[at] = store(total);
-                    }
-                }
-        };
-        auto same = [](auto v) { return v; };
-        switch (code) {
-            case kFloat32: run(0.f, 0.0, [](float v) { return double(v); }, [](double v) { return float(v); }); break;
-            case kFloat64: run(0.0, 0.0, same, same); break;
-            case kFloat16: run(uint16_t(0), 0.f, half_to_float, float_to_half); break;
-            case kBFloat16: run(uint16_t(0), 0.f, bfloat_to_float, float_to_bfloat); break;
-            default: run(uint64_t(0), uint64_t(0), same, same);
-        }
-        return wrap(std::move(out));
+        return wrap(cumulative(t, dim, !std::strcmp(PyUnicode_AsUTF8(args[2]), "prod")));
+    });
+}
+// running_extreme(t, dim, largest): (values, positions), without history.
+FUNCTION(py_running_extreme) {
+    return guarded([&] {
+        need(n, 3, "running_extreme");
+        GradModeGuard off(false);
+        Tensor* t = tensor_at(args, 0, "running_extreme");
+        int dim = normal_dim(as_int(args[1], "running_extreme"), t->ndim, "running_extreme");
+        bool largest = is_true(args[2]);
+        not_recordable(largest ? "cummax" : "cummin");
+        TensorRef values, places;
+        running_extreme(t, dim, largest, values, places);
+        Owned first(wrap(std::move(values))), second(wrap(std::move(places)));
+        return checked(PyTuple_Pack(2, first.p, second.p));
     });
 }
 // foreach(operation, lists of tensors, scalars, outputs): one fused update over many tensors.
@@ -568,6 +556,7 @@ PyMethodDef functions[] = {
     {"nonzero", py_nonzero, METH_O, "The positions of the elements that are not zero, (count, ndim) int64."},
     FAST("masked_select", py_masked_select, "masked_select(input, mask)"),
     {"permutation", py_permutation, METH_O, "The shuffle of 0 .. n-1 that random keys give."},
+    FAST("running_extreme", py_running_extreme, "running_extreme(input, dim, largest): (values, positions), without history"),
     FAST("cumulative", py_cumulative, "cumulative(input, dim, 'sum' or 'prod'), without history"),
     {"foreach", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(py_foreach)), METH_FASTCALL | METH_KEYWORDS, "foreach(operation, lists, scalars, outputs)"},
     {"memory_statistics", py_memory, METH_NOARGS, "Bytes in use and cached, and how allocations were answered."},

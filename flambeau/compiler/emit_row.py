@@ -15,7 +15,7 @@ width; never on the data, its address, the neighbouring rows or the number of th
 
 from __future__ import annotations
 
-from flambeau.compiler.instructions import REGISTER, constant, cost, item_bytes, literal, memory_type, vector
+from flambeau.compiler.instructions import REGISTER, constant, cost, is_float, item_bytes, literal, memory_type, vector
 from flambeau.compiler.passes import Pass, RowKernel
 from flambeau.compiler.program import ELEMENT, REDUCTIONS, Program, Value
 from flambeau.compiler.reduction import Reduction, State
@@ -39,6 +39,17 @@ class _Inner(RowKernel):
             if same:
                 fixed.add(id(value))
         return fixed
+
+    def find_picks(self) -> dict[int, tuple[Value, Value]]:
+        picks = {}
+        for value in self.order:
+            if value.op != "reduce_sum" or not is_float(value.dtype) or value.args[0].op != "where":
+                continue
+            here, term, other = value.args[0].args
+            if here.op == "eq" and here.args[0].op == "index" and id(here.args[1]) in self.fixed:
+                if other.op == "const" and other.attr == 0:
+                    picks[id(value)] = here.args[1], term
+        return picks
 
     def emit(self) -> str:
         code = self.code
@@ -111,9 +122,37 @@ class _Inner(RowKernel):
                 k = self.count + value.attr
                 pointer = self.pointers[k]
                 register = code.load(self.safe(pointer) if self.levels[k] is ELEMENT else pointer, value.dtype, 1)
+            elif id(value) in self.picks:
+                register = self.pick(*self.picks[id(value)])
             else:
                 register = code.compute(value, [self.one[id(a)] for a in value.args], 1)
             self.one[id(value)] = register
+
+    def pick(self, position: Value, term: Value) -> str:
+        """`term` at a position of the row; 0 if the row has no such position."""
+        code = self.code
+        place = self.one[id(position)]
+        inside = code.new(f"icmp ult i64 {place}, %length")
+        place = code.new(f"select i1 {inside}, i64 {place}, i64 0")
+        registers: dict[int, str] = {}
+        for value in Program("", "row", (), (term,)).topological():
+            if id(value) in self.one:
+                registers[id(value)] = self.one[id(value)]
+            elif value.op == "index":
+                registers[id(value)] = place
+            elif value.op == "input":
+                k = self.count + value.attr
+                if self.classes[k] == "s":
+                    pointer = code.at(self.pointers[k], code.integer("mul", place, self.strides[k]))
+                else:
+                    pointer = self.place(k, value.dtype, place, 0)
+                registers[id(value)] = code.load(self.safe(pointer), value.dtype, 1)
+            else:
+                registers[id(value)] = code.compute(value, [registers[id(a)] for a in value.args], 1)
+        type_ = REGISTER[term.dtype]
+        zero = literal(type_, 0)
+        # A sum never gives -0, so this one must not either.
+        return code.new(f"fadd {type_} {code.select(inside, registers[id(term)], zero, type_, 1)}, {zero}")
 
     def run(self, each: Pass) -> None:
         code, lanes = self.code, self.lanes
