@@ -483,15 +483,4 @@ void contract(const ContractProblem& problem) {
     });
 }
 
-void transpose_block(uint8_t dtype, const char* from, int64_t from_row, char* to, int64_t to_row, int64_t rows,
-                     int64_t columns) {
-    const ComputeKernels& compute = kernels[dtype].compute;
-    const int64_t item = dtype == 8 ? 4 : 8, lanes = compute.lanes;
-    const int64_t whole = rows / lanes * lanes;  // with all lanes filled no store passes the end of a line
-    if (whole) compute.transpose(from, from_row, to, to_row, whole, columns);
-    for (int64_t r = whole; r < rows; ++r)
-        for (int64_t c = 0; c < columns; ++c)
-            std::memcpy(to + c * to_row + r * item, from + r * from_row + c * item, static_cast<size_t>(item));
-}
-
 }  // namespace flambeau

@@ -38,11 +38,6 @@ void register_contraction_kernels(uint8_t dtype, void* compute, void* memory);
 /// With the GIL held, before `contract`: asks the compiler if the dtype's kernels are missing.
 void ensure_contraction_kernels(uint8_t dtype);
 
-/// to[c, r] = from[r, c] for elements of the size of `dtype` (float32 or float64, whose kernels must be there); the
-/// strides of rows are in bytes. Whole squares go through registers, the rest element by element.
-void transpose_block(uint8_t dtype, const char* from, int64_t from_row, char* to, int64_t to_row, int64_t rows,
-                     int64_t columns);
-
 // --- the tables the modules fill; contraction.py writes their words in this order ---
 
 constexpr int kMostTileRows = 16, kMostTileVectors = 2;

@@ -5,10 +5,10 @@
 #include <cmath>
 #include <cstring>
 
-#include "contract.h"
 #include "plan.h"
 #include "rows.h"
 #include "threads.h"
+#include "transpose.h"
 #include "views.h"
 
 namespace flambeau {
@@ -128,9 +128,6 @@ constexpr int64_t kParallelWork = 1 << 16;  // elements below which threads cost
 constexpr int64_t kTaskWork = 1 << 15;
 constexpr int64_t kReleaseWork = 1 << 18;   // elements from which the GIL is let go
 
-// Fresh outputs that no cache can hold are written past the caches: a third less memory traffic for a + b.
-bool streams(const Tensor* output) { return output->numel * item_size(output->dtype) >= (int64_t(32) << 20); }
-
 void run_block(MapKernel kernel, char* const* bases, const Loop& loop, int64_t outer_begin, int64_t outer_end,
                int64_t inner_begin, int64_t inner_end) {
     int nd = loop.ndim, operands = loop.operands;
@@ -218,6 +215,8 @@ std::string shapes_text(Operation& op, const Arg* args, int count) {
 }
 
 }  // namespace
+
+bool streams(const Tensor* output) { return output->numel * item_size(output->dtype) >= (int64_t(32) << 20); }
 
 Shape broadcast_of(Operation& op, const Arg* args, int count) {
     Shape shape;
@@ -781,10 +780,10 @@ TensorRef sum_dims(Tensor* t, uint32_t dims) {
 
 namespace {
 
-// A copy whose source runs along another dimension than its target, in squares that both caches hold.
-bool copy_transposed(Tensor* target, Tensor* source) {
+// Whether the source of a copy runs along another dimension than its target, and how.
+bool find_transposition(Transposition& found, const Tensor* target, const Tensor* source) {
     int64_t item = item_size(target->dtype);
-    if (target->dtype != source->dtype || item < 4 || target->numel < 4096 || !target->same_shape(*source)) return false;
+    if (target->dtype != source->dtype || target->numel < 1024 || !target->same_shape(*source)) return false;
     Loop loop;
     loop.ndim = target->ndim;
     loop.operands = 2;
@@ -796,35 +795,21 @@ bool copy_transposed(Tensor* target, Tensor* source) {
     if (loop.ndim < 2 || loop.strides[0][last] != item || loop.strides[1][last] == item) return false;
     for (int d = 0; d < last; ++d)
         if (loop.strides[1][d] == item) along = d;
-    if (along < 0 || loop.sizes[along] < 16 || loop.sizes[last] < 16) return false;
-    uint8_t words = item == 4 ? kFloat32 : kFloat64;  // any element of that size is moved alike
-    ensure_contraction_kernels(words);
-    int64_t rows = loop.sizes[last], columns = loop.sizes[along], outer = 1;
-    for (int d = 0; d < last; ++d)
-        if (d != along) outer *= loop.sizes[d];
-    constexpr int64_t kSquare = 64;
-    int64_t row_blocks = (rows + kSquare - 1) / kSquare, column_blocks = (columns + kSquare - 1) / kSquare;
-    auto line = [&](int64_t task) {  // one row of squares
-        int64_t c = task % column_blocks * kSquare, rest = task / column_blocks;
-        char *to = target->data, *from = source->data;
-        for (int d = last - 1; d >= 0; --d) {
-            if (d == along) continue;
-            int64_t at = rest % loop.sizes[d];
-            rest /= loop.sizes[d];
-            to += at * loop.strides[0][d];
-            from += at * loop.strides[1][d];
-        }
-        for (int64_t b = 0; b < row_blocks; ++b) {
-            int64_t r = b * kSquare;
-            transpose_block(words, from + r * loop.strides[1][last] + c * item, loop.strides[1][last],
-                            to + c * loop.strides[0][along] + r * item, loop.strides[0][along],
-                            std::min(kSquare, rows - r), std::min(kSquare, columns - c));
-        }
-    };
-    GilRelease unlocked(target->numel >= kReleaseWork);
-    int64_t tasks = outer * column_blocks;
-    if (target->numel < kParallelWork) for (int64_t t = 0; t < tasks; ++t) line(t);
-    else parallel_for(tasks, line);
+    int64_t least = std::max<int64_t>(16, 64 / item);  // below it nothing would fill a square
+    if (along < 0 || loop.sizes[along] < least || loop.sizes[last] < least) return false;
+    found.item = item;
+    found.rows = loop.sizes[last];
+    found.columns = loop.sizes[along];
+    found.from_line = loop.strides[1][last];
+    found.to_line = loop.strides[0][along];
+    for (int d = 0; d < last; ++d) {
+        if (d == along) continue;
+        found.sizes[found.outer] = loop.sizes[d];
+        found.to_strides[found.outer] = loop.strides[0][d];
+        found.from_strides[found.outer++] = loop.strides[1][d];
+    }
+    found.past = streams(target);
+    found.prepare();
     return true;
 }
 
@@ -856,14 +841,25 @@ void copy_elements(Tensor* target, Tensor* source) {
         }
         return;
     }
-    bool prepares = recorder && recorder->builder;
-    if (!prepares && copy_transposed(target, source)) {
-        if (recorder && recorder->records()) [[unlikely]]
-            recorder->call("copy", {source}, {target}, [](Tensor* const* t) { copy_elements(t[1], t[0]); });
-        return;
-    }
     Arg args[1] = {Arg(source)};
     TensorRef outputs[4];
+    Transposition turned;
+    if (find_transposition(turned, target, source)) {
+        if (recorder) [[unlikely]] {
+            outputs[0] = TensorRef(target);
+            char* bases[2] = {target->data, source->data};
+            if (recorder->builder) {
+                Launch& launch = recorder->builder->add(args, 1, outputs, 1, bases);
+                launch.run = [turned](char* const* p) { turned.copy(p[0], p[1]); };
+                return;
+            }
+            if (recorder->records())
+                recorder->call("copy", {source}, {target}, [](Tensor* const* t) { copy_elements(t[1], t[0]); });
+        }
+        GilRelease unlocked(target->numel >= kReleaseWork);
+        turned.copy(target->data, source->data);
+        return;
+    }
     outputs[0] = TensorRef(target);
     run_map(*builtins.copy, resolution_for(*builtins.copy, args, 1), args, 1, outputs);
 }

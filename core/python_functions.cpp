@@ -10,7 +10,9 @@
 #include "python.h"
 #include "record.h"
 #include "rows.h"
+#include "scan.h"
 #include "threads.h"
+#include "transpose.h"
 #include "views.h"
 
 namespace flambeau {
@@ -97,6 +99,10 @@ void split(Operation& op, Resolution& r) {
 void request_contraction(uint8_t dtype) {
     Owned pair(ask("contraction", Py_BuildValue("(i)", int(dtype))));
     register_contraction_kernels(dtype, PyLong_AsVoidPtr(PyTuple_GetItem(pair, 0)), PyLong_AsVoidPtr(PyTuple_GetItem(pair, 1)));
+}
+void* compile_transposition(int64_t item, bool past) {
+    Owned address(ask("transposition", Py_BuildValue("(LO)", static_cast<long long>(item), past ? Py_True : Py_False)));
+    return PyLong_AsVoidPtr(address);
 }
 
 // --- tensors ---
@@ -399,34 +405,6 @@ PyObject* py_permutation(PyObject*, PyObject* o) {
         return wrap(std::move(out));
     });
 }
-// The running sums or products of a dense tensor along `dim`, into one of the same shape and dtype.
-void accumulate(const Tensor* from, Tensor* out, int dim, bool product) {
-    int64_t outer = 1, inner = 1, length = from->ndim ? from->sizes[dim] : 1;
-    for (int d = 0; d < dim; ++d) outer *= from->sizes[d];
-    for (int d = dim + 1; d < from->ndim; ++d) inner *= from->sizes[d];
-    auto run = [&](auto zero, auto accumulator, auto load, auto store) {
-        using T = decltype(zero);
-        auto* source = reinterpret_cast<const T*>(from->data);
-        auto* to = reinterpret_cast<T*>(out->data);
-        for (int64_t o = 0; o < outer; ++o)
-            for (int64_t i = 0; i < inner; ++i) {
-                auto total = accumulator;
-                total = product ? 1 : 0;
-                for (int64_t j = 0, at = o * length * inner + i; j < length; ++j, at += inner) {
-                    total = product ? total * load(source[at]) : total + load(source[at]);
-                    to[at] = store(total);
-                }
-            }
-    };
-    auto same = [](auto v) { return v; };
-    switch (from->dtype) {
-        case kFloat32: run(0.f, 0.0, [](float v) { return double(v); }, [](double v) { return float(v); }); break;
-        case kFloat64: run(0.0, 0.0, same, same); break;
-        case kFloat16: run(uint16_t(0), 0.f, half_to_float, float_to_half); break;
-        case kBFloat16: run(uint16_t(0), 0.f, bfloat_to_float, float_to_bfloat); break;
-        default: run(uint64_t(0), uint64_t(0), same, same);
-    }
-}
 // cumulative(t, dim, "sum" | "prod"), without history: the gradient is stated in Python.
 FUNCTION(py_cumulative) {
     return guarded([&] {
@@ -434,12 +412,21 @@ FUNCTION(py_cumulative) {
         GradModeGuard off(false);
         Tensor* t = tensor_at(args, 0, "cumulative");
         int dim = normal_dim(as_int(args[1], "cumulative"), t->ndim, "cumulative");
-        bool product = !std::strcmp(PyUnicode_AsUTF8(args[2]), "prod");
-        uint8_t code = is_float(t->dtype) ? t->dtype : uint8_t(kInt64);
-        TensorRef from = contiguous(cast(t, code).get()), out = empty(t->shape(), code);
-        Tensor* tensors[2] = {from.get(), out.get()};
-        run_step("cumulative", tensors, 1, 1, [dim, product](Tensor* const* t) { accumulate(t[0], t[1], dim, product); });
-        return wrap(std::move(out));
+        return wrap(cumulative(t, dim, !std::strcmp(PyUnicode_AsUTF8(args[2]), "prod")));
+    });
+}
+// running_extreme(t, dim, largest): (values, positions), without history.
+FUNCTION(py_running_extreme) {
+    return guarded([&] {
+        need(n, 3, "running_extreme");
+        GradModeGuard off(false);
+        Tensor* t = tensor_at(args, 0, "running_extreme");
+        int dim = normal_dim(as_int(args[1], "running_extreme"), t->ndim, "running_extreme");
+        bool largest = is_true(args[2]);
+        TensorRef values, places;
+        running_extreme(t, dim, largest, values, places);
+        Owned first(wrap(std::move(values))), second(wrap(std::move(places)));
+        return checked(PyTuple_Pack(2, first.p, second.p));
     });
 }
 // foreach(operation, lists of tensors, scalars, outputs): one fused update over many tensors.
@@ -571,6 +558,7 @@ PyMethodDef functions[] = {
     {"nonzero", py_nonzero, METH_O, "The positions of the elements that are not zero, (count, ndim) int64."},
     FAST("masked_select", py_masked_select, "masked_select(input, mask)"),
     {"permutation", py_permutation, METH_O, "The shuffle of 0 .. n-1 that random keys give."},
+    FAST("running_extreme", py_running_extreme, "running_extreme(input, dim, largest): (values, positions), without history"),
     FAST("cumulative", py_cumulative, "cumulative(input, dim, 'sum' or 'prod'), without history"),
     {"foreach", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(py_foreach)), METH_FASTCALL | METH_KEYWORDS, "foreach(operation, lists, scalars, outputs)"},
     {"memory_statistics", py_memory, METH_NOARGS, "Bytes in use and cached, and how allocations were answered."},
@@ -596,6 +584,7 @@ int add_functions(PyObject* module) {
     compiler.gradient = gradient;
     compiler.split = split;
     request_contraction_kernels = request_contraction;
+    request_transposition = compile_transposition;
     gil.release = gil_release;
     gil.acquire = gil_acquire;
     return PyModule_AddFunctions(module, functions);

@@ -21,6 +21,8 @@ struct GilRelease {
 Resolution& resolution_for(Operation& op, const Arg* args, int count);
 Shape broadcast_of(Operation& op, const Arg* args, int count);
 void copy_strides(int64_t* into, const Tensor* t, const Shape& shape);  // bytes, 0 where broadcast
+// Fresh outputs that no cache can hold are written past the caches: a third less memory traffic for a + b.
+bool streams(const Tensor* output);
 void run_row(Operation& op, Resolution& r, Arg* args, int count, const RowArguments& row, const Shape& full,
              TensorRef* outputs);
 

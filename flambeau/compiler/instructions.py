@@ -251,6 +251,11 @@ class Code:
             place = f"align {min(64, align * lanes)}, !nontemporal !0" if past else f"align {align}"
             self.do(f"store {full} {value}, ptr {pointer}, {place}")
 
+    def prefetch(self, pointer: str) -> None:
+        """Ask for the cache line at an address, which need not exist."""
+        self.declarations["llvm.prefetch.p0"] = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
+        self.do(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 3, i32 1)")
+
     def lane_places(self, pointer: str, stride: str, lanes: int, places: list[str] | None) -> list[str]:
         """The address of every lane, `stride` bytes apart, or at `places` strides if given."""
         if places:

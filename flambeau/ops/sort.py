@@ -409,41 +409,27 @@ def cumprod(input: Any, dim: int, *, dtype: Any = None, out: Any = None) -> Any:
     return deliver(_running("cumprod", input, dim, dtype, "prod"), out)
 
 
-def _running_extreme(name: str, kind: Any, input: Any, dim: int, out: Any, extreme: Any) -> Any:
+def _running_extreme(name: str, kind: Any, input: Any, dim: int, out: Any, largest: bool) -> Any:
     check_tensor(name, input)
     dim = wrap_dim(name, dim, input.ndim)
-    if input.ndim == 0:
-        return _deliver_pair(kind, _picked(input, 0, _core.full((), 0, dtypes.int64)), out)
-    positions = recording.host(name, lambda input: to_tensor(_where_extreme(to_numpy(input), dim, extreme)), input)
-    return _deliver_pair(kind, _picked(input, dim, positions), out)
+    flat = input.reshape((1,)) if input.ndim == 0 else input
+    values, places = _core.running_extreme(flat, dim, largest)
 
+    def vjp(grad: Any) -> Any:
+        return (grad.new_zeros(grad.shape).scatter_add(dim, places, grad),)
 
-def _where_extreme(values: Any, dim: int, extreme: Any) -> Any:
-    """Where the running extreme along `dim` is."""
-    import numpy
-
-    with numpy.errstate(invalid="ignore"):
-        best = extreme.accumulate(values, axis=dim)
-    # An element is where the extreme is if it equals the extreme so far; of equal ones, and of NaNs, the last counts.
-    here = values == best
-    if values.dtype.kind == "f":
-        here |= numpy.isnan(values)
-    places = numpy.arange(values.shape[dim]).reshape((-1,) + (1,) * (values.ndim - 1 - dim))
-    return numpy.maximum.accumulate(numpy.where(here, places, 0), axis=dim)
+    pair = with_gradient(values, (flat,), vjp, name.capitalize() + "Backward0"), places
+    return _deliver_pair(kind, tuple(t.reshape(input.shape) for t in pair) if input.ndim == 0 else pair, out)
 
 
 def cummax(input: Any, dim: int, *, out: Any = None) -> Any:
     """The running maximum along `dim`, and where it is (the last of equal ones): (values, indices)."""
-    import numpy
-
-    return _running_extreme("cummax", _CumMax, input, dim, out, numpy.maximum)
+    return _running_extreme("cummax", _CumMax, input, dim, out, True)
 
 
 def cummin(input: Any, dim: int, *, out: Any = None) -> Any:
     """The running minimum along `dim`, and where it is (the last of equal ones): (values, indices)."""
-    import numpy
-
-    return _running_extreme("cummin", _CumMin, input, dim, out, numpy.minimum)
+    return _running_extreme("cummin", _CumMin, input, dim, out, False)
 
 
 def logcumsumexp(input: Any, dim: int, *, out: Any = None) -> Any:
