@@ -56,8 +56,11 @@ void register_contraction_kernels(uint8_t dtype, void* compute, void* memory) {
     const int64_t size = kWidth[static_cast<int>(kKind[dtype])];
     const int64_t panel = entry.compute.lanes * entry.compute.vectors;
     const int64_t first = cache_bytes(1, 32 << 10), second = cache_bytes(2, 512 << 10);
-    entry.block_k = std::clamp<int64_t>(first / (panel * size) / 64 * 64, 128, 384);
+    // A panel of B a third larger than the first-level cache: it streams, and C is read and written less often.
+    entry.block_k = std::clamp<int64_t>(first * 4 / 3 / (panel * size) / 64 * 64, 128, 512);
+    entry.panel_k = std::clamp<int64_t>(first / (panel * size) / 64 * 64, 128, 384);
     entry.block_m = std::clamp<int64_t>(second / 4 / (entry.block_k * size) / entry.compute.rows, 4, 64) * entry.compute.rows;
+    entry.second_level = second;
     entry.block_n = ceil_div(4096, panel) * panel;
     entry.ready.store(true, std::memory_order_release);
 }
@@ -72,7 +75,7 @@ void ensure_contraction_kernels(uint8_t dtype) {
 
 InnerKernels inner_kernels(uint8_t dtype) {
     const Kernels& entry = kernels[dtype];
-    return {entry.compute, entry.memory, entry.block_k};
+    return {entry.compute, entry.memory, entry.panel_k};
 }
 
 void contract(const ContractProblem& problem) {

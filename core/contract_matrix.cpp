@@ -31,44 +31,50 @@ struct Tiling {
     int64_t steps;  // of the sum, `depth` elements each
 };
 
-/// As `transpose` with any strides: the pieces are first laid out along the sum.
-char* lay_along(const Product& p, const char* source, int64_t across, int64_t along, int64_t width, int64_t k) {
-    char* strip = scratch(width * k * p.width + 256, kSlotStrip);
-    if (p.kernels->compute.depth == 1) {
-        p.kernels->memory.widen(width, k, source, across, along, strip, k * p.width);
-        return strip;
+/// Copies [rows, count] elements of 2 bytes to contiguous ones.
+void gather_pairs(const char* source, int64_t row, int64_t step, int64_t rows, int64_t count, char* to) {
+    for (int64_t i = 0; i < rows; ++i, to += count * 2) {
+        const char* from = source + i * row;
+        for (int64_t x = 0; x < count; ++x, from += step) std::memcpy(to + x * 2, from, 2);
     }
-    for (int64_t i = 0; i < width; ++i) {
-        const char* from = source + i * across;
-        char* to = strip + i * k * p.item;
-        for (int64_t x = 0; x < k; ++x, from += along) std::memcpy(to + x * 2, from, 2);
+}
+
+/// Pairs of bfloat16: k elements of each of `width` rows or columns.
+void pack_pairs(const Product& p, const char* source, int64_t across, int64_t along, int64_t width, int64_t k, char* to,
+                int64_t line) {
+    const auto& compute = p.kernels->compute;
+    if (across != p.item && along != p.item) {
+        char* strip = scratch(width * k * p.item + 256, kSlotStrip);
+        const bool lines = std::abs(across) < std::abs(along);  // walk memory by the shorter steps
+        if (lines)
+            gather_pairs(source, along, across, k, width, strip);
+        else
+            gather_pairs(source, across, along, width, k, strip);
+        source = strip;
+        across = lines ? p.item : k * p.item;
+        along = lines ? width * p.item : p.item;
     }
-    return strip;
+    if (across == p.item) return compute.panel(k, source, along, to, line, width);
+    if (k > 1) compute.transpose(source, across, to, line, width, k / 2);
+    for (int64_t i = 0; k % 2 && i < width; ++i) {  // the last element has no partner
+        char* pair = to + k / 2 * line + i * 4;
+        std::memcpy(pair, source + i * across + (k - 1) * 2, 2);
+        std::memset(pair + 2, 0, 2);
+    }
 }
 
 /// Copies a [width, k] piece to lines of `width` values, one for each step of the sum; k counts elements.
 void pack(const Product& p, const char* source, int64_t across, int64_t along, int64_t width, int64_t k, char* to,
           int64_t line) {
     const auto& compute = p.kernels->compute;
-    if (compute.depth == 2) {
-        if (across == p.item) return compute.panel(k, source, along, to, line, width);
-        if (along != p.item) {
-            source = lay_along(p, source, across, along, width, k);
-            across = k * p.item;
-        }
-        if (k > 1) compute.transpose(source, across, to, line, width, k / 2);
-        for (int64_t i = 0; k % 2 && i < width; ++i) {  // the last element has no partner
-            char* pair = to + k / 2 * line + i * 4;
-            std::memcpy(pair, source + i * across + (k - 1) * 2, 2);
-            std::memset(pair + 2, 0, 2);
-        }
-        return;
-    }
+    if (compute.depth == 2) return pack_pairs(p, source, across, along, width, k, to, line);
     if (p.same && across == p.item) return compute.panel(k, source, along, to, line, width);
     if (p.same && along == p.item) return compute.transpose(source, across, to, line, width, k);
     if (across == p.item || std::abs(across) <= std::abs(along))
         return p.kernels->memory.widen(k, width, source, along, across, to, line);
-    compute.transpose(lay_along(p, source, across, along, width, k), k * p.width, to, line, width, k);
+    char* strip = scratch(width * k * p.width + 256, kSlotStrip);
+    p.kernels->memory.widen(width, k, source, across, along, strip, k * p.width);
+    compute.transpose(strip, k * p.width, to, line, width, k);
 }
 
 /// How many elements of the sum the steps [k0, k0 + k) hold.
@@ -95,36 +101,50 @@ void multiply_block(const Tiling& t, int64_t i0, int64_t i1, int64_t j0, int64_t
                     const char* packed_a, const char* packed_b) {
     const Product& p = t.p;
     const int64_t size = p.width, panel = t.kernel.lanes * t.kernel.vectors, depth = t.kernel.depth;
-    const int64_t rows = i1 - i0, tiles = ceil_div(rows, t.kernel.rows);
-    const int64_t short_rows = rows / tiles, longer = rows % tiles;
+    const int64_t rows = i1 - i0, tiles = ceil_div(rows, t.kernel.rows), panels = ceil_div(j1 - j0, panel);
     const bool first = k0 == 0, last = k0 + k == t.steps;
-    const int64_t c_m = t.c ? t.c_m : panel * size;
-    char* own = t.c ? nullptr : scratch(rows * panel * size + 256, kSlotC);
-    const int64_t init_m = first ? t.init_m : c_m;
-    for (int64_t j = j0; j < j1; j += panel) {
-        const int64_t n = std::min(panel, j1 - j), vectors = ceil_div(n, t.kernel.lanes);
-        const bool partial = n != vectors * t.kernel.lanes;
-        const char* b = packed_b ? packed_b + (j - j0) * k * size : p.b + k0 * p.b_k + j * p.b_n;
+    // By columns a panel of B stays in the first-level cache for all rows. Where all of B stays in the second it goes by
+    // rows: C is then written in the order of memory, which matters for short sums.
+    const bool by_rows = panels > 1 && (j1 - j0) * k * size <= p.kernels->second_level / 2;
+    const int64_t own_m = by_rows ? panels * panel * size : panel * size;
+    char* own = t.c ? nullptr : scratch((by_rows ? ceil_div(rows, tiles) : rows) * own_m + 256, kSlotC);
+    const int64_t c_m = own ? own_m : t.c_m, init_m = first ? t.init_m : c_m;
+    auto run_tile = [&](int64_t i, int64_t count, int64_t j, char* c) {  // i from i0, j from j0
+        const int64_t n = std::min(panel, j1 - j0 - j), vectors = ceil_div(n, t.kernel.lanes);
+        const char* b = packed_b ? packed_b + j * k * size : p.b + k0 * p.b_k + (j0 + j) * p.b_n;
         const int64_t b_k = packed_b ? panel * size : p.b_k;
-        char* c = own ? own : t.c + i0 * c_m + j * size;
-        const char* init = first ? t.init + i0 * t.init_m + j * t.init_n : c;
-        const char* a = p.a + i0 * p.a_m + k0 * depth * p.a_k;
-        int64_t start = 0;
-        for (int64_t i = 0; i < tiles; ++i) {
-            const int64_t count = short_rows + (i < longer);
-            TileKernel tile = t.kernel.tiles[count - 1][vectors - 1][partial];
-            if (packed_a)
-                tile(k, packed_a + start * k * size, size, count * size, b, b_k, init + start * init_m, init_m,
-                     c + start * c_m, c_m, n);
-            else
-                tile(k, a + start * p.a_m, p.a_m, p.a_k * depth, b, b_k, init + start * init_m, init_m, c + start * c_m,
-                     c_m, n);
-            start += count;
-        }
-        if (!last) continue;
+        const char* init = first ? t.init + (i0 + i) * t.init_m + (j0 + j) * t.init_n : c;
+        TileKernel tile = t.kernel.tiles[count - 1][vectors - 1][n != vectors * t.kernel.lanes];
+        if (packed_a)
+            tile(k, packed_a + i * k * size, size, count * size, b, b_k, init, init_m, c, c_m, n);
+        else
+            tile(k, p.a + (i0 + i) * p.a_m + k0 * depth * p.a_k, p.a_m, p.a_k * depth, b, b_k, init, init_m, c, c_m, n);
+    };
+    auto finish = [&](int64_t i, int64_t i_end, int64_t j, int64_t j_end, const char* c) {
+        if (!last) return;
+        i += i0, i_end += i0, j += j0, j_end += j0;
         if (t.stage)
-            p.kernels->memory.narrow(rows, n, p.c + i0 * p.c_m + j * p.c_n, p.c_m, p.c_n, c, c_m, p.accumulate);
-        p.finish(i0, i1, j, j + n);
+            p.kernels->memory.narrow(i_end - i, j_end - j, p.c + i * p.c_m + j * p.c_n, p.c_m, p.c_n, c, c_m,
+                                     p.accumulate);
+        p.finish(i, i_end, j, j_end);
+    };
+    char* corner = own ? own : t.c + i0 * c_m + j0 * size;
+    if (by_rows) {
+        for (int64_t tile = 0; tile < tiles; ++tile) {
+            const int64_t i = part(rows, tiles, tile), count = part(rows, tiles, tile + 1) - i;
+            char* c = own ? own : corner + i * c_m;
+            for (int64_t j = 0; j < j1 - j0; j += panel) run_tile(i, count, j, c + j * size);
+            finish(i, i + count, 0, j1 - j0, c);
+        }
+        return;
+    }
+    for (int64_t j = 0; j < j1 - j0; j += panel) {
+        char* c = own ? own : corner + j * size;
+        for (int64_t tile = 0; tile < tiles; ++tile) {
+            const int64_t i = part(rows, tiles, tile), count = part(rows, tiles, tile + 1) - i;
+            run_tile(i, count, j, c + i * c_m);
+        }
+        finish(0, rows, j, std::min(j + panel, j1 - j0), c);
     }
 }
 

@@ -26,6 +26,8 @@ struct Kernels {
     ComputeKernels compute;
     MemoryKernels memory;
     int64_t block_k, block_m, block_n;  // block_k counts values of `depth` steps
+    int64_t panel_k;                    // as block_k, so that a panel fits the first-level cache
+    int64_t second_level;               // bytes of that cache
     std::atomic<bool> ready{false};
 };
 
