@@ -38,12 +38,16 @@ int64_t cache_bytes(int level, int64_t otherwise) {
 
 void product(Product p, bool parallel) {
     if (p.n == 1 && p.m != 1) p.transpose();
-    if (p.m == 1) {
-        if (vector_product(p, parallel)) return;
-    } else if (p.c_n != p.item && p.c_m == p.item) {
-        p.transpose();
+    if (p.m == 1 && vector_product(p, parallel)) return;
+    // Reading and writing an element costs as much as many multiply-adds.
+    if (p.m * p.n * p.k + 8 * (p.m * p.k + p.k * p.n + p.m * p.n) <= kSerialWork) parallel = false;
+    if (p.m > 1) {
+        const bool wide = p.m < p.n;
+        if (wide) p.transpose();
+        if (few_columns(p, parallel)) return;
+        if (wide) p.transpose();
+        if (p.c_n != p.item && p.c_m == p.item) p.transpose();
     }
-    if (p.m * p.n * p.k <= kSerialWork) parallel = false;
     matrix_product(p, parallel);
 }
 
@@ -97,7 +101,7 @@ void contract(const ContractProblem& problem) {
     }
     Product p{&kernels[q.dtype], item, kWidth[static_cast<int>(kKind[q.dtype])], kKind[q.dtype], false,
               q.m, q.n, q.k, q.a, q.b, q.c, q.a_m * item, q.a_k * item, q.b_k * item, q.b_n * item, q.c_m * item,
-              q.c_n * item, q.bias, 0, q.bias_n * item, q.accumulate, q.epilogue};
+              q.c_n * item, q.bias, 0, q.bias_n * item, q.accumulate, false, q.epilogue};
     p.same = q.dtype == 4 || q.dtype == 5 || q.dtype == 8 || q.dtype == 9;
     if (q.n == 1) p.bias_n = 0;
     if (q.batch == 1) return product(p, true);

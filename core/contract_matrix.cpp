@@ -18,6 +18,9 @@ namespace flambeau::contraction {
 
 namespace {
 
+/// Products of at most so many tiles cut their sums, into at most so many pieces.
+constexpr int64_t kFewTiles = 8, kMostPieces = 64;
+
 /// What the tiles of one product share. C has contiguous rows of computed values here.
 struct Tiling {
     const Product& p;
@@ -157,7 +160,7 @@ Grid choose_grid(const Tiling& t, int64_t columns, int64_t k, bool parallel) {
     const Product& p = t.p;
     const int64_t panels = ceil_div(columns, t.kernel.lanes * t.kernel.vectors);
     int64_t rows = t.pack_a || t.stage || p.epilogue ? ceil_div(p.m, p.kernels->block_m) : 1;
-    if (!parallel || p.m * columns * k <= kSerialWork / 2) return {rows, 1};
+    if (!parallel || p.m * columns * k + 4 * (p.m * k + p.m * columns) <= kSerialWork / 2) return {rows, 1};
     const int64_t threads = thread_count();
     rows = std::max(rows, std::min(ceil_div(p.m, 4 * t.kernel.rows), 4 * threads));
     if (rows > threads) rows = std::min(ceil_div(rows, threads) * threads, p.m);
@@ -232,6 +235,38 @@ void fill_rows(const Product& p, const char* bias, char* c, int64_t c_m) {
     });
 }
 
+/// A long sum of which there are few: pieces of it, then their sums in order. Cut by size only.
+void split_sum(const Product& p, int64_t pieces, bool parallel) {
+    const int64_t step = ceil_div(ceil_div(p.k, pieces), 2) * 2, values = p.m * p.n, size = p.width;
+    pieces = ceil_div(p.k, step);
+    char* partial = scratch(pieces * values * size + 256, kSlotC);
+    each(pieces, parallel, [&](int64_t i) {
+        Product piece = p;
+        piece.k = std::min(step, p.k - i * step);
+        piece.a += i * step * p.a_k;
+        piece.b += i * step * p.b_k;
+        piece.c = partial + i * values * size;
+        piece.c_m = p.n * size;
+        piece.c_n = size;
+        piece.computed = true;
+        piece.bias = nullptr;
+        piece.accumulate = false;
+        piece.epilogue = nullptr;
+        matrix_product(piece, false);
+    });
+    with_type(p.kind, [&](auto zero) {
+        using T = decltype(zero);
+        T* total = reinterpret_cast<T*>(partial);
+        for (int64_t i = 1; i < pieces; ++i)
+            for (int64_t x = 0; x < values; ++x) total[x] += total[i * values + x];
+        const T* bias = p.bias && !p.bias_m ? reinterpret_cast<const T*>(contiguous_bias(p)) : nullptr;
+        for (int64_t i = 0; bias && i < p.m; ++i)
+            for (int64_t j = 0; j < p.n; ++j) total[i * p.n + j] += bias[j];
+    });
+    p.kernels->memory.narrow(p.m, p.n, p.c, p.c_m, p.c_n, partial, p.n * size, p.accumulate);
+    p.finish(0, p.m, 0, p.n);
+}
+
 }  // namespace
 
 const char* contiguous_bias(const Product& p) {
@@ -244,7 +279,10 @@ const char* contiguous_bias(const Product& p) {
 void matrix_product(const Product& p, bool parallel) {
     const auto& kernel = p.kernels->compute;
     const int64_t steps = ceil_div(p.k, kernel.depth);
-    const bool stage = !p.same || p.c_n != p.item || (p.accumulate && p.bias);
+    const int64_t tiles = ceil_div(p.m, kernel.rows) * ceil_div(p.n, kernel.lanes * kernel.vectors);
+    if (!p.computed && tiles <= kFewTiles && steps >= 4 * p.kernels->block_k && !p.bias_m)
+        return split_sum(p, std::min(ceil_div(steps, p.kernels->block_k), kMostPieces), parallel);
+    const bool stage = !p.computed && (!p.same || p.c_n != p.item || (p.accumulate && p.bias));
     // With one block of K what is collected is finished at once; else all of it waits for the last block.
     const bool whole = stage && (steps > p.kernels->block_k || (p.bias && p.bias_m));
     if (whole) {

@@ -20,6 +20,7 @@ constexpr int64_t kRowsAtOnce = 8, kDotsAtOnce = 4;  // contraction.py: ROWS_AT_
 
 /// Below this many multiply-adds a product stays on one thread: waking another costs as much.
 constexpr int64_t kSerialWork = int64_t{1} << 20;
+constexpr int64_t kDotsLength = 16384;  // longer dot products are cut
 constexpr int64_t kSerialVectorWork = int64_t{1} << 16;  // products with a vector: one read per multiply-add
 
 struct Kernels {
@@ -49,6 +50,7 @@ struct Product {
     const char* bias;
     int64_t bias_m, bias_n;
     bool accumulate;
+    bool computed = false;  // C takes values as computed, not as in memory
     const ContractEpilogue* epilogue = nullptr;
     int64_t batch = 0;        // number of the product, for the epilogue
     bool transposed = false;  // the epilogue's m is this n
@@ -100,5 +102,8 @@ void matrix_product(const Product& p, bool parallel);
 
 /// m == 1: c[n] = x[k] @ b[k, n]. False if no path fits.
 bool vector_product(const Product& p, bool parallel);
+
+/// As dot products where that is faster: n is small and the rows of A are contiguous. False where it is not.
+bool few_columns(const Product& p, bool parallel);
 
 }  // namespace flambeau::contraction
