@@ -41,13 +41,11 @@ void product(Product p, bool parallel) {
     if (p.m == 1 && vector_product(p, parallel)) return;
     // Reading and writing an element costs as much as many multiply-adds.
     if (p.m * p.n * p.k + 8 * (p.m * p.k + p.k * p.n + p.m * p.n) <= kSerialWork) parallel = false;
-    if (p.m > 1) {
-        const bool wide = p.m < p.n;
-        if (wide) p.transpose();
-        if (few_columns(p, parallel)) return;
-        if (wide) p.transpose();
-        if (p.c_n != p.item && p.c_m == p.item) p.transpose();
+    if (const Few kind = few(p); kind != Few::No) {
+        if (kind == Few::Rows) p.transpose();
+        return few_columns(p, parallel);
     }
+    if (p.m > 1 && p.c_n != p.item && p.c_m == p.item) p.transpose();
     matrix_product(p, parallel);
 }
 

@@ -18,7 +18,7 @@ namespace flambeau::contraction {
 
 namespace {
 
-/// Products of at most so many tiles cut their sums, into at most so many pieces.
+/// Products of at most so many tiles compute the blocks of their sums side by side, at most so many at once.
 constexpr int64_t kFewTiles = 8, kMostPieces = 64;
 
 /// What the tiles of one product share. C has contiguous rows of computed values here.
@@ -235,35 +235,45 @@ void fill_rows(const Product& p, const char* bias, char* c, int64_t c_m) {
     });
 }
 
-/// A long sum of which there are few: pieces of it, then their sums in order. Cut by size only.
-void split_sum(const Product& p, int64_t pieces, bool parallel) {
-    const int64_t step = ceil_div(ceil_div(p.k, pieces), 2) * 2, values = p.m * p.n, size = p.width;
-    pieces = ceil_div(p.k, step);
-    char* partial = scratch(pieces * values * size + 256, kSlotC);
-    each(pieces, parallel, [&](int64_t i) {
-        Product piece = p;
-        piece.k = std::min(step, p.k - i * step);
-        piece.a += i * step * p.a_k;
-        piece.b += i * step * p.b_k;
-        piece.c = partial + i * values * size;
-        piece.c_m = p.n * size;
-        piece.c_n = size;
-        piece.computed = true;
-        piece.bias = nullptr;
-        piece.accumulate = false;
-        piece.epilogue = nullptr;
-        matrix_product(piece, false);
-    });
-    with_type(p.kind, [&](auto zero) {
-        using T = decltype(zero);
-        T* total = reinterpret_cast<T*>(partial);
-        for (int64_t i = 1; i < pieces; ++i)
-            for (int64_t x = 0; x < values; ++x) total[x] += total[i * values + x];
-        const T* bias = p.bias && !p.bias_m ? reinterpret_cast<const T*>(contiguous_bias(p)) : nullptr;
-        for (int64_t i = 0; bias && i < p.m; ++i)
-            for (int64_t j = 0; j < p.n; ++j) total[i * p.n + j] += bias[j];
-    });
-    p.kernels->memory.narrow(p.m, p.n, p.c, p.c_m, p.c_n, partial, p.n * size, p.accumulate);
+/// The blocks of a long sum side by side, where there are too few tiles for all threads. Added in order, so that the
+/// bits are those of one block after another.
+void split_sum(const Product& p, bool parallel) {
+    const int64_t depth = p.kernels->compute.depth, steps = ceil_div(p.k, depth), values = p.m * p.n, size = p.width;
+    const int64_t blocks = ceil_div(steps, p.kernels->block_k), some = std::min(blocks, kMostPieces);
+    char* total = scratch((some + 1) * values * size + 256, kSlotC);
+    char* partial = total + values * size;
+    const bool onto = p.accumulate && p.same && !p.bias;  // what C holds comes first, as in tiles
+    const char* bias = p.bias ? contiguous_bias(p) : nullptr;
+    if (onto) p.kernels->memory.widen(p.m, p.n, p.c, p.c_m, p.c_n, total, p.n * size);
+    if (!onto && !bias) std::memset(total, 0, static_cast<size_t>(values * size));
+    for (int64_t i = 0; bias && i < p.m; ++i)
+        std::memcpy(total + i * p.n * size, bias, static_cast<size_t>(p.n * size));
+    for (int64_t first = 0; first < blocks; first += some) {
+        const int64_t count = std::min(some, blocks - first);
+        each(count, parallel, [&](int64_t i) {
+            const int64_t k0 = part(steps, blocks, first + i) * depth;
+            Product piece = p;
+            piece.k = std::min(p.k, part(steps, blocks, first + i + 1) * depth) - k0;
+            piece.a += k0 * p.a_k;
+            piece.b += k0 * p.b_k;
+            piece.c = partial + i * values * size;
+            piece.c_m = p.n * size;
+            piece.c_n = size;
+            piece.computed = true;
+            piece.bias = nullptr;
+            piece.accumulate = false;
+            piece.epilogue = nullptr;
+            matrix_product(piece, false);
+        });
+        with_type(p.kind, [&](auto zero) {
+            using T = decltype(zero);
+            T* sum = reinterpret_cast<T*>(total);
+            const T* pieces = reinterpret_cast<const T*>(partial);
+            for (int64_t i = 0; i < count; ++i)
+                for (int64_t x = 0; x < values; ++x) sum[x] += pieces[i * values + x];
+        });
+    }
+    p.kernels->memory.narrow(p.m, p.n, p.c, p.c_m, p.c_n, total, p.n * size, p.accumulate && !onto);
     p.finish(0, p.m, 0, p.n);
 }
 
@@ -281,7 +291,7 @@ void matrix_product(const Product& p, bool parallel) {
     const int64_t steps = ceil_div(p.k, kernel.depth);
     const int64_t tiles = ceil_div(p.m, kernel.rows) * ceil_div(p.n, kernel.lanes * kernel.vectors);
     if (!p.computed && tiles <= kFewTiles && steps >= 4 * p.kernels->block_k && !p.bias_m)
-        return split_sum(p, std::min(ceil_div(steps, p.kernels->block_k), kMostPieces), parallel);
+        return split_sum(p, parallel);
     const bool stage = !p.computed && (!p.same || p.c_n != p.item || (p.accumulate && p.bias));
     // With one block of K what is collected is finished at once; else all of it waits for the last block.
     const bool whole = stage && (steps > p.kernels->block_k || (p.bias && p.bias_m));

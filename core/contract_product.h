@@ -103,7 +103,10 @@ void matrix_product(const Product& p, bool parallel);
 /// m == 1: c[n] = x[k] @ b[k, n]. False if no path fits.
 bool vector_product(const Product& p, bool parallel);
 
-/// As dot products where that is faster: n is small and the rows of A are contiguous. False where it is not.
-bool few_columns(const Product& p, bool parallel);
+/// Whether few columns, or few rows, are computed as dot products: a matter of sizes and strides. Whoever computes some
+/// rows of a product apart must not do so then: the bits are other than those of tiles.
+enum class Few { No, Columns, Rows };
+Few few(const Product& p);
+void few_columns(const Product& p, bool parallel);
 
 }  // namespace flambeau::contraction

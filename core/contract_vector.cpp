@@ -91,11 +91,18 @@ bool vector_product(const Product& p, bool parallel) {
     return true;
 }
 
-bool few_columns(const Product& p, bool parallel) {
+Few few(const Product& p) {
     // A tile would leave most of its lanes empty; dot products do not, once the sums are long enough to pay for adding
     // up the lanes.
-    if (p.n > 5 || p.m < kDotsAtOnce || p.a_k != p.item || p.k < 64 * p.n || p.k > kDotsLength)
-        return false;
+    auto suits = [&](int64_t many, int64_t some, int64_t along) {
+        return some <= 5 && many >= kDotsAtOnce && along == p.item && p.k >= 64 * some && p.k <= kDotsLength;
+    };
+    if (p.m < 2 || p.n < 2) return Few::No;
+    if (suits(p.m, p.n, p.a_k)) return Few::Columns;
+    return suits(p.n, p.m, p.b_k) ? Few::Rows : Few::No;
+}
+
+void few_columns(const Product& p, bool parallel) {
     const auto& memory = p.kernels->memory;
     const int64_t size = p.width, line = p.k * size;
     char* columns = scratch(p.n * line + 256, kSlotB);
@@ -113,9 +120,11 @@ bool few_columns(const Product& p, bool parallel) {
             for (int64_t j = 0; j < p.n; ++j) {
                 if (rows == kDotsAtOnce)
                     memory.dots_many(p.k, a, p.a_m, columns + j * line, values);
-                else
-                    for (int64_t r = 0; r < rows; ++r)
-                        memory.dots_one(p.k, a + r * p.a_m, 0, columns + j * line, values + r * size);
+                for (int64_t r = 0; rows < kDotsAtOnce && r < rows; ++r) {  // one row many times: its bits stay the same
+                    char same[kDotsAtOnce * 8];
+                    memory.dots_many(p.k, a + r * p.a_m, 0, columns + j * line, same);
+                    std::copy(same, same + size, values + r * size);
+                }
                 with_type(p.kind, [&](auto zero) {
                     using T = decltype(zero);
                     const T add = bias ? reinterpret_cast<const T*>(bias)[j] : T{};
@@ -129,7 +138,6 @@ bool few_columns(const Product& p, bool parallel) {
         }
         p.finish(task * at_once, last, 0, p.n);
     });
-    return true;
 }
 
 }  // namespace flambeau::contraction
