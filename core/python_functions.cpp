@@ -289,6 +289,42 @@ FUNCTION(py_from_list) {
 }
 
 FUNCTION(py_matmul) { return guarded([&] { need(n, 2, "matmul"); return wrap(matmul(tensor_at(args, 0, "matmul"), tensor_at(args, 1, "matmul"))); }); }
+// contract_with_map(kernel, c, a, b, bias, *operands): c = a @ b + bias, and the map kernel at that address (or 0) over
+// each block of C as it is finished; its operands (outputs first, C among them) are tensors that broadcast to C. No history.
+FUNCTION(py_contract_with_map) {
+    return guarded([&]() -> PyObject* {
+        need(n, 5, "contract_with_map");
+        auto* kernel = reinterpret_cast<decltype(ContractEpilogue::kernel)>(as_int(args[0], "contract_with_map"));
+        Tensor *c = tensor_at(args, 1, "contract_with_map"), *a = tensor_at(args, 2, "contract_with_map");
+        Tensor *b = tensor_at(args, 3, "contract_with_map");
+        Tensor* bias = args[4] == Py_None ? nullptr : tensor_at(args, 4, "contract_with_map");
+        if (c->ndim != 3 || a->ndim != 3 || b->ndim != 3 || n - 5 > ContractEpilogue::kMost)
+            fail(ErrorKind::Shape, "contract_with_map: c, a and b must be batches of matrices, with at most " +
+                                       std::to_string(ContractEpilogue::kMost) + " operands; c is " + shape_text(c));
+        const int64_t *x = a->strides, *y = b->strides, *z = c->strides;
+        ContractEpilogue map;
+        map.kernel = kernel;
+        map.operands = int(n - 5);
+        for (int i = 0; i < map.operands; ++i) {
+            TensorRef t = expand(tensor_at(args, 5 + i, "contract_with_map"), c->shape());
+            const int64_t item = item_size(t->dtype);
+            map.base[i] = t->data;
+            map.batch[i] = t->strides[0] * item, map.m[i] = t->strides[1] * item, map.n[i] = t->strides[2] * item;
+        }
+        ContractProblem p;
+        p.dtype = c->dtype;
+        p.batch = c->sizes[0], p.m = c->sizes[1], p.n = c->sizes[2], p.k = a->sizes[2];
+        p.a = a->data, p.b = b->data, p.c = c->data;
+        p.a_batch = x[0], p.a_m = x[1], p.a_k = x[2];
+        p.b_batch = y[0], p.b_k = y[1], p.b_n = y[2];
+        p.c_batch = z[0], p.c_m = z[1], p.c_n = z[2];
+        if (bias) p.bias = bias->data, p.bias_n = bias->strides[0];
+        if (kernel) p.epilogue = &map;
+        ensure_contraction_kernels(p.dtype);
+        contract(p);
+        Py_RETURN_NONE;
+    });
+}
 PyObject* py_linear(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* names) {
     return guarded([&] {
         PyObject* given[3] = {};
@@ -547,6 +583,7 @@ PyMethodDef functions[] = {
     FAST("from_list", py_from_list, "from_list(numbers, dtype): a vector of Python numbers."),
     FAST("reinterpret", py_reinterpret, "reinterpret(tensor, dtype)"),
     FAST("matmul", py_matmul, "matmul(input, other)"),
+    FAST("contract_with_map", py_contract_with_map, "contract_with_map(kernel, c, a, b, bias, *operands), without history"),
     {"linear", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(py_linear)), METH_FASTCALL | METH_KEYWORDS, "linear(input, weight, bias=None)\n--\n\ninput @ weight^T + bias over the last dimension."},
     FAST("gather", py_gather, "gather(input, dim, index)"),
     FAST("scatter", py_scatter, "scatter(input, dim, index, src, mode)"),
