@@ -25,6 +25,10 @@ namespace {
 constexpr int64_t kStageBytes = int64_t{1} << 20;  // samples staged together by one thread: they stay in its cache
 constexpr int64_t kPanelsAtOnce = 8;               // panels that share one pass over a block of the weights
 
+constexpr int64_t kFetchAhead = 2;                 // panels between asking for lines and reading them
+
+constexpr int64_t kFewPanels = 16;                 // panels of pixels that packing the weights costs more than it saves
+
 bool own_ready[10];
 
 /// One product over staged lines: y[n, row, pixel] = init[row] + sum over k of a[row, k] * source[place(pixel) + offset[k]].
@@ -37,6 +41,9 @@ struct Pass {
     char* y = nullptr;
     int64_t y_n, y_row, y_step[3];  // bytes
     bool plane = false;             // the pixels of a row of y are contiguous
+    int64_t taps = 0;               // where the sum is over (channel, taps) in this order, else 0
+    const char* matrix = nullptr;   // rows of the weights as they lie, `matrix_row` bytes apart, read where not packed
+    int64_t matrix_row = 0;
     int64_t pixels() const { return grid[0] * grid[1] * grid[2]; }
 
     void finish(int64_t item) {
@@ -75,6 +82,17 @@ int segments(const Pass& p, int64_t item, int64_t source_n, int64_t first, int64
     return found;
 }
 
+/// Asks for what pixel `q` and the next `count` add to the lines in the cache: the last tap's of every channel.
+void fetch_ahead(const Pass& p, int64_t item, const char* source, int64_t source_n, int64_t q, int64_t count, int64_t k0, int64_t k) {
+    Segment first, pieces[64];
+    const int found = segments(p, item, source_n, q, count, pieces);
+    first = pieces[0];
+    const int64_t span = std::min<int64_t>(pieces[found - 1].source + pieces[found - 1].count * item - first.source, 256);
+    if (span <= 0) return;
+    for (int64_t i = k0 + (p.taps - 1 - k0 % p.taps); i < k0 + k; i += p.taps)
+        for (int64_t at = 0; at < span + 63; at += 64) __builtin_prefetch(source + first.source + p.offsets[size_t(i)] + at, 0, 2);
+}
+
 /// Panels [first, last) of the pixels of `samples` samples, tiles [t0, t1) of the rows. `source` is the first sample's.
 void run_pass(const Kit& kit, const Pass& p, const char* source, int64_t source_n, char* y, int64_t samples, int64_t first,
               int64_t last, int64_t t0, int64_t t1) {
@@ -90,6 +108,8 @@ void run_pass(const Kit& kit, const Pass& p, const char* source, int64_t source_
         for (int64_t i = first; i < last; ++i) {
             const int64_t q = i * panel, count = std::min(panel, all - q);
             const int found = segments(p, item, source_n, q, count, pieces);
+            if (p.taps && q + kFetchAhead * panel < all)
+                fetch_ahead(p, item, source, source_n, q + kFetchAhead * panel, std::min(panel, all - q - kFetchAhead * panel), k0, k);
             for (int s = 0; s < found; ++s)
                 kit.own.gather(k, source + pieces[s].source, p.offsets.data() + k0, packed + pieces[s].lane * item, width,
                                pieces[s].count);
@@ -105,8 +125,9 @@ void run_pass(const Kit& kit, const Pass& p, const char* source, int64_t source_
             } else {
                 for (int64_t t = t0; t < t1; ++t) {
                     const int64_t start = part(p.rows, tiles, t), rows = part(p.rows, tiles, t + 1) - start;
+                    const char* a = p.matrix ? p.matrix + start * p.matrix_row + k0 * item : p.packed + (k0 * p.rows + start * k) * item;
                     compute.tiles[rows - 1][vectors - 1][partial](
-                        k, p.packed + (k0 * p.rows + start * k) * item, item, rows * item, packed, width,
+                        k, a, p.matrix ? p.matrix_row : item, p.matrix ? item : rows * item, packed, width,
                         init + (start - row0) * init_row, init_row, c + (start - row0) * c_row, c_row, count);
                 }
             }
@@ -130,6 +151,26 @@ void pack_rows(const Kit& kit, char* packed, int64_t rows, int64_t k, bool paral
         const int64_t k0 = part(k, blocks, block), count = part(k, blocks, block + 1) - k0;
         const int64_t start = part(rows, tiles, i), taken = part(rows, tiles, i + 1) - start;
         tile(start, taken, k0, count, packed + (k0 * rows + start * count) * kit.item);
+    });
+}
+
+/// The same from a matrix whose rows lie along a line for each of `outer` steps of the sum, which is read in its order.
+/// `lines(outer step, first, many, row, rows, to)` writes lines of `rows` values for some of its `inner` steps.
+template <class Lines>
+void pack_columns(const Kit& kit, char* packed, int64_t rows, int64_t outer, int64_t inner, bool parallel, Lines&& lines) {
+    const int64_t k = outer * inner, blocks = ceil_div(k, kit.inner.block_k), tiles = ceil_div(rows, kit.inner.compute.rows);
+    each(ceil_div(outer, 8), parallel, [&](int64_t task) {
+        int64_t block = 0;
+        for (int64_t o = task * 8; o < std::min(outer, task * 8 + 8); ++o)
+            for (int64_t i = o * inner; i < (o + 1) * inner;) {
+                while (i >= part(k, blocks, block + 1)) ++block;
+                const int64_t k0 = part(k, blocks, block), end = part(k, blocks, block + 1), many = std::min(end, (o + 1) * inner) - i;
+                for (int64_t t = 0; t < tiles; ++t) {
+                    const int64_t start = part(rows, tiles, t), taken = part(rows, tiles, t + 1) - start;
+                    lines(o, i - o * inner, many, start, taken, packed + (k0 * rows + start * (end - k0) + (i - k0) * taken) * kit.item);
+                }
+                i += many;
+            }
     });
 }
 
@@ -273,7 +314,7 @@ void convolve_forward(const Convolution& v, const Field& x, const char* weight, 
     GilRelease unlocked(parallel);
 
     Pass p;
-    p.k = k, p.rows = rows;
+    p.k = k, p.rows = rows, p.taps = taps;
     for (int64_t c = 0; c < channels; ++c)
         for (int64_t a = 0; a < v.kernel[0]; ++a)
             for (int64_t b = 0; b < v.kernel[1]; ++b)
@@ -288,6 +329,8 @@ void convolve_forward(const Convolution& v, const Field& x, const char* weight, 
     }
     p.finish(item);
     fill_init(kit, bias, v.o, init.data);
+    // For few pixels the weights are read as they lie, unless their rows compete for the same places of the cache.
+    const bool in_place = ceil_div(v.n * v.plane(), kit.panel) <= kFewPanels && k * item % 2048;
     std::vector<Pass> passes;
     for (int64_t g = 0; g < v.groups; ++g) {
         passes.push_back(p);
@@ -296,6 +339,10 @@ void convolve_forward(const Convolution& v, const Field& x, const char* weight, 
         each_pass.init = init.data + g * rows * kit.panel * item;
         each_pass.y = y.data + g * rows * y.c * item;
         const char* matrix = weight + g * rows * k * item;
+        if (in_place) {
+            each_pass.matrix = matrix, each_pass.matrix_row = k * item;
+            continue;
+        }
         pack_rows(kit, packed.data + g * rows * k * item, rows, k, parallel && rows * k > 16384,
                   [&](int64_t row, int64_t taken, int64_t k0, int64_t count, char* to) {
                       kit.transpose(matrix + (row * k + k0) * item, k * item, to, taken * item, taken, count);
@@ -337,18 +384,11 @@ void convolve_back(const Convolution& v, const Field& gradient, const char* weig
     for (int d = 0; d < 3; ++d) extent[d] += low[d];
     const Stage stage(v.out, extent, ones, ones, ones, low, gradient);
 
-    Workspace packed(alone ? 0 : v.o * rows * taps * item), turned(alone ? 0 : v.o * rows * taps * item);
+    Workspace packed(alone ? 0 : v.o * rows * taps * item);
     Workspace init(alone ? 0 : v.c * kit.panel * item), shared(alone || stage.direct ? 0 : v.n * v.o * stage.channel * item);
     GilRelease unlocked(parallel);
     if (!alone) {
         fill_init(kit, bias, v.c, init.data);
-        // From (o, c, position) to (group, position, o, c): a step of the sum has its rows next to each other.
-        each(v.o, parallel && v.o * rows * taps > 16384, [&](int64_t o) {
-            const char* from = weight + o * rows * taps * item;
-            char* to = turned.data + (o / sums * taps * sums + o % sums) * rows * item;
-            if (taps == 1) return void(std::memcpy(to, from, size_t(rows * item)));
-            kit.transpose(from, taps * item, to, sums * rows * item, rows, taps);
-        });
     }
     std::vector<Pass> passes;
     std::vector<std::vector<char>> weights;
@@ -359,17 +399,19 @@ void convolve_back(const Convolution& v, const Field& gradient, const char* weig
             for (const Phase& b : phases[1])
                 for (const Phase& e : phases[2]) {
                     Pass p;
-                    std::vector<int64_t> positions;
+                    std::vector<int64_t> positions, places;  // of the kernel, and what they read
                     const Phase* three[3] = {&a, &b, &e};
                     for (auto [ka, ja] : a.taps)
                         for (auto [kb, jb] : b.taps)
                             for (auto [ke, je] : e.taps) {
                                 positions.push_back((ka * v.kernel[1] + kb) * v.kernel[2] + ke);
-                                const int64_t at = (a.t + low[0] - ja) * stage.step[0] + (b.t + low[1] - jb) * stage.step[1] +
-                                                   (e.t + low[2] - je) * stage.step[2];
-                                for (int64_t o = 0; o < sums; ++o) p.offsets.push_back((at + o * stage.channel) * item);
+                                places.push_back((a.t + low[0] - ja) * stage.step[0] + (b.t + low[1] - jb) * stage.step[1] +
+                                                 (e.t + low[2] - je) * stage.step[2]);
                             }
-                    p.k = int64_t(p.offsets.size()), p.rows = rows;
+                    const int64_t reached = int64_t(positions.size());
+                    for (int64_t o = 0; o < sums; ++o)
+                        for (int64_t at : places) p.offsets.push_back((at + o * stage.channel) * item);
+                    p.k = reached * sums, p.rows = rows;
                     p.y = x.data + g * rows * x.c * item, p.y_n = x.n * item, p.y_row = x.c * item;
                     for (int d = 0; d < 3; ++d) {
                         p.grid[d] = three[d]->count;
@@ -382,7 +424,7 @@ void convolve_back(const Convolution& v, const Field& gradient, const char* weig
                         for (int64_t c = 0; c < v.c; ++c)
                             for (int64_t i = 0; i < p.k; ++i)
                                 std::memcpy(values.data() + (c * p.k + i) * item,
-                                            weight + ((c * sums + i % sums) * taps + positions[size_t(i / sums)]) * item, size_t(item));
+                                            weight + ((c * sums + i / reached) * taps + positions[size_t(i % reached)]) * item, size_t(item));
                         weights.push_back(std::move(values));
                         passes.push_back(std::move(p));
                         continue;
@@ -390,16 +432,15 @@ void convolve_back(const Convolution& v, const Field& gradient, const char* weig
                     p.finish(item);
                     p.init = init.data + g * rows * kit.panel * item;
                     p.packed = room;
-                    const char* matrix = turned.data + g * taps * sums * rows * item;
-                    pack_rows(kit, room, rows, p.k, parallel && rows * p.k > 16384,
-                              [&](int64_t row, int64_t taken, int64_t k0, int64_t count, char* to) {
-                                  for (int64_t i = k0; i < k0 + count;) {
-                                      const int64_t o = i % sums, many = std::min(sums - o, k0 + count - i);
-                                      kit.inner.compute.panel(many, matrix + ((positions[size_t(i / sums)] * sums + o) * rows + row) * item,
-                                                              rows * item, to + (i - k0) * taken * item, taken * item, taken);
-                                      i += many;
-                                  }
-                              });
+                    const char* matrix = weight + g * sums * rows * taps * item;
+                    pack_columns(kit, room, rows, sums, reached, parallel && rows * p.k > 16384,
+                                 [&](int64_t o, int64_t j, int64_t many, int64_t row, int64_t taken, char* to) {
+                                     const char* from = matrix + (o * rows + row) * taps * item;
+                                     if (taps == 1) return void(std::memcpy(to, from, size_t(taken * item)));
+                                     if (reached == taps) return kit.transpose(from + j * item, taps * item, to, taken * item, taken, many);
+                                     for (int64_t i = 0; i < many; ++i)
+                                         copy_line(item, from + positions[size_t(j + i)] * item, taps, to + i * taken * item, taken);
+                                 });
                     room += p.k * rows * item;
                     passes.push_back(std::move(p));
                 }

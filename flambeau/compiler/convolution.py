@@ -16,27 +16,59 @@ from flambeau.compiler.target import Target, host
 TAP_VECTORS = 4
 
 
+GATHER_SIGNATURE = "i64 %rows, ptr %source, ptr %offsets, ptr %to, i64 %to_row, i64 %n"
+
+
+def _gather_places(code: _Function, r: str) -> tuple[str, str]:
+    """Where line `r` is read and written."""
+    place = code.at("%offsets", code.integer("mul", r, 8))
+    source = code.at("%source", code.new(f"load i64, ptr {place}, align 8"))
+    return source, code.at("%to", code.integer("mul", r, "%to_row"))
+
+
+def _gather_rows(code: _Function, parts: list[int]) -> None:
+    """Lines of `%n` values in vectors of these widths, the last of them under a mask."""
+    before = sum(parts[:-1])
+    last = code.mask(code.integer("sub", "%n", before) if before else "%n", parts[-1])
+
+    def row(r: str, _: list[str]) -> list[str]:
+        source, to = _gather_places(code, r)
+        at = 0
+        for i, width in enumerate(parts):
+            mask = last if i + 1 == len(parts) else ""
+            value = code.load(code.at(source, at * code.size), code.dtype, width, mask)
+            code.store(code.at(to, at * code.size), value, code.dtype, width, mask)
+            at += width
+        return []
+
+    code.loop("0", "%rows", 1, [], row)
+
+
 def _gather(target: Target, dtype: str, lanes: int, vectors: int) -> tuple[_Function, str]:
     """to[r, :n] = (source + offsets[r])[:n] for r < rows, n <= vectors * lanes."""
     code = _Function(target, dtype, lanes)
     size = code.size
-    masks = []
-    if target.masked:
-        masks = [code.mask(code.integer("sub", "%n", v * lanes), lanes) for v in range(vectors)]
+    if not target.masked:
 
-    def row(r: str, _: list[str]) -> list[str]:
-        place = code.at("%offsets", code.integer("mul", r, 8))
-        source = code.at("%source", code.new(f"load i64, ptr {place}, align 8"))
-        to = code.at("%to", code.integer("mul", r, "%to_row"))
-        for v, mask in enumerate(masks):
-            offset = v * lanes * size
-            code.store(code.at(to, offset), code.load(code.at(source, offset), dtype, lanes, mask), dtype, lanes, mask)
-        if not masks:
-            _copy(code, source, to, "%n")
-        return []
+        def line(r: str, _: list[str]) -> list[str]:
+            _copy(code, *_gather_places(code, r), "%n")
+            return []
 
-    code.loop("0", "%rows", 1, [], row)
-    return code, code.text("gather", "i64 %rows, ptr %source, ptr %offsets, ptr %to, i64 %to_row, i64 %n")
+        code.loop("0", "%rows", 1, [], line)
+        return code, code.text("gather", GATHER_SIGNATURE)
+    # A store costs by its width: short pieces take half a vector.
+    done, half = code.name("end"), lanes // 2
+    widths = [[*[lanes] * (v // 2), *[half] * (v % 2)] for v in range(1, 2 * vectors + 1)]
+    for i, parts in enumerate(widths):
+        following = code.name("wider")
+        if i + 1 < len(widths):
+            chosen = code.name("width")
+            code.branch(code.new(f"icmp sle i64 %n, {sum(parts)}"), chosen, following)
+            code.open(chosen)
+        _gather_rows(code, parts)
+        code.jump(done)
+        code.open(following if i + 1 < len(widths) else done)
+    return code, code.text("gather", GATHER_SIGNATURE)
 
 
 def _taps(target: Target, dtype: str, lanes: int, vectors: int) -> tuple[_Function, str]:
