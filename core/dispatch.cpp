@@ -1,6 +1,8 @@
 // See dispatch.h.
 #include "dispatch.h"
 
+#include "copy_line.h"
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -822,6 +824,53 @@ bool copy_transposed(Tensor* target, Tensor* source) {
     return true;
 }
 
+// A copy of lines whose elements lie apart, shorter or simpler than what a kernel of vectors is good for.
+bool copy_strided(Tensor* target, Tensor* source) {
+    const int64_t item = item_size(target->dtype);
+    if (target->dtype != source->dtype || item < 4 || item > 8 || !target->same_shape(*source)) return false;
+    Loop loop;
+    loop.ndim = target->ndim;
+    loop.operands = 2;
+    for (int d = 0; d < loop.ndim; ++d) loop.sizes[d] = target->sizes[d];
+    copy_strides(loop.strides[0], target, target->shape());
+    copy_strides(loop.strides[1], source, target->shape());
+    normalise(loop);
+    const int last = loop.ndim - 1;
+    if (last < 0 || (loop.strides[0][last] == item && loop.strides[1][last] == item)) return false;
+    for (int o = 0; o < 2; ++o)  // steps of a few elements, the smallest of their operand: else lines are no good order
+        for (int d = 0; d <= last; ++d)
+            if (loop.strides[o][last] <= 0 || loop.strides[o][last] > 4 * item || loop.strides[o][d] < loop.strides[o][last]) return false;
+    const int64_t length = loop.sizes[last], lines = target->numel / length, most = std::max<int64_t>(1, kTaskWork / length);
+    const int64_t to_step = loop.strides[0][last] / item, from_step = loop.strides[1][last] / item;
+    if (loop.strides[0][last] % item || loop.strides[1][last] % item) return false;
+    auto some = [&](int64_t task) {
+        int64_t at[kMaxDims] = {}, rest = task * most;
+        char *to = target->data, *from = source->data;
+        for (int d = last - 1; d >= 0; --d) {
+            at[d] = rest % loop.sizes[d];
+            rest /= loop.sizes[d];
+            to += at[d] * loop.strides[0][d];
+            from += at[d] * loop.strides[1][d];
+        }
+        for (int64_t i = task * most; i < std::min(lines, (task + 1) * most); ++i) {
+            copy_line(item, from, from_step, to, length, to_step);
+            for (int d = last - 1; d >= 0; --d) {
+                to += loop.strides[0][d];
+                from += loop.strides[1][d];
+                if (++at[d] < loop.sizes[d]) break;
+                to -= loop.sizes[d] * loop.strides[0][d];
+                from -= loop.sizes[d] * loop.strides[1][d];
+                at[d] = 0;
+            }
+        }
+    };
+    GilRelease unlocked(target->numel >= kReleaseWork);
+    const int64_t tasks = (lines + most - 1) / most;
+    if (target->numel < kParallelWork) for (int64_t t = 0; t < tasks; ++t) some(t);
+    else parallel_for(tasks, some);
+    return true;
+}
+
 }  // namespace
 
 void copy_elements(Tensor* target, Tensor* source) {
@@ -851,7 +900,7 @@ void copy_elements(Tensor* target, Tensor* source) {
         return;
     }
     bool prepares = recorder && recorder->builder;
-    if (!prepares && copy_transposed(target, source)) {
+    if (!prepares && (copy_transposed(target, source) || copy_strided(target, source))) {
         if (recorder && recorder->records()) [[unlikely]]
             recorder->call("copy", {source}, {target}, [](Tensor* const* t) { copy_elements(t[1], t[0]); });
         return;
