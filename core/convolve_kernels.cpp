@@ -14,7 +14,7 @@
 #include <stdexcept>
 #include <vector>
 
-#include "convolve_stage.h"
+#include "convolve_pass.h"
 
 namespace flambeau {
 
@@ -25,38 +25,12 @@ namespace {
 constexpr int64_t kStageBytes = int64_t{1} << 20;  // samples staged together by one thread: they stay in its cache
 constexpr int64_t kPanelsAtOnce = 8;               // panels that share one pass over a block of the weights
 
+constexpr int64_t kTilesAtOnce = 40;               // tiles of pixels that are summed up before they are turned
 constexpr int64_t kFetchAhead = 2;                 // panels between asking for lines and reading them
 
 constexpr int64_t kFewPanels = 16;                 // panels of pixels that packing the weights costs more than it saves
 
 bool own_ready[10];
-
-/// One product over staged lines: y[n, row, pixel] = init[row] + sum over k of a[row, k] * source[place(pixel) + offset[k]].
-struct Pass {
-    std::vector<int64_t> offsets;  // of k, in bytes, for the first pixel
-    int64_t k = 0, rows = 0;
-    const char* packed = nullptr;  // blocks of k, in them tiles, in them lines of a tile's rows
-    const char* init = nullptr;    // a panel's width of each row's starting value
-    int64_t grid[3], step[3];      // pixels, and bytes between them in the source
-    char* y = nullptr;
-    int64_t y_n, y_row, y_step[3];  // bytes
-    bool plane = false;             // the pixels of a row of y are contiguous
-    int64_t taps = 0;               // where the sum is over (channel, taps) in this order, else 0
-    const char* matrix = nullptr;   // rows of the weights as they lie, `matrix_row` bytes apart, read where not packed
-    int64_t matrix_row = 0;
-    int64_t pixels() const { return grid[0] * grid[1] * grid[2]; }
-
-    void finish(int64_t item) {
-        plane = y_step[2] == item && (grid[1] == 1 || y_step[1] == grid[2] * item) &&
-                (grid[0] == 1 || y_step[0] == grid[1] * grid[2] * item);
-        for (int d = 2; d > 0; --d)  // lines that follow each other are one
-            if ((grid[d - 1] == 1 || step[d - 1] == grid[d] * step[d]) &&
-                (grid[d - 1] == 1 || y_step[d - 1] == grid[d] * y_step[d])) {
-                grid[d] *= grid[d - 1], grid[d - 1] = 1;
-                if (d == 2 && grid[0] > 1) std::swap(grid[0], grid[1]), step[1] = step[0], y_step[1] = y_step[0];
-            }
-    }
-};
 
 struct Segment {
     int64_t lane, count, source, y;  // source and y in bytes
@@ -209,6 +183,14 @@ void run_passes(const Kit& kit, const Stage& stage, const Field& f, int64_t samp
             }
             for (int64_t at = 0; at < groups * passes_each; ++at) {
                 const Pass& p = passes[at];
+                if (p.columns) {
+                    const char* from = source_of(staged, begin, at / passes_each);
+                    for (int64_t i = 0; i < count; ++i)
+                        for (int64_t t = 0, tiles = pixel_tiles(kit, p); t < tiles; t += kTilesAtOnce)
+                            run_pixels(kit, p, from + i * source_n, stage.direct && begin + i + 1 < samples ? from + (i + 1) * source_n : nullptr,
+                                       p.y + (begin + i) * p.y_n, t, std::min(tiles, t + kTilesAtOnce));
+                    continue;
+                }
                 const int64_t panels = ceil_div(count * p.pixels(), kit.panel);
                 for (int64_t i = 0; i < panels; i += kPanelsAtOnce)
                     run_pass(kit, p, source_of(staged, begin, at / passes_each), source_n, p.y + begin * p.y_n, count, i,
@@ -223,6 +205,15 @@ void run_passes(const Kit& kit, const Stage& stage, const Field& f, int64_t samp
         });
     for (int64_t at = 0; at < groups * passes_each; ++at) {
         const Pass& p = passes[at];
+        if (p.columns) {
+            const int64_t all = pixel_tiles(kit, p), parts = std::max(ceil_div(all, kTilesAtOnce), std::min(ceil_div(all, 4), ceil_div(4 * threads, samples)));
+            each(samples * parts, parallel, [&](int64_t task) {
+                const int64_t sample = task / parts, share = task % parts;
+                run_pixels(kit, p, source_of(shared, 0, at / passes_each) + sample * source_n, nullptr, p.y + sample * p.y_n,
+                           part(all, parts, share), part(all, parts, share + 1));
+            });
+            continue;
+        }
         const int64_t panels = ceil_div(samples * p.pixels(), kit.panel), tiles = ceil_div(p.rows, kit.inner.compute.rows);
         // Tasks share a block of the weights among panels first, and cut the rows before they give that up.
         int64_t chunk = std::min(panels, kPanelsAtOnce), shares = 1;
@@ -309,7 +300,7 @@ void convolve_forward(const Convolution& v, const Field& x, const char* weight, 
         stage = Stage(v.in, extent, v.stride, v.kernel, v.dilation, low, x);
     }
     const bool shifted = alone && stage.low[2] != v.padding[2];
-    Workspace packed(alone ? 0 : v.o * k * item), init(alone ? 0 : v.o * kit.panel * item);
+    Workspace packed(alone ? 0 : std::max(v.o * k * item, v.groups * columns_bytes(kit, rows, k))), init(alone ? 0 : v.o * kit.panel * item);
     Workspace shared(alone || stage.direct ? 0 : v.n * v.c * stage.channel * item);
     GilRelease unlocked(parallel);
 
@@ -339,6 +330,15 @@ void convolve_forward(const Convolution& v, const Field& x, const char* weight, 
         each_pass.init = init.data + g * rows * kit.panel * item;
         each_pass.y = y.data + g * rows * y.c * item;
         const char* matrix = weight + g * rows * k * item;
+        if (by_pixels(kit, p)) {
+            char* columns = packed.data + g * columns_bytes(kit, rows, k);
+            each_pass.columns = columns;
+            each_pass.bias = bias ? bias + g * rows * item : nullptr;
+            pack_panels(kit, columns, rows, k, parallel && rows * k > 16384, [&](int64_t row, int64_t taken, char* to) {
+                kit.transpose(matrix + row * k * item, k * item, to, kit.panel * item, taken, k);
+            });
+            continue;
+        }
         if (in_place) {
             each_pass.matrix = matrix, each_pass.matrix_row = k * item;
             continue;
@@ -384,7 +384,7 @@ void convolve_back(const Convolution& v, const Field& gradient, const char* weig
     for (int d = 0; d < 3; ++d) extent[d] += low[d];
     const Stage stage(v.out, extent, ones, ones, ones, low, gradient);
 
-    Workspace packed(alone ? 0 : v.o * rows * taps * item);
+    Workspace packed(alone ? 0 : std::max(v.o * rows * taps * item, v.groups * columns_bytes(kit, rows, sums * taps)));
     Workspace init(alone ? 0 : v.c * kit.panel * item), shared(alone || stage.direct ? 0 : v.n * v.o * stage.channel * item);
     GilRelease unlocked(parallel);
     if (!alone) {
@@ -433,6 +433,18 @@ void convolve_back(const Convolution& v, const Field& gradient, const char* weig
                     p.init = init.data + g * rows * kit.panel * item;
                     p.packed = room;
                     const char* matrix = weight + g * sums * rows * taps * item;
+                    if (reached == taps && by_pixels(kit, p)) {  // one phase: no strides
+                        char* columns = packed.data + g * columns_bytes(kit, rows, p.k);
+                        p.columns = columns;
+                        p.bias = bias ? bias + g * rows * item : nullptr;
+                        pack_panels(kit, columns, rows, p.k, parallel && rows * p.k > 16384, [&](int64_t row, int64_t taken, char* to) {
+                            for (int64_t o = 0; o < sums; ++o)
+                                kit.transpose(matrix + (o * rows + row) * taps * item, taps * item, to + o * taps * kit.panel * item,
+                                              kit.panel * item, taken, taps);
+                        });
+                        passes.push_back(std::move(p));
+                        continue;
+                    }
                     pack_columns(kit, room, rows, sums, reached, parallel && rows * p.k > 16384,
                                  [&](int64_t o, int64_t j, int64_t many, int64_t row, int64_t taken, char* to) {
                                      const char* from = matrix + (o * rows + row) * taps * item;

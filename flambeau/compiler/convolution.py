@@ -7,7 +7,7 @@ has one entry, `kernel(table)`, which writes the addresses of its functions in t
 
 from __future__ import annotations
 
-from flambeau.compiler.contraction import _copy, _Function, _module, shape
+from flambeau.compiler.contraction import MOST_VECTORS, _copy, _Function, _module, shape
 from flambeau.compiler.instructions import item_bytes
 from flambeau.compiler.program import DTYPES
 from flambeau.compiler.target import Target, host
@@ -98,12 +98,49 @@ def _taps(target: Target, dtype: str, lanes: int, vectors: int) -> tuple[_Functi
     return code, code.text("taps", "i64 %n, i64 %k, ptr %weights, ptr %offsets, ptr %source, ptr %init, ptr %c")
 
 
+def _pixels(target: Target, dtype: str, lanes: int, rows: int, vectors: int, width: int) -> tuple[_Function, str]:
+    """c[r, :] = init[r, :] + sum over t < k of (source + offsets[t])[r] * columns[t, :] for r < rows.
+
+    Lines of `columns` and c hold `width` values, of which `vectors * lanes` are computed.
+    """
+    code = _Function(target, dtype, lanes)
+    full, size = code.full, code.size
+
+    def step(t: str, sums: list[str]) -> list[str]:
+        offset = code.new(f"load i64, ptr {code.at('%offsets', code.integer('mul', t, 8))}, align 8")
+        source = code.at("%source", offset)
+        line = code.at("%columns", code.integer("mul", t, width * size))
+        channels = [code.load(code.at(line, v * lanes * size), dtype, lanes) for v in range(vectors)]
+        result = []
+        for row in range(rows):
+            value = code.new(f"load {code.type}, ptr {code.at(source, row * size)}, align {size}")
+            value = code.splat(value, code.type, lanes)
+            for v in range(vectors):
+                result.append(code.multiply_add(value, channels[v], sums[row * vectors + v], lanes))
+        return result
+
+    sums = code.loop("0", "%k", 1, [(full, "zeroinitializer")] * (rows * vectors), step)[1]
+    for row in range(rows):
+        init = code.at("%init", code.integer("mul", "%init_row", row) if row else 0)
+        for v in range(vectors):
+            old = code.load(code.at(init, v * lanes * size), dtype, lanes)
+            total = code.add(old, sums[row * vectors + v], lanes)
+            code.store(code.at("%c", (row * width + v * lanes) * size), total, dtype, lanes)
+    signature = "i64 %k, ptr %source, ptr %offsets, ptr %columns, ptr %init, i64 %init_row, ptr %c"
+    return code, code.text(f"pixels_{rows}_{vectors}", signature)
+
+
 def module(dtype: str, target: Target | None = None) -> str:
     """The kernels of a dtype that convolutions are computed in; the table is the core's `ConvolveKernels`."""
     target = target or host()
-    lanes, _, vectors = shape(dtype, target)
+    lanes, rows, vectors = shape(dtype, target)
     functions = [_gather(target, dtype, lanes, vectors), _taps(target, dtype, lanes, TAP_VECTORS)]
-    return _module(target, functions, ["@gather", "@taps", str(lanes * TAP_VECTORS), str(item_bytes(dtype))])
+    words = ["@gather", "@taps", str(lanes * TAP_VECTORS), str(item_bytes(dtype))]
+    for r in range(1, rows + 1):
+        for v in range(1, MOST_VECTORS + 1):
+            functions.append(_pixels(target, dtype, lanes, r, v, lanes * vectors))
+            words.append(f"@pixels_{r}_{v}")
+    return _module(target, functions, words)
 
 
 _entries: dict[str, int] = {}
