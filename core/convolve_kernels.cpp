@@ -184,11 +184,9 @@ void run_passes(const Kit& kit, const Stage& stage, const Field& f, int64_t samp
             for (int64_t at = 0; at < groups * passes_each; ++at) {
                 const Pass& p = passes[at];
                 if (p.columns) {
-                    const char* from = source_of(staged, begin, at / passes_each);
-                    for (int64_t i = 0; i < count; ++i)
-                        for (int64_t t = 0, tiles = pixel_tiles(kit, p); t < tiles; t += kTilesAtOnce)
-                            run_pixels(kit, p, from + i * source_n, stage.direct && begin + i + 1 < samples ? from + (i + 1) * source_n : nullptr,
-                                       p.y + (begin + i) * p.y_n, t, std::min(tiles, t + kTilesAtOnce));
+                    for (int64_t t = 0, tiles = count * PixelTiles(kit, p).count; t < tiles; t += kTilesAtOnce)
+                        run_pixels(kit, p, source_of(staged, begin, at / passes_each), source_n, p.y + begin * p.y_n,
+                                   p.taps && stage.direct, stage.direct ? samples - begin : count, t, std::min(tiles, t + kTilesAtOnce));
                     continue;
                 }
                 const int64_t panels = ceil_div(count * p.pixels(), kit.panel);
@@ -206,11 +204,10 @@ void run_passes(const Kit& kit, const Stage& stage, const Field& f, int64_t samp
     for (int64_t at = 0; at < groups * passes_each; ++at) {
         const Pass& p = passes[at];
         if (p.columns) {
-            const int64_t all = pixel_tiles(kit, p), parts = std::max(ceil_div(all, kTilesAtOnce), std::min(ceil_div(all, 4), ceil_div(4 * threads, samples)));
-            each(samples * parts, parallel, [&](int64_t task) {
-                const int64_t sample = task / parts, share = task % parts;
-                run_pixels(kit, p, source_of(shared, 0, at / passes_each) + sample * source_n, nullptr, p.y + sample * p.y_n,
-                           part(all, parts, share), part(all, parts, share + 1));
+            const int64_t all = samples * PixelTiles(kit, p).count;
+            const int64_t parts = std::max(ceil_div(all, kTilesAtOnce), std::min(ceil_div(all, 4), 4 * threads));
+            each(parts, parallel, [&](int64_t i) {
+                run_pixels(kit, p, source_of(shared, 0, at / passes_each), source_n, p.y, false, samples, part(all, parts, i), part(all, parts, i + 1));
             });
             continue;
         }
@@ -438,6 +435,8 @@ void convolve_back(const Convolution& v, const Field& gradient, const char* weig
                         p.columns = columns;
                         p.bias = bias ? bias + g * rows * item : nullptr;
                         pack_panels(kit, columns, rows, p.k, parallel && rows * p.k > 16384, [&](int64_t row, int64_t taken, char* to) {
+                            if (taps == 1)
+                                return kit.inner.compute.panel(sums, matrix + row * item, rows * item, to, kit.panel * item, taken);
                             for (int64_t o = 0; o < sums; ++o)
                                 kit.transpose(matrix + (o * rows + row) * taps * item, taps * item, to + o * taps * kit.panel * item,
                                               kit.panel * item, taken, taps);

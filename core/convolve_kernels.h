@@ -33,10 +33,11 @@ struct ConvolveKernels {
     void (*taps)(int64_t n, int64_t k, const char* weights, const int64_t* offsets, const char* source, const char* init,
                  char* c);
     int64_t step, item;  // `taps` computes multiples of `step` values
-    // c[pixel, channel] = init[pixel, channel] + sum over k of (source + offsets[k])[pixel] * columns[k, channel];
-    // [pixels - 1][vectors of channels - 1], lines of c and columns are of the width of all vectors.
-    void (*pixels[16][2])(int64_t k, const char* source, const int64_t* offsets, const char* columns, const char* init,
-                          int64_t init_row, char* c);
+    // c[pixel, channel] = init[pixel, channel] + sum over k of (source + offsets[k])[pixel] * columns[k, channel], for
+    // pixels of one line or of two that are `pitch` apart: [lines - 1][pixels of a line - 1][vectors of channels - 1].
+    // Lines of c and columns are of the width of all vectors.
+    void (*pixels[2][16][2])(int64_t k, const char* source, int64_t pitch, const int64_t* offsets, const char* columns,
+                             const char* init, int64_t init_row, char* c);
 };
 /// Set by the bindings; must end in `register_convolve_kernels` or throw.
 extern void (*request_convolve_kernels)(uint8_t dtype);

@@ -37,8 +37,8 @@ struct Pass {
     }
 };
 
-/// Whether a pass with `rows` rows is quicker with pixels as the rows of its products and with what it gives as columns:
-/// then no line is packed, which costs much of the time where few rows share a packed panel.
+/// Whether a pass is quicker with pixels as the rows of its products and channels as the columns: no line is packed, but
+/// lines must not be short, nor the sums, which pay for turning the result.
 bool by_pixels(const Kit&, const Pass&);
 inline int64_t columns_bytes(const Kit& kit, int64_t rows, int64_t k) { return ceil_div(rows, kit.panel) * kit.panel * k * kit.item; }
 /// `line(first row, rows, to)` writes a panel of the weights, lines of a panel's width for each step of the sum.
@@ -51,8 +51,14 @@ void pack_panels(const Kit& kit, char* to, int64_t rows, int64_t k, bool paralle
         write(j * kit.panel, taken, panel);
     });
 }
-/// Tiles [first, last) of a sample's pixels; `next` is the source of the sample that follows, or null.
-void run_pixels(const Kit&, const Pass&, const char* source, const char* next, char* y, int64_t first, int64_t last);
-inline int64_t pixel_tiles(const Kit& kit, const Pass& p) { return p.grid[0] * p.grid[1] * ceil_div(p.grid[2], kit.inner.compute.rows); }
+constexpr int64_t kMostTiles = 64;
+struct PixelTiles {  // how a sample's pixels fall into tiles: two short lines or a piece of one
+    int64_t lines, pieces, groups, count;
+    PixelTiles(const Kit&, const Pass&);
+};
+/// Tiles [first, last), at most kMostTiles, counted through the samples from `source` and `y` on; `samples` may be read,
+/// and with `fetch` lines are asked for before they are.
+void run_pixels(const Kit&, const Pass&, const char* source, int64_t source_n, char* y, bool fetch, int64_t samples,
+                int64_t first, int64_t last);
 
 }  // namespace flambeau

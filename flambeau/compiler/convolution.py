@@ -7,7 +7,7 @@ has one entry, `kernel(table)`, which writes the addresses of its functions in t
 
 from __future__ import annotations
 
-from flambeau.compiler.contraction import MOST_VECTORS, _copy, _Function, _module, shape
+from flambeau.compiler.contraction import MOST_ROWS, MOST_VECTORS, _copy, _Function, _module, shape
 from flambeau.compiler.instructions import item_bytes
 from flambeau.compiler.program import DTYPES
 from flambeau.compiler.target import Target, host
@@ -98,22 +98,26 @@ def _taps(target: Target, dtype: str, lanes: int, vectors: int) -> tuple[_Functi
     return code, code.text("taps", "i64 %n, i64 %k, ptr %weights, ptr %offsets, ptr %source, ptr %init, ptr %c")
 
 
-def _pixels(target: Target, dtype: str, lanes: int, rows: int, vectors: int, width: int) -> tuple[_Function, str]:
-    """c[r, :] = init[r, :] + sum over t < k of (source + offsets[t])[r] * columns[t, :] for r < rows.
+def _pixels(
+    target: Target, dtype: str, lanes: int, lines: int, pixels: int, vectors: int, width: int
+) -> tuple[_Function, str]:
+    """c[r, :] = init[r, :] + sum over t < k of (source + offsets[t])[r] * columns[t, :] for r < lines * pixels.
 
-    Lines of `columns` and c hold `width` values, of which `vectors * lanes` are computed.
+    The values of a line follow each other, lines are `pitch` apart. Lines of `columns` and c hold `width` values, of which `vectors * lanes` are computed.
     """
     code = _Function(target, dtype, lanes)
-    full, size = code.full, code.size
+    full, size, rows = code.full, code.size, lines * pixels
 
     def step(t: str, sums: list[str]) -> list[str]:
         offset = code.new(f"load i64, ptr {code.at('%offsets', code.integer('mul', t, 8))}, align 8")
-        source = code.at("%source", offset)
+        sources = [code.at("%source", offset)]
+        if lines == 2:
+            sources.append(code.at(sources[0], "%pitch"))
         line = code.at("%columns", code.integer("mul", t, width * size))
         channels = [code.load(code.at(line, v * lanes * size), dtype, lanes) for v in range(vectors)]
         result = []
         for row in range(rows):
-            value = code.new(f"load {code.type}, ptr {code.at(source, row * size)}, align {size}")
+            value = code.new(f"load {code.type}, ptr {code.at(sources[row // pixels], row % pixels * size)}, align {size}")
             value = code.splat(value, code.type, lanes)
             for v in range(vectors):
                 result.append(code.multiply_add(value, channels[v], sums[row * vectors + v], lanes))
@@ -126,8 +130,8 @@ def _pixels(target: Target, dtype: str, lanes: int, rows: int, vectors: int, wid
             old = code.load(code.at(init, v * lanes * size), dtype, lanes)
             total = code.add(old, sums[row * vectors + v], lanes)
             code.store(code.at("%c", (row * width + v * lanes) * size), total, dtype, lanes)
-    signature = "i64 %k, ptr %source, ptr %offsets, ptr %columns, ptr %init, i64 %init_row, ptr %c"
-    return code, code.text(f"pixels_{rows}_{vectors}", signature)
+    signature = "i64 %k, ptr %source, i64 %pitch, ptr %offsets, ptr %columns, ptr %init, i64 %init_row, ptr %c"
+    return code, code.text(f"pixels_{lines}_{pixels}_{vectors}", signature)
 
 
 def module(dtype: str, target: Target | None = None) -> str:
@@ -136,10 +140,14 @@ def module(dtype: str, target: Target | None = None) -> str:
     lanes, rows, vectors = shape(dtype, target)
     functions = [_gather(target, dtype, lanes, vectors), _taps(target, dtype, lanes, TAP_VECTORS)]
     words = ["@gather", "@taps", str(lanes * TAP_VECTORS), str(item_bytes(dtype))]
-    for r in range(1, rows + 1):
-        for v in range(1, MOST_VECTORS + 1):
-            functions.append(_pixels(target, dtype, lanes, r, v, lanes * vectors))
-            words.append(f"@pixels_{r}_{v}")
+    for lines in (1, 2):
+        for pixels in range(1, MOST_ROWS + 1):
+            for v in range(1, MOST_VECTORS + 1):
+                if lines * pixels > rows:
+                    words.append("0")
+                    continue
+                functions.append(_pixels(target, dtype, lanes, lines, pixels, v, lanes * vectors))
+                words.append(f"@pixels_{lines}_{pixels}_{v}")
     return _module(target, functions, words)
 
 
