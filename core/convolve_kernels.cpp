@@ -14,6 +14,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "convolve_lanes.h"
 #include "convolve_pass.h"
 
 namespace flambeau {
@@ -287,6 +288,12 @@ void register_convolve_kernels(uint8_t dtype, void* table) {
 void convolve_forward(const Convolution& v, const Field& x, const char* weight, const char* bias, const Field& y) {
     const Kit kit = kit_for(v.dtype);
     const int64_t item = kit.item, channels = v.c / v.groups, rows = v.o / v.groups, taps = v.taps(), k = channels * taps;
+    if (depthwise(v) && in_lanes(kit, v)) {
+        const bool parallel = work_of(v) > kConvolveSerialWork;
+        Workspace room(lanes_bytes(kit, v));
+        GilRelease unlocked(parallel);
+        return lanes_forward(kit, v, x, weight, bias, y, room.data, parallel);
+    }
     int64_t extent[3];
     for (int d = 0; d < 3; ++d) extent[d] = (v.out[d] - 1) * v.stride[d] + (v.kernel[d] - 1) * v.dilation[d] + 1;
     Stage stage(v.in, extent, v.stride, v.kernel, v.dilation, v.padding, x);
@@ -352,6 +359,11 @@ void convolve_back(const Convolution& v, const Field& gradient, const char* weig
     const Kit kit = kit_for(v.dtype);
     const int64_t item = kit.item, rows = v.c / v.groups, sums = v.o / v.groups, taps = v.taps();
     const bool parallel = work_of(v) > kConvolveSerialWork, alone = depthwise(v);
+    if (alone && in_lanes(kit, v)) {
+        Workspace room(lanes_bytes(kit, v));
+        GilRelease unlocked(parallel);
+        return lanes_back(kit, v, gradient, weight, bias, x, room.data, parallel);
+    }
     // Input coordinate i takes part with output t - j where i + padding = stride * t + phase and
     // dilation * position = stride * j + phase: for one phase of the input a convolution without strides.
     struct Phase {

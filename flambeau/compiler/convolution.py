@@ -7,6 +7,8 @@ has one entry, `kernel(table)`, which writes the addresses of its functions in t
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flambeau.compiler.contraction import MOST_ROWS, MOST_VECTORS, _copy, _Function, _module, shape
 from flambeau.compiler.instructions import item_bytes
 from flambeau.compiler.program import DTYPES
@@ -14,6 +16,8 @@ from flambeau.compiler.target import Target, host
 
 #: Vectors of a line that one step of `taps` sums: the core rounds lines up to this many.
 TAP_VECTORS = 4
+#: Taps whose weight gradients one pass over the pixels sums.
+MOST_LANE_SUMS = 9
 
 
 GATHER_SIGNATURE = "i64 %rows, ptr %source, ptr %offsets, ptr %to, i64 %to_row, i64 %n"
@@ -134,6 +138,83 @@ def _pixels(
     return code, code.text(f"pixels_{lines}_{pixels}_{vectors}", signature)
 
 
+def _lanes(target: Target, dtype: str, lanes: int) -> tuple[_Function, str]:
+    """c[i] = init + sum over t < k of weights[t] * (source + offsets[t])[i] for i < n; all of them vectors."""
+    code = _Function(target, dtype, lanes)
+    full, size = code.full, code.size
+    start = code.load("%init", dtype, lanes)
+
+    def some(pixels: int) -> Callable[[str, list[str]], list[str]]:
+        def piece(index: str, _: list[str]) -> list[str]:
+            source = code.at("%source", code.integer("mul", index, "%step"))
+
+            def tap(t: str, sums: list[str]) -> list[str]:
+                offset = code.new(f"load i64, ptr {code.at('%offsets', code.integer('mul', t, 8))}, align 8")
+                weight = code.load(code.at("%weights", code.integer("mul", t, lanes * size)), dtype, lanes)
+                place, result = code.at(source, offset), []
+                for i, total in enumerate(sums):
+                    place = code.at(place, "%step") if i else place
+                    result.append(code.multiply_add(weight, code.load(place, dtype, lanes), total, lanes))
+                return result
+
+            sums = code.loop("0", "%k", 1, [(full, start)] * pixels, tap)[1]
+            place = code.at("%c", code.integer("mul", index, "%c_step"))
+            for i, total in enumerate(sums):
+                place = code.at(place, "%c_step") if i else place
+                code.store(place, total, dtype, lanes)
+            return []
+
+        return piece
+
+    index = "0"
+    for pixels in (4, 1):
+        index = code.loop(index, "%n", pixels, [], some(pixels))[0]
+    signature = "i64 %n, i64 %k, ptr %weights, ptr %offsets, ptr %source, i64 %step, ptr %init, ptr %c, i64 %c_step"
+    return code, code.text("lanes", signature)
+
+
+def _lane_sums(target: Target, dtype: str, lanes: int, taps: int) -> tuple[_Function, str]:
+    """sums[t] += sum over lines and i < n of (source + offsets[t])[line, i] * gradient[line, i]; all of them vectors."""
+    code = _Function(target, dtype, lanes)
+    full, size = code.full, code.size
+    offsets = [code.new(f"load i64, ptr {code.at('%offsets', 8 * t)}, align 8") for t in range(taps)]
+    sums = [code.load(code.at("%sums", t * lanes * size), dtype, lanes) for t in range(taps)]
+
+    def line(h: str, sums: list[str]) -> list[str]:
+        source = code.at("%source", code.integer("mul", h, "%line"))
+        gradient = code.at("%gradient", code.integer("mul", h, "%gradient_line"))
+
+        def pixel(i: str, sums: list[str]) -> list[str]:
+            place = code.at(source, code.integer("mul", i, "%step"))
+            g = code.load(code.at(gradient, code.integer("mul", i, lanes * size)), dtype, lanes)
+            values = [code.load(code.at(place, offset), dtype, lanes) for offset in offsets]
+            return [code.multiply_add(x, g, total, lanes) for x, total in zip(values, sums, strict=True)]
+
+        return code.loop("0", "%n", 1, [(full, total) for total in sums], pixel)[1]
+
+    for t, total in enumerate(code.loop("0", "%lines", 1, [(full, total) for total in sums], line)[1]):
+        code.store(code.at("%sums", t * lanes * size), total, dtype, lanes)
+    signature = (
+        "i64 %lines, i64 %n, ptr %offsets, ptr %source, i64 %line, i64 %step, ptr %gradient, i64 %gradient_line, ptr %sums"
+    )
+    return code, code.text(f"lane_sums_{taps}", signature)
+
+
+def _add(target: Target, dtype: str, lanes: int) -> tuple[_Function, str]:
+    """sum[i] += x[i] for i < n, a multiple of the lanes."""
+    code = _Function(target, dtype, lanes)
+
+    def piece(index: str, _: list[str]) -> list[str]:
+        offset = code.integer("mul", index, code.size)
+        place = code.at("%sum", offset)
+        total = code.add(code.load(place, dtype, lanes), code.load(code.at("%x", offset), dtype, lanes), lanes)
+        code.store(place, total, dtype, lanes)
+        return []
+
+    code.loop("0", "%n", lanes, [], piece)
+    return code, code.text("add", "i64 %n, ptr %x, ptr %sum")
+
+
 def module(dtype: str, target: Target | None = None) -> str:
     """The kernels of a dtype that convolutions are computed in; the table is the core's `ConvolveKernels`."""
     target = target or host()
@@ -148,6 +229,9 @@ def module(dtype: str, target: Target | None = None) -> str:
                     continue
                 functions.append(_pixels(target, dtype, lanes, lines, pixels, v, lanes * vectors))
                 words.append(f"@pixels_{lines}_{pixels}_{v}")
+    functions += [_lanes(target, dtype, lanes), _add(target, dtype, lanes)]
+    functions += [_lane_sums(target, dtype, lanes, taps) for taps in range(1, MOST_LANE_SUMS + 1)]
+    words += ["@lanes", "@add", *(f"@lane_sums_{taps}" for taps in range(1, MOST_LANE_SUMS + 1))]
     return _module(target, functions, words)
 
 
