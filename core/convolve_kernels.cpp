@@ -26,6 +26,7 @@ namespace {
 constexpr int64_t kStageBytes = int64_t{1} << 20;  // samples staged together by one thread: they stay in its cache
 constexpr int64_t kPanelsAtOnce = 8;               // panels that share one pass over a block of the weights
 
+constexpr int64_t kFewRows = 3;                    // rows that are not worth a packed panel
 constexpr int64_t kTilesAtOnce = 40;               // tiles of pixels that are summed up before they are turned
 constexpr int64_t kFetchAhead = 2;                 // panels between asking for lines and reading them
 
@@ -226,7 +227,12 @@ void run_passes(const Kit& kit, const Stage& stage, const Field& f, int64_t samp
     }
 }
 
-// --- one channel to sum over -----------------------------------------------------------------------------------------
+// --- few channels out ------------------------------------------------------------------------------------------------
+
+/// Whether so few rows share what would be packed that lines are better summed as they are staged; `bytes` of a group.
+bool few_rows(int64_t rows, int64_t bytes, const Convolution& v) {
+    return rows <= kFewRows && bytes <= kStageBytes && v.n * v.groups >= 4 && v.in[2] >= 4;
+}
 
 /// The passes of one plane with one row each, as sums of shifted lines; `source` has room behind its end.
 void run_taps(const Kit& kit, const Pass& p, const char* weights, const char* bias, const char* source, char* y) {
@@ -245,8 +251,8 @@ void run_taps(const Kit& kit, const Pass& p, const char* weights, const char* bi
     }
 }
 
-/// Depthwise: `inputs` channels of the source go into each of the `outputs` channels of a group.
-void run_depthwise(const Kit& kit, const Stage& stage, const Field& f, int64_t samples, int64_t groups, int64_t inputs,
+/// `inputs` channels of the source go into each of the `outputs` channels of a group.
+void run_lines(const Kit& kit, const Stage& stage, const Field& f, int64_t samples, int64_t groups, int64_t inputs,
                    int64_t outputs, const std::vector<Pass>& passes, const std::vector<std::vector<char>>& weights,
                    const char* bias, bool parallel) {
     const int64_t item = kit.item, channel = stage.channel * item, count = int64_t(passes.size());
@@ -297,7 +303,7 @@ void convolve_forward(const Convolution& v, const Field& x, const char* weight, 
     int64_t extent[3];
     for (int d = 0; d < 3; ++d) extent[d] = (v.out[d] - 1) * v.stride[d] + (v.kernel[d] - 1) * v.dilation[d] + 1;
     Stage stage(v.in, extent, v.stride, v.kernel, v.dilation, v.padding, x);
-    const bool parallel = work_of(v) > kConvolveSerialWork, alone = depthwise(v);
+    const bool parallel = work_of(v) > kConvolveSerialWork, alone = depthwise(v) || few_rows(rows, channels * stage.channel * item, v);
     if (alone && stage.direct) {  // its lines are read past their end: a copy has room
         const int64_t low[3] = {0, 0, 1};
         ++extent[2];
@@ -320,7 +326,7 @@ void convolve_forward(const Convolution& v, const Field& x, const char* weight, 
     p.y = y.data, p.y_n = y.n * item, p.y_row = y.c * item;
     if (alone) {
         std::vector<std::vector<char>> weights{std::vector<char>(weight, weight + v.o * k * item)};
-        return run_depthwise(kit, stage, x, v.n, v.groups, 1, rows, {p}, weights, bias, parallel);
+        return run_lines(kit, stage, x, v.n, v.groups, channels, rows, {p}, weights, bias, parallel);
     }
     p.finish(item);
     fill_init(kit, bias, v.o, init.data);
@@ -358,8 +364,8 @@ void convolve_forward(const Convolution& v, const Field& x, const char* weight, 
 void convolve_back(const Convolution& v, const Field& gradient, const char* weight, const char* bias, const Field& x) {
     const Kit kit = kit_for(v.dtype);
     const int64_t item = kit.item, rows = v.c / v.groups, sums = v.o / v.groups, taps = v.taps();
-    const bool parallel = work_of(v) > kConvolveSerialWork, alone = depthwise(v);
-    if (alone && in_lanes(kit, v)) {
+    const bool parallel = work_of(v) > kConvolveSerialWork;
+    if (depthwise(v) && in_lanes(kit, v)) {
         Workspace room(lanes_bytes(kit, v));
         GilRelease unlocked(parallel);
         return lanes_back(kit, v, gradient, weight, bias, x, room.data, parallel);
@@ -389,6 +395,7 @@ void convolve_back(const Convolution& v, const Field& gradient, const char* weig
             phases[d].push_back(phase);
         }
     }
+    const bool alone = depthwise(v) || few_rows(rows, sums * v.plane() * item, v);
     if (alone) low[2] = std::max<int64_t>(low[2], 1);  // never read in place
     for (int d = 0; d < 3; ++d) extent[d] += low[d];
     const Stage stage(v.out, extent, ones, ones, ones, low, gradient);
@@ -431,9 +438,11 @@ void convolve_back(const Convolution& v, const Field& gradient, const char* weig
                     if (alone) {
                         std::vector<char> values(size_t(v.c * p.k * item));
                         for (int64_t c = 0; c < v.c; ++c)
-                            for (int64_t i = 0; i < p.k; ++i)
+                            for (int64_t i = 0; i < p.k; ++i) {
+                                const int64_t o = c / rows * sums + i / reached;
                                 std::memcpy(values.data() + (c * p.k + i) * item,
-                                            weight + ((c * sums + i / reached) * taps + positions[size_t(i % reached)]) * item, size_t(item));
+                                            weight + ((o * rows + c % rows) * taps + positions[size_t(i % reached)]) * item, size_t(item));
+                            }
                         weights.push_back(std::move(values));
                         passes.push_back(std::move(p));
                         continue;
@@ -468,7 +477,7 @@ void convolve_back(const Convolution& v, const Field& gradient, const char* weig
                     passes.push_back(std::move(p));
                 }
     }
-    if (alone) return run_depthwise(kit, stage, gradient, v.n, v.groups, sums, 1, passes, weights, bias, parallel);
+    if (alone) return run_lines(kit, stage, gradient, v.n, v.groups, sums, rows, passes, weights, bias, parallel);
     run_passes(kit, stage, gradient, v.n, v.o, v.groups, passes, int64_t(passes.size()) / v.groups, parallel, shared.data);
 }
 

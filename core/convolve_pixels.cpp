@@ -7,7 +7,7 @@ namespace flambeau {
 namespace {
 
 constexpr int64_t kLeastSum = 128;   // shorter sums do not pay for turning the result
-constexpr int64_t kLeastLine = 4;    // pixels that keep the arithmetic busy
+constexpr int64_t kLeastTile = 3;    // pixels that keep the arithmetic busy
 constexpr int64_t kLinesAhead = 2;   // between asking for lines and reading them
 
 /// Asks for what line `line`, counted through the samples, adds to the channels of steps [k0, k0 + k) of the sum.
@@ -24,7 +24,10 @@ void fetch_line(const Pass& p, int64_t item, const char* source, int64_t source_
 
 bool by_pixels(const Kit& kit, const Pass& p) {
     if (p.grid[0] * p.grid[1] == 1 && p.grid[2] >= 2 * kit.panel) return false;  // one long line is packed at little cost
-    return p.plane && p.rows >= kit.inner.compute.lanes / 2 && p.k >= kLeastSum && p.grid[2] >= kLeastLine;
+    // Lanes without a channel cost as much as packing a panel, which pieces of short lines make dearer.
+    const int64_t lanes = kit.inner.compute.lanes, idle = ceil_div(p.rows, lanes) * lanes - p.rows;
+    const int64_t tile = PixelTiles(kit, p).lines * p.grid[2];
+    return p.plane && p.k >= kLeastSum && idle <= (p.grid[2] < 16 ? lanes * 5 / 4 : lanes * 5 / 8) && (tile >= kLeastTile || p.rows <= 4 * lanes);
 }
 
 PixelTiles::PixelTiles(const Kit& kit, const Pass& p)
