@@ -90,6 +90,10 @@ struct Stage {
     /// One channel of one sample. Where `to` held a channel before, its zeros are there already.
     void fill(const Kit& kit, const char* from, const Field& f, char* to, bool zeros = true) const {
         const int64_t item = kit.item;
+        if (zeros && channel * item <= 8192) {  // at once, not in pieces around every line
+            std::memset(to, 0, size_t(channel * item));
+            zeros = false;
+        }
         for (int64_t p0 = 0; p0 < phases[0]; ++p0)
             for (int64_t q0 = 0; q0 < quotients[0]; ++q0) {
                 const int64_t i0 = q0 * period[0] + p0 - low[0];
