@@ -121,7 +121,9 @@ def _pixels(
         channels = [code.load(code.at(line, v * lanes * size), dtype, lanes) for v in range(vectors)]
         result = []
         for row in range(rows):
-            value = code.new(f"load {code.type}, ptr {code.at(sources[row // pixels], row % pixels * size)}, align {size}")
+            value = code.new(
+                f"load {code.type}, ptr {code.at(sources[row // pixels], row % pixels * size)}, align {size}"
+            )
             value = code.splat(value, code.type, lanes)
             for v in range(vectors):
                 result.append(code.multiply_add(value, channels[v], sums[row * vectors + v], lanes))
@@ -194,9 +196,7 @@ def _lane_sums(target: Target, dtype: str, lanes: int, taps: int) -> tuple[_Func
 
     for t, total in enumerate(code.loop("0", "%lines", 1, [(full, total) for total in sums], line)[1]):
         code.store(code.at("%sums", t * lanes * size), total, dtype, lanes)
-    signature = (
-        "i64 %lines, i64 %n, ptr %offsets, ptr %source, i64 %line, i64 %step, ptr %gradient, i64 %gradient_line, ptr %sums"
-    )
+    signature = "i64 %lines, i64 %n, ptr %offsets, ptr %source, i64 %line, i64 %step, ptr %gradient, i64 %gradient_line, ptr %sums"
     return code, code.text(f"lane_sums_{taps}", signature)
 
 

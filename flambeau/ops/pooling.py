@@ -29,7 +29,9 @@ def max_pool_step(best, place, x, position=0):
     return s.where(taken, x, best), s.where(taken, s.cast(position, place), place)
 
 
-@elementwise(outputs=("a", "int32"), differentiable=False, roles=dict.fromkeys(("first", "second", "third", "fourth"), "int64"))
+@elementwise(
+    outputs=("a", "int32"), differentiable=False, roles=dict.fromkeys(("first", "second", "third", "fourth"), "int64")
+)
 def max_pool_four(a, b, c, d, first=0, second=0, third=0, fourth=0):
     """The first of the largest of four values and its place, one of the four numbers; a NaN wins."""
     best, place = a, s.cast(first, "int32")
