@@ -26,6 +26,7 @@ namespace {
 constexpr int64_t kStageBytes = int64_t{1} << 20;  // samples staged together by one thread: they stay in its cache
 constexpr int64_t kPanelsAtOnce = 8;               // panels that share one pass over a block of the weights
 
+constexpr int64_t kRowsAhead = 3;                  // rows of the weights between asking for lines and reading them
 constexpr int64_t kFewRows = 3;                    // rows that are not worth a packed panel
 constexpr int64_t kTilesAtOnce = 40;               // tiles of pixels that are summed up before they are turned
 constexpr int64_t kFetchAhead = 2;                 // panels between asking for lines and reading them
@@ -458,9 +459,12 @@ void convolve_back(const Convolution& v, const Field& gradient, const char* weig
                         pack_panels(kit, columns, rows, p.k, parallel && rows * p.k > 16384, [&](int64_t row, int64_t taken, char* to) {
                             if (taps == 1)
                                 return kit.inner.compute.panel(sums, matrix + row * item, rows * item, to, kit.panel * item, taken);
-                            for (int64_t o = 0; o < sums; ++o)
-                                kit.transpose(matrix + (o * rows + row) * taps * item, taps * item, to + o * taps * kit.panel * item,
-                                              kit.panel * item, taken, taps);
+                            for (int64_t o = 0; o < sums; ++o) {
+                                const char* from = matrix + (o * rows + row) * taps * item;
+                                for (int64_t at = 0; at < taken * taps * item; at += 64)  // far from what is read now
+                                    __builtin_prefetch(from + kRowsAhead * rows * taps * item + at);
+                                kit.transpose(from, taps * item, to + o * taps * kit.panel * item, kit.panel * item, taken, taps);
+                            }
                         });
                         passes.push_back(std::move(p));
                         continue;

@@ -51,7 +51,6 @@ def _gather_rows(code: _Function, parts: list[int]) -> None:
 def _gather(target: Target, dtype: str, lanes: int, vectors: int) -> tuple[_Function, str]:
     """to[r, :n] = (source + offsets[r])[:n] for r < rows, n <= vectors * lanes."""
     code = _Function(target, dtype, lanes)
-    size = code.size
     if not target.masked:
 
         def line(r: str, _: list[str]) -> list[str]:
@@ -107,7 +106,8 @@ def _pixels(
 ) -> tuple[_Function, str]:
     """c[r, :] = init[r, :] + sum over t < k of (source + offsets[t])[r] * columns[t, :] for r < lines * pixels.
 
-    The values of a line follow each other, lines are `pitch` apart. Lines of `columns` and c hold `width` values, of which `vectors * lanes` are computed.
+    The values of a line follow each other, lines are `pitch` apart. Lines of `columns` and c hold `width` values, of
+    which `vectors * lanes` are computed.
     """
     code = _Function(target, dtype, lanes)
     full, size, rows = code.full, code.size, lines * pixels
@@ -176,7 +176,7 @@ def _lanes(target: Target, dtype: str, lanes: int) -> tuple[_Function, str]:
 
 
 def _lane_sums(target: Target, dtype: str, lanes: int, taps: int) -> tuple[_Function, str]:
-    """sums[t] += sum over lines and i < n of (source + offsets[t])[line, i] * gradient[line, i]; all of them vectors."""
+    """sums[t] += sum over lines and i < n of (source + offsets[t])[line, i] * gradient[line, i]; all are vectors."""
     code = _Function(target, dtype, lanes)
     full, size = code.full, code.size
     offsets = [code.new(f"load i64, ptr {code.at('%offsets', 8 * t)}, align 8") for t in range(taps)]
@@ -196,7 +196,10 @@ def _lane_sums(target: Target, dtype: str, lanes: int, taps: int) -> tuple[_Func
 
     for t, total in enumerate(code.loop("0", "%lines", 1, [(full, total) for total in sums], line)[1]):
         code.store(code.at("%sums", t * lanes * size), total, dtype, lanes)
-    signature = "i64 %lines, i64 %n, ptr %offsets, ptr %source, i64 %line, i64 %step, ptr %gradient, i64 %gradient_line, ptr %sums"
+    signature = (
+        "i64 %lines, i64 %n, ptr %offsets, ptr %source, i64 %line, i64 %step, ptr %gradient, i64 %gradient_line, "
+        "ptr %sums"
+    )
     return code, code.text(f"lane_sums_{taps}", signature)
 
 

@@ -1,4 +1,4 @@
-"""Each way a convolution is computed, on shapes that take it: pixels or channels as rows, channels in lanes, few channels.
+"""Each way a convolution is computed, on shapes that take it: pixels or channels as rows, channels in lanes, few rows.
 
 Values and gradients against the definition, and the same bits at every number of threads.
 """
