@@ -8,7 +8,8 @@
 //
 // The gradient of the input is the same product over the gradient, once for each phase of the strides. The gradient of
 // the weight sums over pixels: the input is staged with channels last, so that a line of the panel is contiguous.
-// Depthwise convolutions have one channel to sum over and paths of their own, bound by memory.
+// Most passes have pixels as the rows of that product instead, and pack nothing but weights (convolve_pixels.cpp). Depthwise
+// convolutions have channels in the lanes of a vector (convolve_lanes.cpp), few rows are summed line by line (below).
 #include "convolve_kernels.h"
 
 #include <stdexcept>

@@ -1,5 +1,5 @@
 // What the executors of convolution share: their kernels, their memory, and how an operand is staged for them.
-// It is not: a convolution (convolve_kernels.cpp and convolve_weight.cpp, which alone include it).
+// It is not: a convolution (convolve_kernels, _pixels, _lanes and _weight.cpp, which alone include it).
 #pragma once
 #include <algorithm>
 #include <cstring>

@@ -1,8 +1,8 @@
 """The inner kernels of convolution that matrix products do not have: gathering lines, and sums over shifted lines.
 
-The core (`core/convolve.cpp`) stages, packs and threads, and multiplies with the tiles of `contraction.py`. A module
+The core (`core/convolve_*.cpp`) stages, packs and threads, and multiplies with the tiles of `contraction.py`. A module
 has one entry, `kernel(table)`, which writes the addresses of its functions in the order of `ConvolveKernels` in
-`core/convolve.h`. All strides and offsets are in bytes.
+`core/convolve_kernels.h`. All strides and offsets are in bytes.
 """
 
 from __future__ import annotations
