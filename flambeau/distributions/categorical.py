@@ -71,6 +71,8 @@ class Categorical(Distribution):
 
     def sample(self, sample_shape: Any = ()) -> Any:
         sample_shape = fl.Size(sample_shape)
+        if sample_shape.numel() == 0:
+            return fl.empty(self._extended_shape(sample_shape), dtype=fl.int64)
         rows = self.probs.detach().reshape(-1, self._num_events)
         drawn = fl.multinomial(rows, sample_shape.numel(), True)
         return drawn.T.reshape(self._extended_shape(sample_shape))

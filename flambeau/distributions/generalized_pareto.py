@@ -37,7 +37,10 @@ class GeneralizedPareto(Distribution):
         return constraints.interval(self.loc, fl.where(bounded, end, math.inf))
 
     def _shape(self) -> tuple[Any, Any]:
-        """(where the concentration is 0, the concentration with 1 there)."""
+        """(where the concentration is next to 0, the concentration with 1 there).
+
+        There the formulas take their expansions to the first order, which have the right derivative.
+        """
         zero = self.concentration.abs() < 1e-8
         return zero, fl.where(zero, 1.0, self.concentration)
 
@@ -51,7 +54,8 @@ class GeneralizedPareto(Distribution):
         zero, c = self._shape()
         power = 1 / c + 1
         tail = fl.where(power == 0, 0.0, power * fl.log1p(c * z))  # concentration -1 is uniform up to its end
-        return -self.scale.log() - fl.where(zero, z, tail)
+        near = z + self.concentration * (z - 0.5 * z.square())
+        return -self.scale.log() - fl.where(zero, near, tail)
 
     def log_survival_function(self, value: Any) -> Any:
         """log P(x > value)."""
@@ -59,7 +63,7 @@ class GeneralizedPareto(Distribution):
             self._validate_sample(value)
         z = (value - self.loc) / self.scale
         zero, c = self._shape()
-        return fl.where(zero, -z, -fl.log1p(c * z) / c)
+        return -fl.where(zero, z - 0.5 * self.concentration * z.square(), fl.log1p(c * z) / c)
 
     def log_cdf(self, value: Any) -> Any:
         """log P(x <= value)."""
@@ -71,7 +75,8 @@ class GeneralizedPareto(Distribution):
     def icdf(self, value: Any) -> Any:
         log_rest = fl.log1p(-value)
         zero, c = self._shape()
-        return self.loc + self.scale * fl.where(zero, -log_rest, fl.expm1(-c * log_rest) / c)
+        near = 0.5 * self.concentration * log_rest.square() - log_rest
+        return self.loc + self.scale * fl.where(zero, near, fl.expm1(-c * log_rest) / c)
 
     @property
     def mean(self) -> Any:

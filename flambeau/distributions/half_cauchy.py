@@ -17,8 +17,8 @@ __all__ = ["HalfCauchy"]
 class HalfCauchy(TransformedDistribution):
     """The absolute value of a Cauchy draw with median 0 and half width `scale`.
 
-    >>> HalfCauchy(1.0).icdf(fl.tensor(0.5))
-    tensor(1.)
+    >>> HalfCauchy(1.0).cdf(fl.tensor(1.0))
+    tensor(0.5000)
     """
 
     arg_constraints = {"scale": constraints.positive}

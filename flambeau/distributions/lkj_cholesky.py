@@ -38,9 +38,9 @@ class LKJCholesky(Distribution):
 
     def _radii(self) -> Any:
         """The squared length of each row left of the diagonal; that of the first row is not used."""
-        row = fl.cat([fl.zeros(1), fl.arange(self.dim - 1, dtype=fl.float32)]).to(self.concentration.dtype)
-        rest = (self.concentration + 0.5 * (self.dim - 2)).unsqueeze(-1) - 0.5 * row
-        return Beta(row + 0.5, rest, validate_args=False)
+        half = 0.5 * fl.arange(-1, self.dim - 1, dtype=self.concentration.dtype).clamp(min=0)
+        rest = (self.concentration + 0.5 * (self.dim - 2)).unsqueeze(-1) - half
+        return Beta(half + 0.5, rest, validate_args=False)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
         new = super().expand(batch_shape, _instance)
