@@ -17,8 +17,10 @@ from flambeau.ops.random import Generator, _host_generator
 # ---------------------------------------------------------------------------------- the derivative of a gamma draw
 
 
-def gamma_slope(a: Any, log_x: Any) -> Any:
+def gamma_slope(a: Any, log_x: Any, tolerance: float = 1e-15) -> Any:
     """d log x / da of a gamma draw x (given by its logarithm) of shape `a` and rate 1; float64 NumPy arrays.
+
+    `tolerance` is the relative size of a term that ends the sums.
 
     Three regions: the power series of P below about a, the continued fraction of 1 - P above it, and for large a near
     the middle the expansion of the quantile in powers of 1 / sqrt(a). The relative error is below 1e-13 for a < 2000
@@ -35,14 +37,15 @@ def gamma_slope(a: Any, log_x: Any) -> Any:
     high = ~middle & ~low
     for region, compute in ((low, _slope_series), (high, _slope_fraction), (middle, _slope_expansion)):
         if region.any():
-            result[region] = compute(a[region], x[region], log_x[region])
+            result[region] = compute(a[region], x[region], log_x[region], tolerance)
     return result
 
 
 _LARGE = 2000.0
+_STRIDE = 4  # terms between two looks at whether the sums have settled
 
 
-def _slope_series(a: Any, x: Any, log_x: Any) -> Any:
+def _slope_series(a: Any, x: Any, log_x: Any, tolerance: float) -> Any:
     """From P / p = sum of t_n with t_n = x ** (n + 1) / (a (a + 1) ... (a + n)).
 
     Hence -dP/da / p = sum t_n (psi(a + n + 1) - log x). The slope is that over x, so the terms here lack one x.
@@ -53,18 +56,19 @@ def _slope_series(a: Any, x: Any, log_x: Any) -> Any:
     term = 1.0 / a
     weight = special.digamma(a + 1.0) - log_x
     total = term * weight
-    n, active = 0, numpy.ones(a.shape, bool)
-    while active.any():
-        n += 1
-        term = term * (x / (a + n))
-        weight = weight + 1.0 / (a + n)
-        total = total + term * weight
-        active = (term * numpy.abs(weight) > 1e-15 * numpy.abs(total)) | (x > a + n)
-        active &= term > 0.0
+    n, active = 0, True
+    while active:
+        for _ in range(_STRIDE):
+            n += 1
+            place = a + n
+            term *= x / place
+            weight += 1.0 / place
+            total += term * weight
+        active = ((term > 0.0) & ((term * numpy.abs(weight) > tolerance * numpy.abs(total)) | (x > place))).any()
     return total
 
 
-def _slope_fraction(a: Any, x: Any, log_x: Any) -> Any:
+def _slope_fraction(a: Any, x: Any, log_x: Any, tolerance: float) -> Any:
     """From (1 - P) / p = x f with the continued fraction f of Legendre, by Lentz's algorithm, differentiated in a.
 
     f = 1 / (x + 1 - a - 1 (1 - a) / (x + 3 - a - 2 (2 - a) / (x + 5 - a - ...))), and
@@ -73,30 +77,31 @@ def _slope_fraction(a: Any, x: Any, log_x: Any) -> Any:
     import numpy
     from scipy import special
 
-    tiny = 1e-300
-    b = x + 1.0 - a
-    c, dc = numpy.full(a.shape, 1.0 / tiny), numpy.zeros(a.shape)
-    b_safe = numpy.where(numpy.abs(b) < tiny, tiny, b)
-    d = 1.0 / b_safe
+    b = x + 1.0 - a  # above 0 in this region
+    c, dc = numpy.full(a.shape, 1e300), numpy.zeros(a.shape)
+    d = 1.0 / b
     dd = d * d  # d(1/b)/da with db/da = -1
     f, df = d.copy(), dd.copy()
     for n in range(1, 100_000):
-        numerator, dn = -n * (n - a), float(n)
-        b = b + 2.0
-        denominator, d_denominator = b + numerator * d, -1.0 + dn * d + numerator * dd
+        numerator = n * (a - n)
+        b += 2.0
         ratio = numerator / c
-        dc, c = -1.0 + dn / c - ratio / c * dc, b + ratio
+        dc, c = (n - ratio * dc) / c - 1.0, b + ratio
+        denominator, d_denominator = b + numerator * d, n * d + numerator * dd - 1.0
         d = 1.0 / denominator
         dd = -d * d * d_denominator
         step, d_step = c * d, dc * d + c * dd
         df, f = df * step + f * d_step, f * step
-        unsettled = (numpy.abs(step - 1.0) > 2e-15) | (numpy.abs(f * d_step) > 2e-15 * numpy.abs(df))
-        if not unsettled.any():  # not "all settled": NaN ends it too
-            break
+        if n % _STRIDE == 0:
+            unsettled = (numpy.abs(step - 1.0) > 2 * tolerance) | (
+                numpy.abs(f * d_step) > 2 * tolerance * numpy.abs(df)
+            )
+            if not unsettled.any():  # not "all settled": NaN ends it too
+                break
     return f * (log_x - special.digamma(a)) + df
 
 
-def _slope_expansion(a: Any, x: Any, log_x: Any) -> Any:
+def _slope_expansion(a: Any, x: Any, log_x: Any, tolerance: float) -> Any:
     """From Cornish and Fisher's expansion of the quantile at the normal quantile z, solved for z by Newton's method.
 
     x = a + sqrt(a) z + (z^2 - 1) / 3 + (z^3 - 7 z) / (36 sqrt(a)) - (3 z^4 + 7 z^2 - 16) / (810 a) + ...
@@ -139,6 +144,11 @@ def _log_gamma_draws(alpha: Any, generator: Generator | None) -> tuple[Any, Any]
         return a, numpy.log(drawn) - numpy.where(a < 1.0, boost / numpy.where(a > 0.0, a, 1.0), 0.0)
 
 
+def _tolerance(alpha: Any) -> float:
+    """Where the sums of the slope may end: beyond what the dtype of the result can hold."""
+    return 1e-15 if alpha.dtype.name == "float64" else 1e-9
+
+
 def _check_shapes(name: str, alpha: Any, argument: str) -> None:
     check_floating(name, check_tensor(name, alpha, argument), argument)
     if not (alpha.detach() > 0).all():
@@ -173,7 +183,7 @@ def standard_gamma(alpha: Any, generator: Generator | None = None) -> Any:
 
     def vjp(gradient: Any) -> tuple[Any]:
         with numpy.errstate(over="ignore", under="ignore"):
-            slope = numpy.where(x > 0.0, gamma_slope(a, log_x) * x, 0.0)
+            slope = numpy.where(x > 0.0, gamma_slope(a, log_x, _tolerance(alpha)) * x, 0.0)
         return (gradient * _once(to_tensor(slope, alpha.dtype), alpha, "standard_gamma"),)
 
     return with_gradient(result, (alpha,), vjp, "standard_gamma")
@@ -202,7 +212,7 @@ def sample_dirichlet(concentration: Any, generator: Generator | None = None) -> 
 
     def vjp(gradient: Any) -> tuple[Any]:
         values = _once(to_tensor(shares, concentration.dtype), concentration, "sample_dirichlet")
-        slope = to_tensor(gamma_slope(a, log_x), concentration.dtype)
+        slope = to_tensor(gamma_slope(a, log_x, _tolerance(concentration)), concentration.dtype)
         weighted = gradient * values
         return ((weighted - values * weighted.sum(-1, keepdim=True)) * slope,)
 
