@@ -12,6 +12,7 @@ from typing import Any
 
 from flambeau.errors import AutogradError
 from flambeau.ops.arguments import check_floating, check_tensor, shape_error, to_numpy, to_tensor, with_gradient
+from flambeau.ops.elementwise import digamma
 from flambeau.ops.random import Generator, _host_generator
 
 # ---------------------------------------------------------------------------------- the derivative of a gamma draw
@@ -45,16 +46,19 @@ _LARGE = 2000.0
 _STRIDE = 4  # terms between two looks at whether the sums have settled
 
 
+def _digamma(a: Any) -> Any:
+    return to_numpy(digamma(to_tensor(a)))
+
+
 def _slope_series(a: Any, x: Any, log_x: Any, tolerance: float) -> Any:
     """From P / p = sum of t_n with t_n = x ** (n + 1) / (a (a + 1) ... (a + n)).
 
     Hence -dP/da / p = sum t_n (psi(a + n + 1) - log x). The slope is that over x, so the terms here lack one x.
     """
     import numpy
-    from scipy import special
 
     term = 1.0 / a
-    weight = special.digamma(a + 1.0) - log_x
+    weight = _digamma(a + 1.0) - log_x
     total = term * weight
     n, active = 0, True
     while active:
@@ -75,7 +79,6 @@ def _slope_fraction(a: Any, x: Any, log_x: Any, tolerance: float) -> Any:
     -dP/da / (p x) = f (log x - psi(a)) + df/da.
     """
     import numpy
-    from scipy import special
 
     b = x + 1.0 - a  # above 0 in this region
     c, dc = numpy.full(a.shape, 1e300), numpy.zeros(a.shape)
@@ -98,7 +101,7 @@ def _slope_fraction(a: Any, x: Any, log_x: Any, tolerance: float) -> Any:
             )
             if not unsettled.any():  # not "all settled": NaN ends it too
                 break
-    return f * (log_x - special.digamma(a)) + df
+    return f * (log_x - _digamma(a)) + df
 
 
 def _slope_expansion(a: Any, x: Any, log_x: Any, tolerance: float) -> Any:

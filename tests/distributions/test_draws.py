@@ -141,3 +141,16 @@ def test_one_hot_and_mixture() -> None:
     right = (drawn[:, 0] > 0).float()
     assert abs(float(right.mean()) - 0.75) < 0.03
     assert abs(float(((drawn[:, 1] - right) ** 2).mean()) - 0.01) < 0.002  # the parts of one vector stay together
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 5), (300, 1), (300, 2), (300, 7), (50, 64)])
+def test_multinomial_takes_the_column_where_the_sum_passes_the_number(rows: int, columns: int) -> None:
+    weights = np.random.default_rng(8).random((rows, columns))
+    weights[np.random.default_rng(9).random(weights.shape) < 0.4] = 0.0
+    weights[:, columns // 2] += 0.1
+    drawn = fl.multinomial(to_tensor(weights), 40, True, generator=fl.Generator().manual_seed(5)).numpy()
+    numbers = fl.rand(rows, 40, dtype=fl.float64, generator=fl.Generator().manual_seed(5)).numpy()
+    for row, found, places in zip(weights, drawn, numbers, strict=True):
+        edges = row.cumsum()
+        assert (found == np.searchsorted(edges, places * edges[-1], "right")).all()
+        assert (row[found] > 0).all()
