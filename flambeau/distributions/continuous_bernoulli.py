@@ -7,6 +7,7 @@ from typing import Any
 
 import flambeau as fl
 from flambeau.distributions import constraints
+from flambeau.distributions.distribution import holds
 from flambeau.distributions.exp_family import ExponentialFamily
 from flambeau.distributions.utils import (
     BinaryOdds,
@@ -45,7 +46,7 @@ class ContinuousBernoulli(BinaryOdds, ExponentialFamily):
         (param,) = broadcast_all(probs if name == "probs" else logits)
         if name == "probs":
             checked = self._validate_args if validate_args is None else validate_args
-            if checked and not self.arg_constraints["probs"].check(param.detach()).all():
+            if checked and not holds(self.arg_constraints["probs"].check(param.detach())):
                 raise ValueError(f"The parameter probs has invalid values: it must lie in [0, 1], got {param}")
             param = clamp_probs(param)
         self._param, self._lims = param, lims

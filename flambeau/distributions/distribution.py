@@ -6,10 +6,18 @@ import warnings
 from typing import Any
 
 import flambeau as fl
+from flambeau import recording
 from flambeau.distributions import constraints
 from flambeau.distributions.utils import lazy_property
 
 __all__ = ["Distribution"]
+
+
+def holds(valid: Any) -> bool:
+    """Whether a check is true of every element; taken as true while a compiled function is recorded."""
+    if recording.active is not None and not recording.active.elsewhere():
+        return True
+    return bool(valid.all())
 
 
 class Distribution:
@@ -17,6 +25,7 @@ class Distribution:
 
     batch_shape: the shape of independent, differently parameterised distributions. event_shape: the shape of one draw.
     validate_args: whether arguments and values are checked; None takes the default (on, unless Python runs with -O).
+    Inside a compiled function only shapes are checked, as a plan reads no values.
 
     A family lists in `_expanded` the attributes that follow the batch shape, with how many event dimensions each has,
     and in `_kept` those that do not change; `expand` needs no more.
@@ -59,7 +68,7 @@ class Distribution:
             if name not in self.__dict__ and isinstance(getattr(type(self), name), lazy_property):
                 continue  # computed from one that is checked
             value = getattr(self, name)
-            if not constraint.check(value.detach()).all():
+            if not holds(constraint.check(value.detach())):
                 raise ValueError(
                     f"Expected parameter {name} ({type(value).__name__} of shape {tuple(value.shape)}) "
                     f"of distribution {self!r} to satisfy the constraint {constraint!r}, "
@@ -203,7 +212,7 @@ class Distribution:
                 stacklevel=3,
             )
             return
-        if not support.check(value.detach()).all():
+        if not holds(support.check(value.detach())):
             raise ValueError(
                 f"Expected value argument ({type(value).__name__} of shape {tuple(value.shape)}) "
                 f"to be within the support ({support!r}) of the distribution {self!r}, "

@@ -6,7 +6,7 @@ from typing import Any
 
 import flambeau as fl
 from flambeau.distributions import constraints
-from flambeau.distributions.distribution import Distribution
+from flambeau.distributions.distribution import Distribution, holds
 from flambeau.distributions.utils import BinaryOdds, broadcast_all, exactly_one, softplus, uniform
 
 __all__ = ["Geometric"]
@@ -28,7 +28,7 @@ class Geometric(BinaryOdds, Distribution):
         (self._param,) = broadcast_all(probs if name == "probs" else logits)
         setattr(self, name, self._param)
         super().__init__(self._param.shape, validate_args=validate_args)
-        if self._validate_args and name == "probs" and not (self._param.detach() > 0).all():
+        if self._validate_args and name == "probs" and not holds(self._param.detach() > 0):
             raise ValueError(
                 f"Expected parameter probs ({type(self._param).__name__} of shape {tuple(self._param.shape)}) of "
                 f"distribution {self!r} to be positive but found invalid values:\n{self._param}"
