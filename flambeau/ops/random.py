@@ -350,6 +350,23 @@ def bernoulli(input: Any, p: float | None = None, *, generator: Generator | None
     return deliver(bernoulli_(result, input if p is None else p, generator=generator), out)
 
 
+def _places_in_rows(edges: Any, values: Any) -> Any:
+    """How many of a row's ascending edges (N, C) each of its values (N, S) has reached, by halving all at once."""
+    import numpy
+
+    if len(edges) == 1:
+        return numpy.searchsorted(edges[0], values[0], "right")[None]
+    low = numpy.zeros(values.shape, "int64")
+    high = numpy.full(values.shape, edges.shape[-1], "int64")
+    for _ in range(edges.shape[-1].bit_length()):
+        middle = (low + high) >> 1
+        # where low has met high = C, the last edge is read, which changes nothing
+        reached = values >= numpy.take_along_axis(edges, numpy.minimum(middle, edges.shape[-1] - 1), -1)
+        open_ = low < high
+        low, high = numpy.where(reached & open_, middle + 1, low), numpy.where(reached, high, middle)
+    return low
+
+
 def multinomial(
     input: Any, num_samples: int, replacement: bool = False, *, generator: Generator | None = None, out: Any = None
 ) -> Any:
@@ -389,10 +406,8 @@ def _draw(num_samples: int, replacement: bool, input: Any, uniform: Any) -> Any:
     rows = weights.reshape(-1, weights.shape[-1])
     if replacement:
         edges = rows.cumsum(-1)
-        found = numpy.empty(places.shape, "int64")
         last = rows.shape[-1] - 1 - numpy.argmax(rows[:, ::-1] > 0, axis=-1)
-        for i, row in enumerate(edges):
-            found[i] = numpy.minimum(numpy.searchsorted(row, places[i] * row[-1], "right"), last[i])
+        found = numpy.minimum(_places_in_rows(edges, places * edges[:, -1:]), last[:, None])
     else:  # the smallest waiting times, each exponential with its weight as the rate
         with numpy.errstate(divide="ignore"):
             waiting = -numpy.log1p(-places) / rows
