@@ -1,6 +1,6 @@
 // The tape seen from Python: grad_fn objects, hooks, backward and grad, nodes whose backward is Python code, grad modes.
 // It is not: the engine (tape.cpp).
-#include "python.h"
+#include "python_sparse.h"
 
 #include <structmember.h>
 
@@ -38,7 +38,7 @@ void node_dealloc(PyObject* self) {
 
 TensorRef as_gradient(PyObject* o, const char* where) {
     if (o == Py_None) return TensorRef();
-    return TensorRef(expect_tensor(o, where));
+    return expect_gradient(o, where);
 }
 
 PyObject* optional(const TensorRef& t) {
@@ -76,7 +76,12 @@ struct PythonNode : Node {
         for (size_t i = 0; i < edges.size(); ++i) {
             PyObject* o = PyTuple_GET_ITEM(tuple.p, Py_ssize_t(i));
             if (o == Py_None || !edges[i].node) continue;
-            TensorRef g(expect_tensor(o, (label + ": a gradient").c_str()));
+            TensorRef g = expect_gradient(o, (label + ": a gradient").c_str());
+            if (g->carrier && g->shape() == inputs[i].first) {
+                results[i] = g;
+                continue;
+            }
+            if (g->carrier) g = bridge.to_dense(g.get());
             if (!(g->shape() == inputs[i].first)) {
                 Shape wide = inputs[i].first;
                 if (!broadcast_shapes(wide, g->shape()))
@@ -142,7 +147,7 @@ TensorRef call_tensor_hooks(void* hooks, const TensorRef& gradient) {
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(values.p); ++i) {
         Owned g(wrap(current));
         Owned result(checked(PyObject_CallOneArg(PyList_GET_ITEM(values.p, i), g)));
-        if (result.p != Py_None) current = TensorRef(expect_tensor(result, "the result of a gradient hook"));
+        if (result.p != Py_None) current = expect_gradient(result, "the result of a gradient hook");
     }
     return current;
 }

@@ -7,7 +7,7 @@
 #include "index.h"
 #include "linear.h"
 #include "machine_code.h"
-#include "python.h"
+#include "python_sparse.h"
 #include "record.h"
 #include "rows.h"
 #include "scan.h"
@@ -288,7 +288,10 @@ FUNCTION(py_from_list) {
     });
 }
 
-FUNCTION(py_matmul) { return guarded([&] { need(n, 2, "matmul"); return wrap(matmul(tensor_at(args, 0, "matmul"), tensor_at(args, 1, "matmul"))); }); }
+FUNCTION(py_matmul) {
+    PyObject* result = guarded([&] { need(n, 2, "matmul"); return wrap(matmul(tensor_at(args, 0, "matmul"), tensor_at(args, 1, "matmul"))); });
+    return result ? result : sparse_call("matmul", args, n);
+}
 // contract_with_map(kernel, c, a, b, bias, *operands): c = a @ b + bias, and the map kernel at that address (or 0) over
 // each block of C as it is finished; its operands (outputs first, C among them) are tensors that broadcast to C. No history.
 FUNCTION(py_contract_with_map) {
@@ -397,7 +400,7 @@ FUNCTION(py_index_put_) {
     });
 }
 FUNCTION(py_cat) {
-    return guarded([&] {
+    PyObject* result = guarded([&] {
         need(n, 1, "cat");
         Owned fast(checked(PySequence_Fast(args[0], "cat: expected a sequence of Tensors")));
         std::vector<TensorRef> tensors;
@@ -405,6 +408,7 @@ FUNCTION(py_cat) {
             tensors.emplace_back(expect_tensor(PySequence_Fast_GET_ITEM(fast.p, i), ("cat: element " + std::to_string(i)).c_str()));
         return wrap(cat(tensors, n > 1 ? as_int(args[1], "cat") : 0));
     });
+    return result ? result : sparse_call("cat", args, n);
 }
 PyObject* py_nonzero(PyObject*, PyObject* t) { return guarded([&] { return wrap(nonzero(expect_tensor(t, "nonzero: input"))); }); }
 FUNCTION(py_masked_select) {

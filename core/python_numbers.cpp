@@ -1,6 +1,6 @@
 // Tensor as a Python number and sequence: operators, comparisons, truth, conversion, iteration, and the buffer that
 // NumPy reads. It is not: the operations behind the operators, which flambeau/tensor.py registers.
-#include "python.h"
+#include "python_sparse.h"
 #include "record.h"
 #include "views.h"
 
@@ -57,6 +57,11 @@ template <int slot>
 PyObject* in_place(PyObject* a, PyObject* b) {
     return guarded([&]() -> PyObject* {
         Operation* op = in_place_operations[slot];
+        if (op && is_sparse_object(b)) {  // a += sparse changes a
+            PyObject* pair[2] = {a, b};
+            Owned name(checked(PyUnicode_FromFormat("%s_", slot_names[slot])));
+            return checked(sparse_call(name.p, pair, 2, nullptr));
+        }
         if (!op || !acceptable(b)) Py_RETURN_NOTIMPLEMENTED;
         Arg args[kMaxOperands];
         args[0] = Arg(tensor_of(a));

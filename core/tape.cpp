@@ -113,7 +113,9 @@ void AccumulateNode::apply(TensorRef* gradients, TensorRef*) {
     if (!gradient) return;
     AutogradState& state = autograd_of(leaf.get());
     if (recorder) [[unlikely]] recorder->leaf(leaf.get(), true);
-    if (!state.grad) {
+    if (gradient->carrier || (state.grad && state.grad->carrier)) [[unlikely]] {
+        state.grad = state.grad ? bridge.add_sparse(state.grad.get(), gradient.get()) : gradient;
+    } else if (!state.grad) {
         // Keep the gradient itself when nobody else holds it; otherwise a copy, so that later in-place
         // accumulation cannot reach into somebody's tensor.
         bool ours = gradient->references == 1 && sole_owner(gradient->storage) && !gradient->base &&
@@ -294,6 +296,8 @@ void retain_grad(Tensor* t) {
 
 namespace {
 
+TensorRef sum_of(Tensor* a, Tensor* b) { return a->carrier || b->carrier ? bridge.add_sparse(a, b) : add_tensors(a, b); }
+
 struct Pass {
     uint64_t id;
     std::vector<Node*> heap;  // highest sequence first: every consumer of a node has a higher one
@@ -321,6 +325,7 @@ struct Pass {
         if (edge.number >= slots->size()) slots->resize(edge.number + 1);
         TensorRef& slot = (*slots)[edge.number];
         if (!slot) slot = std::move(gradient);
+        else if (slot->carrier || gradient->carrier) [[unlikely]] slot = bridge.add_sparse(slot.get(), gradient.get());
         else slot = add_gradients(std::move(slot), gradient.get());
         if (fresh) {
             keep.emplace_back(node);
@@ -384,7 +389,7 @@ std::unordered_set<Node*> useful_nodes(const std::vector<Edge>& roots, const std
 // Under detect_anomaly: the first NaN that backward makes is an error that shows the forward line.
 void refuse_nan(Node* node, const std::vector<TensorRef>& results) {
     for (size_t i = 0; i < results.size(); ++i) {
-        if (!results[i] || !is_float(results[i]->dtype)) continue;
+        if (!results[i] || results[i]->carrier || !is_float(results[i]->dtype)) continue;
         TensorRef dense = contiguous(results[i].get());
         int size = item_size(dense->dtype);
         for (int64_t j = 0; j < dense->numel; ++j)
@@ -407,7 +412,7 @@ void run_hooks(Node* node, std::vector<TensorRef>& gradients) {
     for (auto& [number, tensor] : node->retained)
         if (gradients[number]) {
             AutogradState& state = autograd_of(tensor);
-            state.grad = state.grad ? add_tensors(state.grad.get(), gradients[number].get()) : gradients[number];
+            state.grad = state.grad ? sum_of(state.grad.get(), gradients[number].get()) : gradients[number];
         }
 }
 
@@ -455,7 +460,7 @@ std::vector<TensorRef> run_backward(const BackwardRequest& request) {
                             AutogradState& state = autograd_of(request.inputs[i].get());
                             if (state.retains_grad) continue;
                             TensorRef g = gradients[wanted_edges[i].number];
-                            state.grad = state.grad ? add_tensors(state.grad.get(), g.get()) : g;
+                            state.grad = state.grad ? sum_of(state.grad.get(), g.get()) : g;
                         }
             }
         }
@@ -466,6 +471,9 @@ std::vector<TensorRef> run_backward(const BackwardRequest& request) {
         for (const TensorRef& g : gradients) any = any || bool(g);
         if (!any) continue;
         results.assign(node->edges.size(), TensorRef());
+        if (!node->accumulates())  // only leaves keep sparse gradients
+            for (TensorRef& g : gradients)
+                if (g && g->carrier) [[unlikely]] g = bridge.to_dense(g.get());
         node->apply(gradients.data(), results.data());
         if (node->post_hooks) bridge.call_post_hooks(node->post_hooks, node.get(), results.data(), gradients.data());
         if (bridge.detect_anomaly && bridge.check_nan) refuse_nan(node.get(), results);

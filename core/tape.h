@@ -130,6 +130,8 @@ struct PythonBridge {
     void (*increase)(void* object) = nullptr;
     void* (*here)() = nullptr;                  // the user's current source line, a new reference to a str
     std::string (*text)(void* object) = nullptr;
+    TensorRef (*add_sparse)(Tensor* a, Tensor* b) = nullptr;  // gradients, one or both of them carriers
+    TensorRef (*to_dense)(Tensor* carrier) = nullptr;
     void (*interrupt)() = nullptr;              // throws if Ctrl-C is pending
     bool detect_anomaly = false;
     bool check_nan = true;

@@ -41,6 +41,7 @@ _DTYPES = {code: getattr(dtypes, name) for name, code in _CODES.items()}
 # One key of a JSON object says what stands for what is not JSON; dictionaries are always written as pairs.
 _TENSOR, _DICT, _ORDERED, _COUNTER, _TUPLE, _SIZE = "tensor", "dict", "ordered", "counter", "tuple", "size"
 _FLOAT, _COMPLEX, _BYTES, _DTYPE, _DEVICE, _ARRAY = "float", "complex", "bytes", "dtype", "device", "array"
+_SPARSE = "sparse"
 
 
 def save(obj: Any, f: Any, *ignored: Any, **options: Any) -> None:
@@ -197,7 +198,17 @@ class _Writer:
             f"dictionaries, lists, tuples, numbers, strings, None and tensors; {hint}"
         )
 
+    def _sparse(self, tensor: Any, path: str) -> dict:
+        """The parts of a sparse tensor, each an entry of its own."""
+        by_place = tensor.layout == "sparse_coo"
+        index = [tensor._indices()] if by_place else [tensor.crow_indices(), tensor.col_indices()]
+        parts = [self._tensor(part, f"{path}.{i}") for i, part in enumerate([*index, tensor._values()])]
+        options = [list(tensor.shape), tensor.layout.name, tensor._coalesced, tensor.requires_grad]
+        return {_SPARSE: parts, "options": options}
+
     def _tensor(self, tensor: Any, path: str) -> dict:
+        if tensor.layout != "strided":
+            return self._sparse(tensor, path)
         node: dict[str, Any] = {_TENSOR: ""}
         if tensor.requires_grad:
             node["grad"] = True
@@ -564,7 +575,18 @@ class _Reader:
             return Device(node[_DEVICE])
         if _ARRAY in node:
             return self._tensor(node[_ARRAY]).numpy()
+        if _SPARSE in node:
+            return self._sparse(node)
         raise KeyError(f"unknown kind {next(iter(node), None)!r}")
+
+    def _sparse(self, node: dict) -> Any:
+        from flambeau.sparse import sparse_coo_tensor, sparse_csr_tensor
+
+        size, layout, coalesced, grad = node["options"]
+        parts = [self._tensor(part) for part in node[_SPARSE]]
+        if layout == "sparse_coo":
+            return sparse_coo_tensor(*parts, size=size, is_coalesced=coalesced is True, requires_grad=bool(grad))
+        return sparse_csr_tensor(*parts, size=size, requires_grad=bool(grad))
 
     def _tensor(self, node: dict) -> Any:
         name, place = node[_TENSOR], node.get("device")

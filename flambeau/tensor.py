@@ -12,6 +12,7 @@ from flambeau import _core, dtypes
 from flambeau.devices import CPU, check_device, device
 from flambeau.dtypes import Size
 from flambeau.dtypes import dtype as DType
+from flambeau.layouts import strided
 from flambeau.ops import (
     arithmetic,
     constructors,
@@ -19,6 +20,7 @@ from flambeau.ops import (
     create,
     elementwise,
     index,
+    layouts,
     linalg,
     linalg_legacy,
     norms,
@@ -266,7 +268,7 @@ del backward_not_supported
 
 _NAMESPACES = (
     create, constructors, arithmetic, reduction, shape, index, search, sort, norms, products, linalg, linalg_legacy,
-    random, windows, convolution,
+    random, windows, convolution, layouts,
 )  # fmt: skip
 
 
@@ -319,7 +321,7 @@ def _attach() -> None:
     Tensor.is_cpu = property(lambda self: True, doc="Whether the tensor is in main memory.")
     for name in ("is_nested", "is_xpu"):
         setattr(Tensor, name, property(lambda self: False, doc="Always False: there are no such tensors."))
-    Tensor.layout = property(lambda self: "strided", doc="How elements are laid out: always strided.")
+    Tensor.layout = property(lambda self: strided, doc="How elements are kept: all of them, strided.")
     Tensor.names = property(lambda self: (None,) * self.ndim, doc="Names of dimensions: none are kept.")
     Tensor.__module__ = "flambeau"
     e, o = elementwise, arithmetic

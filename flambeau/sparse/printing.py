@@ -1,0 +1,50 @@
+"""The text of a sparse tensor, as PyTorch writes it: its indices and values, then what else is worth saying."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flambeau import dtypes, printing
+
+__all__ = ["sparse_text"]
+
+
+def _part(name: str, tensor: Any) -> str:
+    tensor = tensor.detach()
+    if tensor.numel() == 0:
+        return f"{name}=tensor([], size={_sizes(tensor.shape)})"
+    values = printing._summarised(tensor) if tensor.numel() > printing._options["threshold"] else tensor.tolist()
+    form = printing._Format(printing._flat(values), tensor.dtype.is_floating_point)
+    indent = len("tensor(") + len(name) + len("=tensor(")
+    return f"{name}=tensor({printing._nested(values, tensor.ndim, form, indent)})"
+
+
+def _sizes(sizes: Any) -> str:
+    return str(tuple(sizes))
+
+
+def sparse_text(tensor: Any) -> str:
+    """What `repr` of a sparse tensor gives."""
+    by_place = tensor.layout == "sparse_coo"
+    if by_place:
+        parts = [_part("indices", tensor._index)]
+    else:
+        parts = [_part("crow_indices", tensor._index[0]), _part("col_indices", tensor._index[1])]
+    text = "tensor(" + ",\n       ".join([*parts, _part("values", tensor._value)])
+    ends = [f"size={_sizes(tensor.shape)}", f"nnz={tensor._nnz()}"]
+    if tensor.dtype not in (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool):
+        ends.append(f"dtype={tensor.dtype}")
+    ends.append(f"layout={tensor.layout!r}")
+    if tensor.grad_fn is not None:
+        ends.append(f"grad_fn=<{tensor.grad_fn.name()}>")
+    elif tensor.requires_grad:
+        ends.append("requires_grad=True")
+    if by_place:  # the size begins a line
+        text += ",\n       " + ends.pop(0)
+    last = len(text) - text.rfind("\n") - 1
+    for end in ends:
+        if last + len(end) + 2 > printing._options["linewidth"]:
+            text, last = text + ",\n       " + end, 7 + len(end)
+        else:
+            text, last = text + ", " + end, last + len(end) + 2
+    return text + ")"
