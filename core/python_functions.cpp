@@ -7,6 +7,7 @@
 #include "index.h"
 #include "linear.h"
 #include "machine_code.h"
+#include "autocast.h"
 #include "python_sparse.h"
 #include "record.h"
 #include "rows.h"
@@ -289,7 +290,12 @@ FUNCTION(py_from_list) {
 }
 
 FUNCTION(py_matmul) {
-    PyObject* result = guarded([&] { need(n, 2, "matmul"); return wrap(matmul(tensor_at(args, 0, "matmul"), tensor_at(args, 1, "matmul"))); });
+    PyObject* result = guarded([&] { 
+        need(n, 2, "matmul");
+        Tensor *a = tensor_at(args, 0, "matmul"), *b = tensor_at(args, 1, "matmul");
+        if (Autocast::on()) [[unlikely]] return wrap(matmul(lowered(a).get(), lowered(b).get()));
+        return wrap(matmul(a, b));
+    });
     return result ? result : sparse_call("matmul", args, n);
 }
 // contract_with_map(kernel, c, a, b, bias, *operands): c = a @ b + bias, and the map kernel at that address (or 0) over
@@ -341,8 +347,10 @@ PyObject* py_linear(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* na
                 if (!known) fail(ErrorKind::Type, std::string("linear() got an unexpected keyword argument '") + PyUnicode_AsUTF8(PyTuple_GET_ITEM(names, k)) + "'");
             }
         if (!given[0] || !given[1] || n > 3) fail(ErrorKind::Type, "linear() takes (input, weight, bias=None)");
-        return wrap(linear(expect_tensor(given[0], "linear: input"), expect_tensor(given[1], "linear: weight"),
-                           given[2] && given[2] != Py_None ? expect_tensor(given[2], "linear: bias") : nullptr));
+        Tensor *x = expect_tensor(given[0], "linear: input"), *weight = expect_tensor(given[1], "linear: weight");
+        Tensor* bias = given[2] && given[2] != Py_None ? expect_tensor(given[2], "linear: bias") : nullptr;
+        if (Autocast::on()) [[unlikely]] return wrap(linear(lowered(x).get(), lowered(weight).get(), bias ? lowered(bias).get() : nullptr));
+        return wrap(linear(x, weight, bias));
     });
 }
 FUNCTION(py_gather) {

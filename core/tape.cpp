@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "autocast.h"
 #include "dispatch.h"
 #include "record.h"
 #include "views.h"
@@ -420,6 +421,7 @@ void run_hooks(Node* node, std::vector<TensorRef>& gradients) {
 
 std::vector<TensorRef> run_backward(const BackwardRequest& request) {
     GradModeGuard mode(request.create_graph);
+    AutocastOff off;
     if (recorder) [[unlikely]] recorder->backward = true;
     Pass pass{next_pass++, {}, {}, {}};
     std::vector<TensorRef> captured(request.inputs.size());

@@ -38,7 +38,8 @@ get_num_threads, set_num_threads = _core.get_num_threads, _core.set_num_threads
 _LAZY = {
     "nn", "optim", "data", "utils", "cuda", "linalg", "autograd", "tabular", "serialization", "compiler", "ops",
     "special", "testing", "backends", "random", "func", "version", "distributions",
-    "signal", "quasirandom", "sparse",
+    "signal", "quasirandom", "sparse", "amp", "cpu", "jit", "hub", "multiprocessing", "distributed",
+    "accelerator", "xpu", "mps", "onnx", "_dynamo", "_C",
 }  # fmt: skip
 _LAZY_NAMES = {
     "save": "flambeau.serialization", "load": "flambeau.serialization", "finfo": "flambeau.dtypes",
@@ -47,6 +48,10 @@ _LAZY_NAMES = {
 for _module, _names in {
     "assertions": "_assert _check _check_index _check_is_size _check_not_implemented _check_tensor_all _check_type "
     "_check_value",
+    "amp.autocast_mode": "autocast autocast_decrement_nesting autocast_increment_nesting clear_autocast_cache "
+    "get_autocast_cpu_dtype get_autocast_dtype get_autocast_gpu_dtype is_autocast_cache_enabled "
+    "is_autocast_cpu_enabled is_autocast_enabled set_autocast_dtype set_autocast_enabled",
+    "cuda.streams": "Event Stream",
     "sparse": "sparse_coo_tensor sparse_csr_tensor",
     "switches": "are_deterministic_algorithms_enabled get_deterministic_debug_mode get_float32_matmul_precision "
     "is_deterministic_algorithms_warn_only_enabled is_warn_always_enabled set_default_device set_default_tensor_type "

@@ -585,8 +585,8 @@ class _Reader:
         size, layout, coalesced, grad = node["options"]
         parts = [self._tensor(part) for part in node[_SPARSE]]
         if layout == "sparse_coo":
-            return sparse_coo_tensor(*parts, size=size, is_coalesced=coalesced is True, requires_grad=bool(grad))
-        return sparse_csr_tensor(*parts, size=size, requires_grad=bool(grad))
+            return sparse_coo_tensor(parts[0], parts[1], size, is_coalesced=coalesced is True, requires_grad=bool(grad))
+        return sparse_csr_tensor(parts[0], parts[1], parts[2], size, requires_grad=bool(grad))
 
     def _tensor(self, node: dict) -> Any:
         name, place = node[_TENSOR], node.get("device")

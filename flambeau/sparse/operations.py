@@ -50,7 +50,8 @@ def _turned(input: SparseTensor, dense: Any) -> Any:
         )
     if input.shape[1] != dense.shape[0]:
         raise ShapeError(
-            f"sparse.mm: inner sizes differ: the sparse matrix is {tuple(input.shape)}, the dense one {tuple(dense.shape)}"
+            f"sparse.mm: inner sizes differ: the sparse matrix is {tuple(input.shape)}, the dense one "
+            f"{tuple(dense.shape)}"
         )
     return products.product(input.pattern, input._value, dense)
 
@@ -481,7 +482,8 @@ def mask(dense: Any, places: SparseTensor) -> SparseTensor:
 # -- calls that the core could not answer -----------------------------------------------------------------------------
 
 FUNCTIONS: dict[str, Callable] = {
-    "add": add, "sub": sub, "mul": mul, "div": div, "add_scaled": add, "sub_scaled": sub, "add_scaled_": add_, "sub_scaled_": sub_,
+    "add": add, "sub": sub, "mul": mul, "div": div, "add_scaled": add,
+    "sub_scaled": sub, "add_scaled_": add_, "sub_scaled_": sub_,
     "add_": add_, "sub_": sub_, "mul_": mul_, "div_": div_,
     "matmul": matmul, "cat": cat, "sum": lambda x, dim=None, keepdim=False: sum(x, dim, None, keepdim),
 }  # fmt: skip

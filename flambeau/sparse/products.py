@@ -39,7 +39,7 @@ class Pattern:
 
             starts = self.by_rows[0]
 
-            counts = starts[1:] - starts[:-1]
+            counts: Any = starts[1:] - starts[:-1]
             self._rows = flambeau.repeat_interleave(flambeau.arange(self.size[0]), counts)
         return self._rows
 

@@ -19,6 +19,7 @@ class _Again(Function):
     @staticmethod
     def forward(ctx: Any, function: Callable, keywords: dict, state: Any, *inputs: Any) -> Any:
         ctx.function, ctx.keywords, ctx.state = function, keywords, state
+        ctx.narrow = _core.autocast_dtype()
         ctx.places = [i for i, value in enumerate(inputs) if isinstance(value, _core.Tensor)]
         ctx.others = [None if isinstance(value, _core.Tensor) else value for value in inputs]
         ctx.save_for_backward(*(inputs[i] for i in ctx.places))
@@ -36,10 +37,12 @@ class _Again(Function):
         current = None if ctx.state is None else flambeau.get_rng_state()
         if ctx.state is not None:
             flambeau.set_rng_state(ctx.state)
+        narrow = _core.set_autocast(ctx.narrow)
         try:
             with flambeau.enable_grad():
                 outputs = ctx.function(*inputs, **ctx.keywords)
         finally:
+            _core.set_autocast(narrow)
             if current is not None:
                 flambeau.set_rng_state(current)
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
