@@ -60,12 +60,13 @@ def sparse_mask(input: Any, mask: Any) -> Any:
 
 def sparse_dim(input: Any) -> int:
     """0: no dimension is sparse."""
+    check_tensor("sparse_dim", input)
     return 0
 
 
 def dense_dim(input: Any) -> int:
     """All dimensions are dense."""
-    return input.ndim
+    return check_tensor("dense_dim", input).ndim
 
 
 def _only_sparse(name: str) -> Any:

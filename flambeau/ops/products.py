@@ -123,7 +123,7 @@ def _plus(input: Any, product: Any, beta: Any, alpha: Any, out: Any) -> Any:
     if not product.dtype.is_floating_point:
         kind = bool if product.dtype.kind == 0 else int
         beta, alpha = kind(beta), kind(alpha)
-    if product.dtype is not input.dtype and _core.autocast_dtype() is not None:
+    if _core.autocast_dtype() is not None and isinstance(input, Tensor) and input.dtype is not product.dtype:
         input = input.to(product.dtype)
     if alpha != 1:
         product = product * alpha

@@ -35,12 +35,11 @@ class Pattern:
     def rows(self) -> Any:
         """The row of each element."""
         if self._rows is None:
-            import flambeau
+            from flambeau.ops.create import arange
+            from flambeau.ops.shape import repeat_interleave
 
             starts = self.by_rows[0]
-
-            counts: Any = starts[1:] - starts[:-1]
-            self._rows = flambeau.repeat_interleave(flambeau.arange(self.size[0]), counts)
+            self._rows = repeat_interleave(arange(self.size[0]), starts[1:] - starts[:-1])
         return self._rows
 
     @property
