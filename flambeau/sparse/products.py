@@ -31,6 +31,14 @@ class Pattern:
         self._by_rows: Any = None if starts is None else (starts, None)
         self._turned: Pattern | None = None
 
+    def parts(self) -> list:
+        """The tensors that are known, those of the transposed matrix included."""
+        found: list = []
+        for each in (self, self._turned):
+            if each is not None:
+                found += [each._rows, each.columns, *(each._by_rows or ())]
+        return [part for part in found if part is not None]
+
     @property
     def rows(self) -> Any:
         """The row of each element."""

@@ -195,6 +195,13 @@ class SparseTensor:
         result._pattern = self._pattern
         return result
 
+    def parts(self) -> list:
+        """The ordinary tensors that it holds: indices, values, and the orders that products have found."""
+        held = [*(self._index if self.layout is CSR else (self._index,)), self._value]
+        if self._pattern is not None:
+            held += self._pattern.parts()
+        return held
+
     @property
     def pattern(self) -> Pattern:
         """The places of a matrix, kept so that products sort them once."""

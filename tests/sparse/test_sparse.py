@@ -318,3 +318,21 @@ def test_indices_changed_behind_the_tensor_are_caught():
     a.col_indices().fill_(1000)
     with pytest.raises(IndexError, match="out of bounds"):
         a @ fl.ones(4, 70)
+
+
+def test_compiled_functions_multiply_by_matrices_they_keep():
+    a, x = coo(), fl.ones(4, 2, requires_grad=True)
+    (a @ x).sum().backward()
+    expected = x.grad.clone()
+
+    @fl.compile
+    def function(x):
+        return (a @ x) * 2
+
+    for _ in range(4):
+        x.grad = None
+        y = function(x)
+        y.sum().backward()
+        assert fl.equal(y, (a @ x) * 2) and fl.equal(x.grad, expected * 2)
+    with pytest.raises(TypeError, match="keep it in a closure"):
+        fl.compile(lambda m: m @ x)(a)
