@@ -429,6 +429,14 @@ def _from_numpy(name: str, draw: Any, generator: Generator | None, *tensors: Any
     return recording.host(name, compute, *place, *(t.detach() for t in tensors))
 
 
+def _host_generator(generator: Generator | None) -> Any:
+    """A NumPy generator at a fresh place of the stream, for what NumPy draws and no plan repeats."""
+    import numpy
+
+    seed, position = (default_generator if generator is None else _checked(generator)).take(1)
+    return numpy.random.Generator(numpy.random.Philox(key=[seed & _MASK, position]))
+
+
 def poisson(input: Any, generator: Generator | None = None) -> Any:
     """Poisson distributed numbers with the rates in `input`."""
     check_tensor("poisson", input)
