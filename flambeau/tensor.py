@@ -22,6 +22,7 @@ from flambeau.ops import (
     factorisations,
     finite_differences,
     gamma,
+    grid,
     index,
     linalg,
     linalg_legacy,
@@ -272,7 +273,7 @@ del backward_not_supported
 
 _NAMESPACES = (
     create, constructors, arithmetic, reduction, shape, copies, index, search, sort, finite_differences, norms,
-    products, linalg, linalg_legacy, factorisations, low_rank, gamma, random, windows, convolution, native,
+    products, linalg, linalg_legacy, factorisations, low_rank, gamma, random, windows, convolution, native, grid,
 )  # fmt: skip
 
 

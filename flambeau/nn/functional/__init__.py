@@ -13,6 +13,7 @@ from flambeau.nn.functional.distance import *
 from flambeau.nn.functional.dropout import *
 from flambeau.nn.functional.embedding import *
 from flambeau.nn.functional.embedding_bag import *
+from flambeau.nn.functional.grid import *
 from flambeau.nn.functional.linear import *
 from flambeau.nn.functional.loss import *
 from flambeau.nn.functional.metric import *
