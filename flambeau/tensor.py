@@ -18,6 +18,7 @@ from flambeau.ops import (
     convolution,
     copies,
     create,
+    ctc,
     elementwise,
     factorisations,
     finite_differences,
@@ -273,7 +274,7 @@ del backward_not_supported
 
 _NAMESPACES = (
     create, constructors, arithmetic, reduction, shape, copies, index, search, sort, finite_differences, norms,
-    products, linalg, linalg_legacy, factorisations, low_rank, gamma, random, windows, convolution, native, grid,
+    products, linalg, linalg_legacy, factorisations, low_rank, gamma, random, windows, convolution, native, grid, ctc,
 )  # fmt: skip
 
 
