@@ -32,7 +32,8 @@ multigammaln = mvlgamma
 
 __all__ = [  # noqa: PLE0604  (the first ones are strings)
     *[name for name in _ALIASES if name in globals()], "airy_ai", "bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1",
-    "chebyshev_polynomial_t", "chebyshev_polynomial_u", "chebyshev_polynomial_v", "chebyshev_polynomial_w", "erfcx", "gammainc", "gammaincc", "hermite_polynomial_h",
+    "chebyshev_polynomial_t", "chebyshev_polynomial_u", "chebyshev_polynomial_v", "chebyshev_polynomial_w", "erfcx",
+    "gammainc", "gammaincc", "hermite_polynomial_h",
     "hermite_polynomial_he", "laguerre_polynomial_l", "legendre_polynomial_p", "log_softmax", "logit", "logsumexp",
     "modified_bessel_i0", "modified_bessel_i1", "modified_bessel_k0", "modified_bessel_k1", "multigammaln",
     "polygamma", "round", "scaled_modified_bessel_k0", "scaled_modified_bessel_k1",

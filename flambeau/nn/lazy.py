@@ -108,7 +108,7 @@ class LazyLinear(LazyModuleMixin, Linear):
         if not self.has_uninitialized_params() and self.in_features != 0:
             super().reset_parameters()
 
-    def initialize_parameters(self, input: Any) -> None:  # type: ignore[override]
+    def initialize_parameters(self, input: Any) -> None:
         """Shapes from the last size of `input`."""
         if self.has_uninitialized_params():
             with flambeau.no_grad():
@@ -127,7 +127,7 @@ class _LazyConvolution(LazyModuleMixin):
 
     def __init__(self, out_channels: int, kernel_size: Any, *args: Any, bias: bool = True, **options: Any) -> None:
         module: Any = self
-        place = dict(device=options.get("device"), dtype=options.get("dtype"))  # noqa: C408
+        place: dict[str, Any] = {"device": options.get("device"), "dtype": options.get("dtype")}
         super().__init__(0, 0, kernel_size, *args, bias=False, **options)
         module.weight = UninitializedParameter(**place)
         module.out_channels = out_channels
@@ -179,7 +179,7 @@ class _LazyNorm(LazyModuleMixin):
         module: Any = self
         super().__init__(0, eps, momentum, False, False, **options)
         module.affine, module.track_running_stats = affine, track_running_stats
-        place = dict(device=device, dtype=dtype)  # noqa: C408
+        place: dict[str, Any] = {"device": device, "dtype": dtype}
         if affine:
             module.weight = UninitializedParameter(**place)
             if options.get("bias", True):
@@ -196,7 +196,7 @@ class _LazyNorm(LazyModuleMixin):
             parent: Any = super()
             parent.reset_parameters()
 
-    def initialize_parameters(self, input: Any) -> None:  # type: ignore[override]
+    def initialize_parameters(self, input: Any) -> None:
         """Shapes from the channels of `input`."""
         module: Any = self
         if self.has_uninitialized_params():

@@ -156,7 +156,8 @@ class UninitializedTensorMixin:
 
     def _again(self) -> Any:
         tensor: Any = self
-        return type(self)(tensor.requires_grad, None, tensor.dtype)
+        kind: Any = type(self)
+        return kind(tensor.requires_grad, None, tensor.dtype)
 
 
 class UninitializedParameter(UninitializedTensorMixin, Parameter):

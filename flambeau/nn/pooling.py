@@ -10,7 +10,8 @@ from flambeau.nn.module import Module
 __all__ = [
     "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "FractionalMaxPool2d", "FractionalMaxPool3d",
-    "LPPool1d", "LPPool2d", "LPPool3d", "MaxPool1d", "MaxPool2d", "MaxPool3d", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d",
+    "LPPool1d", "LPPool2d", "LPPool3d", "MaxPool1d", "MaxPool2d", "MaxPool3d", "MaxUnpool1d", "MaxUnpool2d",
+    "MaxUnpool3d",
 ]  # fmt: skip
 
 
@@ -217,9 +218,7 @@ def _make(base: type, name: str, dims: int) -> type:
 MaxPool1d, MaxPool2d, MaxPool3d = [_make(_MaxPool, f"MaxPool{d}d", d) for d in (1, 2, 3)]
 MaxUnpool1d, MaxUnpool2d, MaxUnpool3d = [_make(_MaxUnpool, f"MaxUnpool{d}d", d) for d in (1, 2, 3)]
 AvgPool1d, AvgPool2d, AvgPool3d = [_make(_AvgPool, f"AvgPool{d}d", d) for d in (1, 2, 3)]
-FractionalMaxPool2d, FractionalMaxPool3d = [
-    _make(_FractionalMaxPool, f"FractionalMaxPool{d}d", d) for d in (2, 3)
-]
+FractionalMaxPool2d, FractionalMaxPool3d = [_make(_FractionalMaxPool, f"FractionalMaxPool{d}d", d) for d in (2, 3)]
 LPPool1d, LPPool2d, LPPool3d = [_make(_LPPool, f"LPPool{d}d", d) for d in (1, 2, 3)]
 AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d = [
     _make(_AdaptiveAvgPool, f"AdaptiveAvgPool{d}d", d) for d in (1, 2, 3)

@@ -22,7 +22,7 @@ __all__ = ["ctc_loss"]
 METHODS: dict[str, Any] = {}
 
 
-@_map(accepts="floating", differentiable=False, roles={"allowed": "bool"}, tolerance=16)
+@_map(accepts="floating", differentiable=False, roles={"allowed": "bool"}, tolerance=16, domain=(0.1, 3.0))
 def ctc_step(stay, move, skip, emitted, allowed):
     """log(exp(stay) + exp(move) + exp(skip) where allowed) + emitted; -inf where nothing leads here."""
     far = s.where(allowed, skip, -inf)
@@ -114,8 +114,8 @@ def _end(sums: Any, times: Any, lengths: Any) -> Any:
     """-log of the probability of all ways that end at the last label or the blank after it."""
     import numpy
 
-    T, count, L = sums.shape
-    last = to_tensor((numpy.maximum(times - 1, 0)))
+    _, count, L = sums.shape
+    last = to_tensor(numpy.maximum(times - 1, 0))
     rows = sums.gather(0, last.reshape((1, count, 1)).expand((1, count, L))).squeeze(0)
     ends = to_tensor(numpy.stack([2 * lengths, numpy.maximum(2 * lengths - 1, 0)], 1))
     pair = rows.gather(1, ends)

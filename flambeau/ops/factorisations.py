@@ -77,9 +77,7 @@ def lu_factor_ex(A: Any, *, pivot: bool = True, check_errors: bool = False, out:
 
     _matrix("lu_factor_ex", A, square=False)
     if not pivot:
-        raise RuntimeError(
-            "linalg.lu_factor: LU without pivoting is not implemented on the CPU; leave out pivot=False"
-        )
+        raise RuntimeError("linalg.lu_factor: LU without pivoting is not implemented on the CPU; leave out pivot=False")
     m, n = A.shape[-2:]
     batch, k = tuple(A.shape[:-2]), min(m, n)
     values = to_numpy(A).reshape(-1, m, n) if A.numel() else numpy.empty((0, m, n), to_numpy(A).dtype)
@@ -463,9 +461,7 @@ def householder_product(A: Any, tau: Any, *, out: Any = None) -> Any:
 orgqr = householder_product
 
 
-def ormqr(
-    input: Any, tau: Any, other: Any, left: bool = True, transpose: bool = False, *, out: Any = None
-) -> Any:
+def ormqr(input: Any, tau: Any, other: Any, left: bool = True, transpose: bool = False, *, out: Any = None) -> Any:
     """Q other (other Q for `left=False`), with Q = H_1 ... H_k the (m, m) product of reflectors; see `geqrf`.
 
     Arguments: `input` (*, m, k), `tau` (*, k), `other` (*, m, n), or (*, n, m) for `left=False`; `transpose`

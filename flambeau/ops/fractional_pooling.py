@@ -80,5 +80,5 @@ def fractional_max_pool(
     seen = _core.gather(values.detach(), 2, flat).reshape((n, c, count, window))
     best = seen.argmax(-1, keepdim=True)
     where = _core.gather(flat.reshape((n, c, count, window)), 3, best).squeeze(3)
-    shape = (*input.shape[: input.ndim - dims], *out)
-    return _core.gather(values, 2, where).reshape(shape), where.reshape(shape)
+    final = (*input.shape[: input.ndim - dims], *out)
+    return _core.gather(values, 2, where).reshape(final), where.reshape(final)

@@ -30,8 +30,8 @@ from flambeau.ops.arguments import (
 
 __all__ = [
     "argwhere", "embedding", "gather", "index_add", "index_copy", "index_fill", "index_put", "index_reduce",
-    "index_select", "masked_fill", "masked_scatter", "masked_select", "nonzero", "nonzero_static", "one_hot", "put", "scatter",
-    "scatter_add", "scatter_reduce", "take", "take_along_dim", "unravel_index", "where",
+    "index_select", "masked_fill", "masked_scatter", "masked_select", "nonzero", "nonzero_static", "one_hot", "put",
+    "scatter", "scatter_add", "scatter_reduce", "take", "take_along_dim", "unravel_index", "where",
 ]  # fmt: skip
 
 

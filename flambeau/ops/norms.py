@@ -11,7 +11,8 @@ from flambeau.ops import reduce as r
 from flambeau.ops.arguments import Tensor, check_tensor, deliver, shape_error, twin, wrap_dims
 
 __all__ = [
-    "cdist", "cosine_similarity", "dist", "frobenius_norm", "norm", "norm_except_dim", "nuclear_norm", "pdist", "renorm",
+    "cdist", "cosine_similarity", "dist", "frobenius_norm", "norm", "norm_except_dim", "nuclear_norm", "pdist",
+    "renorm",
 ]  # fmt: skip
 
 _INFINITY = float("inf")

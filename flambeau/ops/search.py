@@ -26,7 +26,8 @@ from flambeau.ops.arguments import (
 )
 
 __all__ = [
-    "bincount", "bucketize", "hash_tensor", "histc", "histogram", "histogramdd", "isin", "searchsorted", "unique", "unique_consecutive",
+    "bincount", "bucketize", "hash_tensor", "histc", "histogram", "histogramdd", "isin", "searchsorted",
+    "unique", "unique_consecutive",
 ]  # fmt: skip
 
 
@@ -229,7 +230,8 @@ def histogramdd(
         inside &= (column >= each[0]) & (column <= each[-1])
         found = numpy.searchsorted(each, column, "right") - 1  # the last bin holds its right edge too
         places.append(numpy.where(column == each[-1], sizes[d] - 1, found).clip(0, max(sizes[d] - 1, 0)))
-    cells = numpy.ravel_multi_index([place[inside] for place in places], sizes) if len(points) else []
+    chosen: Any = [place[inside] for place in places]
+    cells: Any = numpy.ravel_multi_index(chosen, sizes) if len(points) else []
     counts = numpy.bincount(cells, None if heights is None else heights[inside], int(numpy.prod(sizes)))
     hist = counts.astype("float64").reshape(sizes)
     if density:
@@ -262,7 +264,8 @@ def hash_tensor(
     wide = to_numpy(input.to(dtypes.float64 if input.dtype.is_floating_point else dtypes.int64))
     bits = numpy.ascontiguousarray(wide).view("int64").reshape(wide.shape)
     axes = tuple([d for d in dims if d < input.ndim])
-    found = numpy.bitwise_xor.reduce(bits, axis=axes, keepdims=keepdim) if axes else bits
+    mixed: Any = numpy.bitwise_xor  # its overloads know a literal keepdims only
+    found = mixed.reduce(bits, axis=axes, keepdims=keepdim) if axes else bits
     return deliver(to_tensor(numpy.asarray(found, "int64").copy()), out)
 
 

@@ -133,7 +133,7 @@ def linear_cross_entropy(
     named = {"weight": weight, "ignore_index": ignore, "label_smoothing": label_smoothing}
     outputs = tuple(linear_weight.shape[:-1])
     if options is not None and len(outputs) == 1 and input.ndim == 2 and input.shape[0]:
-        rows = _rows(options, *input.shape, outputs[0])
+        rows = _rows(options, input.shape[0], input.shape[1], outputs[0])
         return _in_pieces(input, linear_weight, target, linear_bias, reduction, rows, named)
     if len(outputs) == 1:
         return cross_entropy(linear(input, linear_weight, linear_bias), target, reduction=reduction, **named)
@@ -159,9 +159,7 @@ def _in_pieces(
         """The losses of the samples `part`, which begin at number `start`."""
         if half:
             part, others = part.float(), tuple([t.float() for t in others])
-        losses = cross_entropy(
-            linear(part, *others), target.narrow(0, start, part.shape[0]), reduction="none", **named
-        )
+        losses = cross_entropy(linear(part, *others), target.narrow(0, start, part.shape[0]), reduction="none", **named)
         return losses.to(input.dtype) if half else losses
 
     def whole() -> Any:
@@ -205,9 +203,7 @@ def _gradients(piece: Any, leaves: tuple[Any, ...], gradient: Any, rows: int) ->
             part = leaves[0].detach().narrow(0, start, min(rows, count - start))
             fresh[0] = part.requires_grad_(leaves[0].requires_grad)
             losses = piece(start, *fresh)
-            found = flambeau.autograd.grad(
-                losses, [fresh[i] for i in wanted], gradient.narrow(0, start, part.shape[0])
-            )
+            found = flambeau.autograd.grad(losses, [fresh[i] for i in wanted], gradient.narrow(0, start, part.shape[0]))
         for i, each in zip(wanted, found, strict=True):
             if i == 0 or not parts[i]:
                 parts[i].append(each.float() if i and each.dtype.name in ("float16", "bfloat16") else each)

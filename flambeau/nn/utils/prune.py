@@ -46,8 +46,8 @@ class BasePruningMethod:
 
     def apply_mask(self, module: Any) -> Any:
         """The pruned parameter: the original times the mask."""
-        mask = getattr(module, self._tensor_name + "_mask")
-        return mask.to(getattr(module, self._tensor_name + "_orig").dtype) * getattr(module, self._tensor_name + "_orig")
+        original = getattr(module, self._tensor_name + "_orig")
+        return getattr(module, self._tensor_name + "_mask").to(original.dtype) * original
 
     @classmethod
     def apply(cls, module: Any, name: str, *args: Any, importance_scores: Any = None, **kwargs: Any) -> Any:
@@ -336,5 +336,3 @@ def is_pruned(module: Any) -> bool:
         for _, each in module.named_modules()
         for hook in each._forward_pre_hooks.values()
     )
-
-
