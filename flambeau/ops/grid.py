@@ -11,7 +11,7 @@ from typing import Any
 
 from flambeau import _core, dtypes
 from flambeau.errors import DTypeError, ShapeError
-from flambeau.ops.arguments import check_tensor, integers, shape_error
+from flambeau.ops.arguments import check_tensor, integers, shape_error, with_gradient
 
 from ..compiler import scalar as s
 from ..compiler.declare import elementwise
@@ -95,9 +95,8 @@ def grid_cubic_indices(x, size=5.0, align=False, border=False, reflect=False):
     return tuple([index for index, _ in _cubic_taps(_place(x, size, align), size, align, border, reflect)])
 
 
-@elementwise(outputs=("result",) * 4, **_FLAGS)
-def grid_cubic(x, size=5.0, align=False, border=False, reflect=False):
-    """The weights of the four elements around a place, by cubic convolution with a = -0.75; 0 for what lies outside."""
+def _cubic_weights(x, size, align, border, reflect, of):
+    """Weights of two of the four elements around a place, by cubic convolution with a = -0.75; 0 for what is outside."""
     place = _place(x, size, align)
     t, a = place - s.floor(place), -0.75
     u = 1.0 - t
@@ -108,16 +107,41 @@ def grid_cubic(x, size=5.0, align=False, border=False, reflect=False):
         a * u * t * t,
     )
     taps = _cubic_taps(place, size, align, border, reflect)
-    return tuple([weight * valid for weight, (_, valid) in zip(weights, taps, strict=True)])
+    return tuple([weights[k] * taps[k][1] for k in of])
 
 
-@elementwise(accepts="floating", tolerance=8, domain=(0.1, 2.0))  # terms of one sign: none cancels
+@elementwise(outputs=("result", "result"), **_FLAGS)
+def grid_cubic_before(x, size=5.0, align=False, border=False, reflect=False):
+    """The weights of the two elements before a place, by cubic convolution; 0 for what lies outside."""
+    return _cubic_weights(x, size, align, border, reflect, (0, 1))
+
+
+@elementwise(outputs=("result", "result"), **_FLAGS)
+def grid_cubic_after(x, size=5.0, align=False, border=False, reflect=False):
+    """The weights of the two elements after a place, by cubic convolution; 0 for what lies outside."""
+    return _cubic_weights(x, size, align, border, reflect, (2, 3))
+
+
+@elementwise(accepts="floating", differentiable=False, tolerance=8, domain=(0.1, 2.0))  # terms of one sign
 def blend_two(a, b, u, v):
     """a * u + b * v."""
     return a * u + b * v
 
 
 # ----------------------------------------------------------------------------------------------------------- sampling
+
+def _blend(a: Any, b: Any, u: Any, v: Any) -> Any:
+    """a * u + b * v for values (N, C, L) and weights (N, 1, L), in one pass. The gradient is made of products, which
+    differentiate again; the derived one would have more outputs at second order than a kernel may."""
+    result = blend_two(a.detach(), b.detach(), u.detach(), v.detach())
+
+    def vjp(g: Any) -> tuple[Any, ...]:
+        to_values = [g * weight if value.requires_grad else None for value, weight in ((a, u), (b, v))]
+        to_weights = [(g * value).sum(1, True) if weight.requires_grad else None for value, weight in ((a, u), (b, v))]
+        return (*to_values, *to_weights)
+
+    return with_gradient(result, (a, b, u, v), vjp, "GridBlendBackward0")
+
 
 MODES = ("bilinear", "nearest", "bicubic")
 PADDING = ("zeros", "border", "reflection")
@@ -174,7 +198,8 @@ def grid_sample(name: str, input: Any, grid: Any, mode: str, padding_mode: str, 
     for d in range(dims):  # the grid's last dimension counts from the last dimension of the input
         line = places.select(2, dims - 1 - d)
         if mode == "bicubic":
-            factors = grid_cubic(line, float(sizes[d]), *flags)
+            halves = [f(line, float(sizes[d]), *flags) for f in (grid_cubic_before, grid_cubic_after)]
+            factors = (*halves[0], *halves[1])
             indices.append(grid_cubic_indices(line.detach(), float(sizes[d]), *flags))
         else:
             found = (grid_linear if mode == "bilinear" else grid_nearest)(line, float(sizes[d]), *flags)
@@ -192,11 +217,11 @@ def grid_sample(name: str, input: Any, grid: Any, mode: str, padding_mode: str, 
 
     def plane(*before: Any) -> Any:
         (y0, y1), (x0, x1) = indices[-2:]
-        rows = [blend_two(pick(*before, y, x0), pick(*before, y, x1), *weights[-1]) for y in (y0, y1)]
-        return blend_two(*rows, *weights[-2])
+        rows = [_blend(pick(*before, y, x0), pick(*before, y, x1), *weights[-1]) for y in (y0, y1)]
+        return _blend(*rows, *weights[-2])
 
     def four(values: list[Any], factors: list[Any]) -> Any:
-        return blend_two(*values[:2], *factors[:2]) + blend_two(*values[2:], *factors[2:])
+        return _blend(*values[:2], *factors[:2]) + _blend(*values[2:], *factors[2:])
 
     if mode == "nearest":
         whole = weights[0][0]
@@ -208,7 +233,7 @@ def grid_sample(name: str, input: Any, grid: Any, mode: str, padding_mode: str, 
     elif dims == 2:
         result = plane()
     else:
-        result = blend_two(plane(indices[0][0]), plane(indices[0][1]), *weights[0])
+        result = _blend(plane(indices[0][0]), plane(indices[0][1]), *weights[0])
     return result.reshape((n, c, *out))
 
 
