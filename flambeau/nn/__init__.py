@@ -100,3 +100,12 @@ __all__ = [  # noqa: PLE0604
     "init",
     "utils",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """`nn.modules`, whose import needs this package to be complete."""
+    if name != "modules":
+        raise AttributeError(f"module 'flambeau.nn' has no attribute {name!r}")
+    from importlib import import_module
+
+    return import_module("flambeau.nn.modules")

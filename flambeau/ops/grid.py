@@ -96,7 +96,7 @@ def grid_cubic_indices(x, size=5.0, align=False, border=False, reflect=False):
 
 
 def _cubic_weights(x, size, align, border, reflect, of):
-    """Weights of two of the four elements around a place, by cubic convolution with a = -0.75; 0 for what is outside."""
+    """Weights of two of the four elements around a place, by cubic convolution with a = -0.75; 0 outside."""
     place = _place(x, size, align)
     t, a = place - s.floor(place), -0.75
     u = 1.0 - t
@@ -129,6 +129,7 @@ def blend_two(a, b, u, v):
 
 
 # ----------------------------------------------------------------------------------------------------------- sampling
+
 
 def _blend(a: Any, b: Any, u: Any, v: Any) -> Any:
     """a * u + b * v for values (N, C, L) and weights (N, 1, L), in one pass. The gradient is made of products, which

@@ -5,6 +5,7 @@ None of them has a gradient.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -321,7 +322,11 @@ def unique_consecutive(
     else:
         axis = wrap_dim("unique_consecutive", dim, input.ndim)
         shape = (values.shape[axis],)
-        rows = numpy.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)
+        rows = numpy.moveaxis(values, axis, 0)
+        if rows.shape[0] and not rows.size:
+            raise shape_error("unique_consecutive", "there are 0 sized dimensions, and they aren't selected, so unique "
+                              "cannot be applied", input=input)  # fmt: skip
+        rows = rows.reshape(rows.shape[0], math.prod(rows.shape[1:]))
     length = rows.shape[0]
     starts = numpy.ones(length, bool)
     if length:

@@ -103,7 +103,8 @@ def test_reflectors_are_those_of_qr(shape):
     Q = flambeau.linalg.householder_product(a, tau)
     R = a.triu()[..., : shape[-1], :]
     numpy.testing.assert_allclose((Q @ R).numpy(), A.numpy(), atol=1e-12)
-    numpy.testing.assert_allclose((Q.mT @ Q).numpy(), numpy.broadcast_to(numpy.eye(shape[-1]), Q.mT.shape[:-1] + Q.shape[-1:]), atol=1e-12)  # fmt: skip
+    unit = numpy.broadcast_to(numpy.eye(shape[-1]), (*shape[:-2], shape[-1], shape[-1]))
+    numpy.testing.assert_allclose((Q.mT @ Q).numpy(), unit, atol=1e-12)
 
 
 @pytest.mark.parametrize("left", [True, False])
