@@ -31,6 +31,11 @@ def _standardised(x: Any, dims: tuple[int, ...], eps: float) -> tuple[Any, Any, 
     return centred * rstd, mean, rstd
 
 
+def _check_shape(name: str, which: str, tensor: Any, shape: tuple[int, ...], rule: str) -> None:
+    if tensor is not None and tuple(check_tensor(name, tensor, which).shape) != shape:
+        raise shape_error(name, rule, **{which: tensor})
+
+
 def _per_channel(result: Any, weight: Any, bias: Any, shape: tuple[int, ...]) -> Any:
     if weight is not None:
         result = result * weight.reshape(shape)
@@ -54,8 +59,7 @@ def native_layer_norm(
     if not sizes or tuple(input.shape)[-len(sizes) :] != sizes:
         raise shape_error(name, f"the last sizes of the input must be normalized_shape {sizes}", input=input)
     for which, tensor in (("weight", weight), ("bias", bias)):
-        if tensor is not None and tuple(tensor.shape) != sizes:
-            raise shape_error(name, f"{which} must have shape normalized_shape {sizes}", tensor=tensor)
+        _check_shape(name, which, tensor, sizes, f"{which} must have shape normalized_shape {sizes}")
     dims = tuple(range(input.ndim - len(sizes), input.ndim))
     result, mean, rstd = _standardised(input, dims, eps)
     if weight is not None:
@@ -83,8 +87,7 @@ def native_group_norm(
     if input.numel() != N * C * HxW:
         raise shape_error(name, f"input must have N * C * HxW = {N * C * HxW} elements", input=input)
     for which, tensor in (("weight", weight), ("bias", bias)):
-        if tensor is not None and tuple(tensor.shape) != (C,):
-            raise shape_error(name, f"{which} must have one value for each of {C} channels", tensor=tensor)
+        _check_shape(name, which, tensor, (C,), f"{which} must have one value for each of {C} channels")
     groups = input.reshape((N, group, C // group * HxW))
     result, mean, rstd = _standardised(groups, (2,), eps)
     result = _per_channel(result.reshape((N, C, HxW)), weight, bias, (C, 1))
@@ -109,8 +112,7 @@ def native_batch_norm(
     channels = input.shape[1]
     named = {"weight": weight, "bias": bias, "running_mean": running_mean, "running_var": running_var}
     for which, tensor in named.items():
-        if tensor is not None and tuple(tensor.shape) != (channels,):
-            raise shape_error(name, f"{which} must have one value for each of {channels} channels", tensor=tensor)
+        _check_shape(name, which, tensor, (channels,), f"{which} must have one value for each of {channels} channels")
     shape = (channels,) + (1,) * (input.ndim - 2)
     if not training:
         if running_mean is None or running_var is None:

@@ -58,6 +58,11 @@ def _factor(method: str | None) -> int:
 
 def _rows(options: Any, count: int, features: int, classes: int) -> int:
     """How many rows of the batch are taken at a time."""
+    if not (hasattr(options, "batch_chunk_size") and hasattr(options, "chunking_method")):
+        raise TypeError(
+            "linear_cross_entropy(): argument 'options' must be LinearCrossEntropyOptions, not "
+            f"{type(options).__name__}; make one with nn.LinearCrossEntropyOptions(...)"
+        )
     given, method = options.batch_chunk_size, options.chunking_method
     if given is not None and method == "auto":
         method = None
