@@ -16,6 +16,7 @@ from flambeau.ops.arguments import (
     check_tensor,
     deliver,
     named_result,
+    scipy_part,
     shape_error,
     to_numpy,
     to_tensor,
@@ -36,15 +37,12 @@ LDLFactorEx = named_result("linalg_ldl_factor_ex", "LD", "pivots", "info")
 Geqrf = named_result("geqrf", "a", "tau")
 
 
-def _lapack(name: str, *arrays: Any) -> list[Callable[..., Any]]:
-    try:
-        from scipy.linalg import get_lapack_funcs
-    except ImportError:
-        raise ImportError(f"linalg.{name} needs SciPy's LAPACK: pip install scipy") from None
-    return [get_lapack_funcs((each,), arrays)[0] for each in _ROUTINES[name]]
+def _lapack(name: str, *arrays: Any) -> Callable[..., Any]:
+    """The routine for these dtypes."""
+    return scipy_part(f"linalg.{name}", "linalg").get_lapack_funcs((_ROUTINES[name],), arrays)[0]
 
 
-_ROUTINES = {"lu_factor": ["getrf"], "lu_solve": ["getrs"], "ldl_factor": ["sytrf"], "ldl_solve": ["sytrs"]}
+_ROUTINES = {"lu_factor": "getrf", "lu_solve": "getrs", "ldl_factor": "sytrf", "ldl_solve": "sytrs"}
 
 
 def _deliver_all(results: tuple[Any, ...], out: Any) -> tuple[Any, ...]:
@@ -87,7 +85,7 @@ def lu_factor_ex(A: Any, *, pivot: bool = True, check_errors: bool = False, out:
     packed, pivots = numpy.zeros((count, m, n), values.dtype), numpy.zeros((count, k), "int32")
     info = numpy.zeros((count,), "int32")
     if A.numel():
-        (getrf,) = _lapack("lu_factor", values)
+        getrf = _lapack("lu_factor", values)
         for i, matrix in enumerate(values):
             packed[i], pivots[i], info[i] = getrf(matrix)
         pivots += 1
@@ -267,7 +265,7 @@ def _lu_solve(LU: Any, pivots: Any, B: Any, adjoint: bool) -> Any:
     found = numpy.empty(tuple(B.shape), to_numpy(B).dtype)
     if B.numel():
         packed = to_numpy(LU).reshape(-1, n, n)
-        (getrs,) = _lapack("lu_solve", packed)
+        getrs = _lapack("lu_solve", packed)
         places = to_numpy(pivots).reshape(-1, n) - 1
         flat = found.reshape(-1, n, k)
         for i, right in enumerate(to_numpy(B).reshape(-1, n, k)):
@@ -320,7 +318,7 @@ def ldl_factor_ex(A: Any, *, hermitian: bool = False, check_errors: bool = False
     packed, pivots = numpy.tril(values), numpy.zeros((*batch, n), "int32")
     info = numpy.zeros(batch, "int32")
     if A.numel():
-        (sytrf,) = _lapack("ldl_factor", values)
+        sytrf = _lapack("ldl_factor", values)
         for place in numpy.ndindex(batch):
             packed[place], pivots[place], info[place] = sytrf(numpy.tril(values[place]), lower=1)
     if check_errors and info.any():
@@ -372,7 +370,7 @@ def ldl_solve(LD: Any, pivots: Any, B: Any, *, hermitian: bool = False, out: Any
     right = numpy.broadcast_to(to_numpy(B), (*batch, *B.shape[-2:]))
     found = numpy.empty(right.shape, right.dtype)
     if found.size:
-        (sytrs,) = _lapack("ldl_solve", packed)
+        sytrs = _lapack("ldl_solve", packed)
         for place in numpy.ndindex(batch):
             found[place], _ = sytrs(packed[place], places[place], right[place], lower=1)
     return deliver(to_tensor(found, B.dtype), out)

@@ -7,7 +7,16 @@ from typing import Any
 from flambeau import _core, dtypes
 from flambeau.dtypes import promote_types
 from flambeau.errors import AutogradError
-from flambeau.ops.arguments import check_out, check_tensor, deliver, to_numpy, to_tensor, twin, with_gradient
+from flambeau.ops.arguments import (
+    check_out,
+    check_tensor,
+    deliver,
+    scipy_part,
+    to_numpy,
+    to_tensor,
+    twin,
+    with_gradient,
+)
 
 __all__ = ["igamma", "igammac"]
 
@@ -28,11 +37,7 @@ def _incomplete(name: str, function: str, sign: float, a: Any, x: Any, out: Any)
             f"{name}: the derivative by the first argument is not implemented; pass input.detach(), the second "
             "argument has a gradient"
         )
-    try:
-        from scipy import special
-    except ImportError:
-        raise ImportError(f"{name} needs SciPy: pip install scipy") from None
-    exact = getattr(special, function)(to_numpy(a).astype("float64"), to_numpy(x).astype("float64"))
+    exact = getattr(scipy_part(name, "special"), function)(to_numpy(a).astype("float64"), to_numpy(x).astype("float64"))
     result = to_tensor(exact, kind)
 
     def vjp(gradient: Any) -> tuple[Any]:
