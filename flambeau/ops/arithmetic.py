@@ -31,7 +31,7 @@ _DIRECT = (
     "lerp", "lgamma", "log", "log10", "log1p", "log2", "logaddexp", "logaddexp2", "logical_and", "logical_not",
     "logical_or", "logical_xor", "lt", "maximum", "minimum", "mul", "ne", "neg", "rad2deg", "reciprocal", "relu",
     "remainder", "rsqrt", "selu", "sgn", "sigmoid", "sign", "signbit", "sin", "sinc", "sinh", "sqrt", "square", "tan",
-    "tanh", "trunc", "xlogy", "celu", "hardshrink", "prelu", "rsub",
+    "tanh", "trunc", "xlogy", "celu", "hardshrink", "prelu", "rsub", "i0",
 )  # fmt: skip
 _ALIASES = {
     "absolute": "abs", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh", "arctan": "atan",

@@ -17,6 +17,7 @@ from flambeau.ops.arguments import (
     check_out,
     check_tensor,
     deliver,
+    integer,
     integers,
     not_tensor,
     shape_error,
@@ -29,8 +30,8 @@ from flambeau.ops.arguments import (
 
 __all__ = [
     "argwhere", "embedding", "gather", "index_add", "index_copy", "index_fill", "index_put", "index_reduce",
-    "index_select", "masked_fill", "masked_scatter", "masked_select", "nonzero", "one_hot", "put", "scatter",
-    "scatter_add", "scatter_reduce", "take", "take_along_dim", "unravel_index", "where",
+    "index_select", "masked_fill", "masked_scatter", "masked_select", "nonzero", "nonzero_static", "one_hot", "put",
+    "scatter", "scatter_add", "scatter_reduce", "take", "take_along_dim", "unravel_index", "where",
 ]  # fmt: skip
 
 
@@ -512,6 +513,28 @@ def nonzero(input: Any, *, as_tuple: bool = False, out: Any = None) -> Any:
     return deliver(_core.nonzero(input), out)
 
 
+def nonzero_static(input: Any, *, size: int, fill_value: int = -1, out: Any = None) -> Any:
+    """The first `size` positions of elements that are not zero: (size, ndim), filled up with rows of `fill_value`.
+
+    The shape of the result does not depend on the values. Errors: RuntimeError for a negative size.
+
+    >>> fl.nonzero_static(fl.tensor([0, 3, 4]), size=3)
+    tensor([[ 1],
+            [ 2],
+            [-1]])
+    """
+    check_tensor("nonzero_static", input)
+    size = integer("nonzero_static", size, "size")
+    if size < 0:
+        raise RuntimeError(f"nonzero_static: 'size' must be an non-negative integer, got {size}")
+    found = _core.nonzero(input)
+    count = min(size, found.shape[0])
+    result = _core.full((size, input.ndim), integer("nonzero_static", fill_value, "fill_value"), dtypes.int64)
+    if count and input.ndim:
+        result.narrow(0, 0, count).copy_(found.narrow(0, 0, count))
+    return deliver(result, out)
+
+
 def argwhere(input: Any) -> Any:
     """The positions of all elements that are not zero, one a row."""
     return _core.nonzero(input)
@@ -667,6 +690,7 @@ METHODS = {
     "masked_scatter_": twin(masked_scatter),
     "masked_select": masked_select,
     "nonzero": nonzero,
+    "nonzero_static": nonzero_static,
     "put": put,
     "put_": twin(put),
     "scatter": scatter,
