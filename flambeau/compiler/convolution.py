@@ -7,8 +7,9 @@ has one entry, `kernel(table)`, which writes the addresses of its functions in t
 
 from __future__ import annotations
 
-from flambeau.compiler.contraction import _copy, _Function, _module, shape
+from flambeau.compiler.contraction import shape
 from flambeau.compiler.instructions import item_bytes
+from flambeau.compiler.loops import Loops, copy, module_text
 from flambeau.compiler.program import DTYPES
 from flambeau.compiler.target import Target, host
 
@@ -16,9 +17,9 @@ from flambeau.compiler.target import Target, host
 TAP_VECTORS = 4
 
 
-def _gather(target: Target, dtype: str, lanes: int, vectors: int) -> tuple[_Function, str]:
+def _gather(target: Target, dtype: str, lanes: int, vectors: int) -> tuple[Loops, str]:
     """to[r, :n] = (source + offsets[r])[:n] for r < rows, n <= vectors * lanes."""
-    code = _Function(target, dtype, lanes)
+    code = Loops(target, dtype, lanes)
     size = code.size
     masks = []
     if target.masked:
@@ -32,16 +33,16 @@ def _gather(target: Target, dtype: str, lanes: int, vectors: int) -> tuple[_Func
             offset = v * lanes * size
             code.store(code.at(to, offset), code.load(code.at(source, offset), dtype, lanes, mask), dtype, lanes, mask)
         if not masks:
-            _copy(code, source, to, "%n")
+            copy(code, source, to, "%n")
         return []
 
     code.loop("0", "%rows", 1, [], row)
     return code, code.text("gather", "i64 %rows, ptr %source, ptr %offsets, ptr %to, i64 %to_row, i64 %n")
 
 
-def _taps(target: Target, dtype: str, lanes: int, vectors: int) -> tuple[_Function, str]:
+def _taps(target: Target, dtype: str, lanes: int, vectors: int) -> tuple[Loops, str]:
     """c[i] = init + sum over t < k of weights[t] * (source + offsets[t])[i] for i < n, n a multiple of the step."""
-    code = _Function(target, dtype, lanes)
+    code = Loops(target, dtype, lanes)
     full, size = code.full, code.size
     start = code.splat(code.new(f"load {code.type}, ptr %init, align {size}"), code.type, lanes)
 
@@ -71,7 +72,7 @@ def module(dtype: str, target: Target | None = None) -> str:
     target = target or host()
     lanes, _, vectors = shape(dtype, target)
     functions = [_gather(target, dtype, lanes, vectors), _taps(target, dtype, lanes, TAP_VECTORS)]
-    return _module(target, functions, ["@gather", "@taps", str(lanes * TAP_VECTORS), str(item_bytes(dtype))])
+    return module_text(target, functions, ["@gather", "@taps", str(lanes * TAP_VECTORS), str(item_bytes(dtype))])
 
 
 _entries: dict[str, int] = {}

@@ -1,0 +1,275 @@
+// The blocking of matrix products.
+//
+// A product is cut into tiles of C that fit the vector registers. For large ones K is cut into blocks whose panel of B
+// stays near the core, and M into blocks whose part of A stays in the second-level cache; both are packed so that the
+// tile kernel reads memory in order. Small ones skip all of it: the tile kernel reads A through any strides and B
+// wherever its rows are contiguous, so only a transposed B is copied.
+//
+// Every element is summed by one chain over each block of K, and the blocks are added in order; where a tile lies, and
+// which thread computes it, changes no bit. A block of C is converted and mapped as soon as it is finished.
+
+#include <cstdlib>
+#include <cstring>
+
+#include "contract_product.h"
+#include "storage.h"
+
+namespace flambeau::contraction {
+
+namespace {
+
+/// What the tiles of one product share. C has contiguous rows of computed values here.
+struct Tiling {
+    const Product& p;
+    const ComputeKernels& kernel;
+    char* c;  // null: each block of columns is collected in the thread's own memory
+    int64_t c_m;
+    const char* init;  // what the first block of K is added to: C itself, a bias or zeros
+    int64_t init_m, init_n;
+    bool pack_a, pack_b;
+    bool stage;  // C is computed apart and then converted or scattered
+    int64_t steps;  // of the sum, `depth` elements each
+};
+
+/// As `transpose` with any strides: the pieces are first laid out along the sum.
+char* lay_along(const Product& p, const char* source, int64_t across, int64_t along, int64_t width, int64_t k) {
+    char* strip = scratch(width * k * p.width + 256, kSlotStrip);
+    if (p.kernels->compute.depth == 1) {
+        p.kernels->memory.widen(width, k, source, across, along, strip, k * p.width);
+        return strip;
+    }
+    for (int64_t i = 0; i < width; ++i) {
+        const char* from = source + i * across;
+        char* to = strip + i * k * p.item;
+        for (int64_t x = 0; x < k; ++x, from += along) std::memcpy(to + x * 2, from, 2);
+    }
+    return strip;
+}
+
+/// Copies a [width, k] piece to lines of `width` values, one for each step of the sum; k counts elements.
+void pack(const Product& p, const char* source, int64_t across, int64_t along, int64_t width, int64_t k, char* to,
+          int64_t line) {
+    const auto& compute = p.kernels->compute;
+    if (compute.depth == 2) {
+        if (across == p.item) return compute.panel(k, source, along, to, line, width);
+        if (along != p.item) {
+            source = lay_along(p, source, across, along, width, k);
+            across = k * p.item;
+        }
+        if (k > 1) compute.transpose(source, across, to, line, width, k / 2);
+        for (int64_t i = 0; k % 2 && i < width; ++i) {  // the last element has no partner
+            char* pair = to + k / 2 * line + i * 4;
+            std::memcpy(pair, source + i * across + (k - 1) * 2, 2);
+            std::memset(pair + 2, 0, 2);
+        }
+        return;
+    }
+    if (p.same && across == p.item) return compute.panel(k, source, along, to, line, width);
+    if (p.same && along == p.item) return compute.transpose(source, across, to, line, width, k);
+    if (across == p.item || std::abs(across) <= std::abs(along))
+        return p.kernels->memory.widen(k, width, source, along, across, to, line);
+    compute.transpose(lay_along(p, source, across, along, width, k), k * p.width, to, line, width, k);
+}
+
+/// How many elements of the sum the steps [k0, k0 + k) hold.
+int64_t elements(const Tiling& t, int64_t k0, int64_t k) {
+    return std::min(k * t.kernel.depth, t.p.k - k0 * t.kernel.depth);
+}
+
+/// A part of A as the tiles of rows [i0, i1) read it: panels of as many rows as each tile has.
+char* pack_rows(const Tiling& t, int64_t i0, int64_t i1, int64_t k0, int64_t k) {
+    const Product& p = t.p;
+    const int64_t rows = i1 - i0, tiles = ceil_div(rows, t.kernel.rows);
+    char* packed = scratch(rows * k * p.width + 256, kSlotA);
+    for (int64_t i = 0; i < tiles; ++i) {
+        const int64_t start = part(rows, tiles, i), count = part(rows, tiles, i + 1) - start;
+        pack(p, p.a + (i0 + start) * p.a_m + k0 * t.kernel.depth * p.a_k, p.a_m, p.a_k, count, elements(t, k0, k),
+             packed + start * k * p.width, count * p.width);
+    }
+    return packed;
+}
+
+/// The tiles of rows [i0, i1) and columns [j0, j1) for the steps [k0, k0 + k). `packed_a` and `packed_b` hold these rows
+/// and these columns, or are null where the operand is read in place.
+void multiply_block(const Tiling& t, int64_t i0, int64_t i1, int64_t j0, int64_t j1, int64_t k0, int64_t k,
+                    const char* packed_a, const char* packed_b) {
+    const Product& p = t.p;
+    const int64_t size = p.width, panel = t.kernel.lanes * t.kernel.vectors, depth = t.kernel.depth;
+    const int64_t rows = i1 - i0, tiles = ceil_div(rows, t.kernel.rows);
+    const int64_t short_rows = rows / tiles, longer = rows % tiles;
+    const bool first = k0 == 0, last = k0 + k == t.steps;
+    const int64_t c_m = t.c ? t.c_m : panel * size;
+    char* own = t.c ? nullptr : scratch(rows * panel * size + 256, kSlotC);
+    const int64_t init_m = first ? t.init_m : c_m;
+    for (int64_t j = j0; j < j1; j += panel) {
+        const int64_t n = std::min(panel, j1 - j), vectors = ceil_div(n, t.kernel.lanes);
+        const bool partial = n != vectors * t.kernel.lanes;
+        const char* b = packed_b ? packed_b + (j - j0) * k * size : p.b + k0 * p.b_k + j * p.b_n;
+        const int64_t b_k = packed_b ? panel * size : p.b_k;
+        char* c = own ? own : t.c + i0 * c_m + j * size;
+        const char* init = first ? t.init + i0 * t.init_m + j * t.init_n : c;
+        const char* a = p.a + i0 * p.a_m + k0 * depth * p.a_k;
+        int64_t start = 0;
+        for (int64_t i = 0; i < tiles; ++i) {
+            const int64_t count = short_rows + (i < longer);
+            TileKernel tile = t.kernel.tiles[count - 1][vectors - 1][partial];
+            if (packed_a)
+                tile(k, packed_a + start * k * size, size, count * size, b, b_k, init + start * init_m, init_m,
+                     c + start * c_m, c_m, n);
+            else
+                tile(k, a + start * p.a_m, p.a_m, p.a_k * depth, b, b_k, init + start * init_m, init_m, c + start * c_m,
+                     c_m, n);
+            start += count;
+        }
+        if (!last) continue;
+        if (t.stage)
+            p.kernels->memory.narrow(rows, n, p.c + i0 * p.c_m + j * p.c_n, p.c_m, p.c_n, c, c_m, p.accumulate);
+        p.finish(i0, i1, j, j + n);
+    }
+}
+
+/// How rows and columns are shared out; a matter of speed only.
+struct Grid {
+    int64_t rows, columns;
+};
+
+Grid choose_grid(const Tiling& t, int64_t columns, int64_t k, bool parallel) {
+    const Product& p = t.p;
+    const int64_t panels = ceil_div(columns, t.kernel.lanes * t.kernel.vectors);
+    int64_t rows = t.pack_a || t.stage || p.epilogue ? ceil_div(p.m, p.kernels->block_m) : 1;
+    if (!parallel || p.m * columns * k <= kSerialWork / 2) return {rows, 1};
+    const int64_t threads = thread_count();
+    rows = std::max(rows, std::min(ceil_div(p.m, 4 * t.kernel.rows), 4 * threads));
+    if (rows > threads) rows = std::min(ceil_div(rows, threads) * threads, p.m);
+    int64_t across = rows >= 2 * threads ? 1 : std::min(panels, ceil_div(4 * threads, rows));
+    return {rows, across};
+}
+
+void multiply(const Tiling& t, bool parallel) {
+    const Product& p = t.p;
+    const int64_t size = p.width, panel = t.kernel.lanes * t.kernel.vectors;
+    const int64_t blocks = ceil_div(t.steps, p.kernels->block_k);
+    auto block_start = [&](int64_t block) { return part(t.steps, blocks, block); };
+    auto pack_panel = [&](int64_t j, int64_t j1, int64_t k0, int64_t k, char* to) {
+        pack(p, p.b + k0 * t.kernel.depth * p.b_k + j * p.b_n, p.b_n, p.b_k, std::min(panel, j1 - j), elements(t, k0, k), to,
+             panel * size);
+    };
+    // The tiles of columns [j0, j1), for the blocks of K from `first` to `last`, shared out over the threads.
+    auto share = [&](int64_t j0, int64_t j1, int64_t first, int64_t last, const char* packed_b) {
+        const int64_t panels = ceil_div(j1 - j0, panel);
+        const Grid grid = choose_grid(t, j1 - j0, block_start(last) - block_start(first), parallel);
+        each(grid.rows * grid.columns, parallel, [&](int64_t task) {
+            const int64_t row = task / grid.columns, column = task % grid.columns;
+            const int64_t i0 = part(p.m, grid.rows, row), i1 = part(p.m, grid.rows, row + 1);
+            const int64_t start = part(panels, grid.columns, column) * panel;
+            const int64_t end = std::min(j1 - j0, part(panels, grid.columns, column + 1) * panel);
+            for (int64_t block = first; block < last; ++block) {
+                const int64_t k0 = block_start(block), k = block_start(block + 1) - k0;
+                multiply_block(t, i0, i1, j0 + start, j0 + end, k0, k, t.pack_a ? pack_rows(t, i0, i1, k0, k) : nullptr,
+                               packed_b ? packed_b + start * k * size : nullptr);
+            }
+        });
+    };
+    if (!t.pack_b) return share(0, p.n, 0, blocks, nullptr);
+    const int64_t all_panels = ceil_div(p.n, panel);
+    if (p.m <= 2 * p.kernels->block_m && (!parallel || all_panels >= 2 * thread_count())) {
+        // Few rows: a panel of B is packed by whoever uses it and is used up at once, from the nearest cache.
+        for (int64_t block = 0; block < blocks; ++block) {
+            const int64_t k0 = block_start(block), k = block_start(block + 1) - k0;
+            const char* packed_a = t.pack_a ? pack_rows(t, 0, p.m, k0, k) : nullptr;
+            each(all_panels, parallel, [&](int64_t i) {
+                const int64_t j = i * panel;
+                char* packed_b = scratch(panel * k * size + 256, kSlotB);
+                pack_panel(j, p.n, k0, k, packed_b);
+                multiply_block(t, 0, p.m, j, std::min(p.n, j + panel), k0, k, packed_a, packed_b);
+            });
+        }
+        return;
+    }
+    for (int64_t j0 = 0; j0 < p.n; j0 += p.kernels->block_n) {
+        const int64_t j1 = std::min(p.n, j0 + p.kernels->block_n), columns = j1 - j0;
+        for (int64_t block = 0; block < blocks; ++block) {
+            const int64_t k0 = block_start(block), k = block_start(block + 1) - k0, panels = ceil_div(columns, panel);
+            char* packed_b = scratch(panels * panel * k * size + 256, kSlotB);
+            each(panels, parallel && columns * k > (int64_t{1} << 15), [&](int64_t i) {
+                pack_panel(j0 + i * panel, j1, k0, k, packed_b + i * panel * k * size);
+            });
+            share(j0, j1, block, block + 1, packed_b);
+        }
+    }
+}
+
+/// A bias for each row: every value of the row starts as that.
+void fill_rows(const Product& p, const char* bias, char* c, int64_t c_m) {
+    char value[8];
+    with_type(p.kind, [&](auto zero) {
+        using T = decltype(zero);
+        for (int64_t i = 0; i < p.m; ++i) {
+            p.kernels->memory.widen(1, 1, bias + i * p.bias_m, 0, 0, value, 0);
+            T* row = reinterpret_cast<T*>(c + i * c_m);
+            std::fill(row, row + p.n, *reinterpret_cast<T*>(value));
+        }
+    });
+}
+
+}  // namespace
+
+const char* contiguous_bias(const Product& p) {
+    if (p.same && p.bias_n == p.item) return p.bias;
+    char* wide = scratch(p.n * p.width + 256, kSlotBias);
+    p.kernels->memory.widen(1, p.n, p.bias, 0, p.bias_n, wide, 0);
+    return wide;
+}
+
+void matrix_product(const Product& p, bool parallel) {
+    const auto& kernel = p.kernels->compute;
+    const int64_t steps = ceil_div(p.k, kernel.depth);
+    const bool stage = !p.same || p.c_n != p.item || (p.accumulate && p.bias);
+    // With one block of K what is collected is finished at once; else all of it waits for the last block.
+    const bool whole = stage && (steps > p.kernels->block_k || (p.bias && p.bias_m));
+    if (whole) {
+        // By rows, so that the space is bounded.
+        const int64_t most = std::max<int64_t>(256, (int64_t{32} << 20) / (p.n * p.width));
+        if (p.m > most) {
+            for (int64_t i = 0; i < p.m; i += most) {
+                Product piece = p;
+                piece.m = std::min(most, p.m - i);
+                piece.a += i * p.a_m;
+                piece.c += i * p.c_m;
+                piece.first_m += i;
+                if (p.bias) piece.bias += i * p.bias_m;
+                matrix_product(piece, parallel);
+            }
+            return;
+        }
+    }
+    char* c = stage ? nullptr : p.c;
+    int64_t c_m = p.c_m;
+    if (whole) {
+        c_m = p.n * p.width;
+        c = scratch(p.m * c_m + 256, kSlotC);
+    }
+    Tiling t{p, kernel, c, c_m, kZeros, 0, 0, false, false, stage, steps};
+    if (p.bias && p.bias_m) {
+        fill_rows(p, p.bias, c, c_m);
+        t.init = c;
+        t.init_m = c_m;
+        t.init_n = p.width;
+    } else if (p.bias) {
+        t.init = contiguous_bias(p);
+        t.init_n = p.width;
+    } else if (p.accumulate && !stage) {
+        t.init = c;
+        t.init_m = c_m;
+        t.init_n = p.width;
+    }
+    // Packing B costs 2/m of the arithmetic or more, packing A 4/n or more; reading far apart costs more than that
+    // only for many tiles. Pairs of A are read in place where they lie side by side.
+    t.pack_b = !p.same || p.b_n != p.item || p.m >= 128;
+    const bool conflicts = p.a_m % 2048 == 0 && p.m > 4 && p.k > 16;  // rows that compete for the same cache sets
+    const bool in_place = p.same || (kernel.depth == 2 && p.a_k == p.item && p.k % 2 == 0);
+    t.pack_a = !in_place || p.n >= 256 || (conflicts && p.n >= 64);
+    multiply(t, parallel);
+}
+
+}  // namespace flambeau::contraction
