@@ -287,6 +287,8 @@ struct Template {
 struct PyPlan {
     std::vector<Slot> slots;
     std::vector<Launch> launches;
+    std::vector<Group> groups;
+    std::vector<double> seconds;             // of each group in the last run, if it is being timed
     std::vector<Pattern> arguments;          // args, kwargs
     std::vector<int> argument_alias;         // the first argument with the same storage
     std::vector<int64_t> argument_offset;    // bytes from the storage's start to the first element
@@ -476,6 +478,7 @@ PyObject* py_make(PyObject*, PyObject* const* args, Py_ssize_t n) {
         plan->result.push_back(template_of(get("result"), *plan));
         for (Slot& s : builder.slots)
             if (s.kind == SlotKind::Unknown) s.kind = SlotKind::Arena;
+        builder.make_groups();
         builder.finish_use();
         for (Slot& s : builder.slots)
             if ((s.kind == SlotKind::Arena || s.kind == SlotKind::Output) && s.read_first && s.bytes) {
@@ -534,6 +537,7 @@ PyObject* py_make(PyObject*, PyObject* const* args, Py_ssize_t n) {
         plan->inference = GradMode::inference;
         plan->slots = std::move(builder.slots);
         plan->launches = std::move(builder.launches);
+        plan->groups = std::move(builder.groups);
         return PyCapsule_New(plan.release(), kPlanName, plan_end);
     });
 }
@@ -648,7 +652,7 @@ PyObject* py_run(PyObject*, PyObject* const* args, Py_ssize_t n) {
             }
             bases[l.slot] = reinterpret_cast<char*>(&numbers[i]);
         }
-        run_launches(plan.launches, bases);
+        run_groups(plan.groups, plan.launches, plan.slots, bases, plan.seconds.empty() ? nullptr : plan.seconds.data());
         ++plan.runs;
         void* here = nullptr;
         for (auto [kind, i] : plan.bumped) {
@@ -702,25 +706,44 @@ PyObject* py_misfit(PyObject*, PyObject* const* args, Py_ssize_t n) {
     });
 }
 
-// plan_show(plan) -> (launches: (name, step, kind, places: (slot, offset), outputs), slots: (kind, bytes, offset), arena bytes, runs)
+// plan_show(plan) -> (launches: (name, step, kind, places: (slot, offset), outputs, cost), slots: (kind, bytes, offset),
+// arena bytes, runs, groups: (kind, first, count, units, seconds of the last timed run or -1, packed, local slots))
 PyObject* py_show(PyObject*, PyObject* o) {
     return guarded([&]() -> PyObject* {
         PyPlan& plan = *plan_of(o);
-        Owned launches(checked(PyList_New(0))), slots(checked(PyList_New(0)));
+        Owned launches(checked(PyList_New(0))), slots(checked(PyList_New(0))), groups(checked(PyList_New(0)));
         for (const Launch& l : plan.launches) {
             Owned places(checked(PyList_New(0)));
             for (const Place& p : l.places) {
                 Owned item(Py_BuildValue("(iL)", p.slot, (long long)p.offset));
                 PyList_Append(places, item);
             }
-            Owned item(Py_BuildValue("(siiOi)", l.name.c_str(), l.step, int(l.kind), places.p, l.outputs));
+            Owned item(Py_BuildValue("(siiOid)", l.name.c_str(), l.step, int(l.kind), places.p, l.outputs, l.cost));
             PyList_Append(launches, item);
         }
         for (const Slot& s : plan.slots) {
             Owned item(Py_BuildValue("(inL)", int(s.kind), Py_ssize_t(s.bytes), (long long)s.offset));
             PyList_Append(slots, item);
         }
-        return Py_BuildValue("(OOnK)", launches.p, slots.p, Py_ssize_t(plan.arena), (unsigned long long)plan.runs);
+        for (size_t g = 0; g < plan.groups.size(); ++g) {
+            const Group& group = plan.groups[g];
+            int kept = 0;
+            for (const Packed& p : group.packed) kept += p.kept;
+            Owned item(Py_BuildValue("(iiiLdiii)", int(group.kind), group.first, group.count, (long long)group.units,
+                                     plan.seconds.empty() ? -1.0 : plan.seconds[g], int(group.packed.size()), kept, int(group.local.size())));
+            PyList_Append(groups, item);
+        }
+        return Py_BuildValue("(OOnKO)", launches.p, slots.p, Py_ssize_t(plan.arena), (unsigned long long)plan.runs, groups.p);
+    });
+}
+
+// plan_time(plan, on): whether runs of the plan note how long each group takes.
+PyObject* py_time(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    return guarded([&]() -> PyObject* {
+        if (n != 2) fail(ErrorKind::Type, "plan_time takes (plan, on)");
+        PyPlan& plan = *plan_of(args[0]);
+        plan.seconds.assign(PyObject_IsTrue(args[1]) == 1 ? plan.groups.size() : 0, 0.0);
+        Py_RETURN_NONE;
     });
 }
 
@@ -738,6 +761,7 @@ PyMethodDef functions[] = {
     FAST("plan_make", py_make, "plan_make(record, description)"),
     FAST("plan_run", py_run, "plan_run(plan, args, kwargs): the result, or NotImplemented."),
     FAST("plan_misfit", py_misfit, "plan_misfit(plan, args, kwargs): which guard does not hold, or None."),
+    FAST("plan_time", py_time, "plan_time(plan, on): whether each run notes how long its groups take."),
     {"plan_show", py_show, METH_O, "plan_show(plan): its launches and slots."},
     {nullptr, nullptr, 0, nullptr}};
 

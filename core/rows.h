@@ -2,6 +2,7 @@
 // It is not: the reductions themselves (generated code) or their history (dispatch.cpp, which is its only caller).
 #pragma once
 #include "dispatch.h"
+#include "threads.h"
 
 namespace flambeau {
 
@@ -13,7 +14,7 @@ struct GilBridge {
 extern GilBridge gil;
 struct GilRelease {
     void* state = nullptr;
-    explicit GilRelease(bool wanted) { if (wanted && gil.release) state = gil.release(); }
+    explicit GilRelease(bool wanted) { if (wanted && gil.release && !inside_parallel()) state = gil.release(); }
     ~GilRelease() { if (state) gil.acquire(state); }
     GilRelease(const GilRelease&) = delete;
 };

@@ -336,12 +336,12 @@ class CompiledFunction:
         """The plans as text: the steps of each, what was merged and what was not, and why it was made."""
         lines = [f"{self._name()}: {len(self._entries)} plans"]
         for number, entry in enumerate(self._entries):
-            launches, _, arena, runs = _core.plan_show(entry.handle)
+            launches, _, arena, runs, groups = _core.plan_show(entry.handle)
             lines.append(
                 f"plan {number}: made because of {entry.reason}; {len(launches)} steps, arena of {arena} bytes, "
                 f"{'run ' + str(runs) + ' times' if entry.trusted else 'not yet confirmed by a second record'}"
             )
-            for position, (name, step, _, _, _) in enumerate(launches):
+            for position, (name, step, *_) in enumerate(launches):
                 lines.append(f"  {position:3d} {name}{'' if step < 0 else _shape(entry, step)}")
             lines += [f"  {note}" for note in entry.schedule.notes]
         return "\n".join(lines)
