@@ -24,7 +24,10 @@ constexpr int kWindow = 48;            // launches a chain looks at behind its l
 constexpr int64_t kFewUnits = 16;      // a chain is cut between so many units at least
 constexpr double kParallelCost = 12e3; // nanoseconds of work below which waking threads costs more than it brings
 constexpr double kTaskCost = 4e3;
-constexpr int64_t kBlockBytes = 1 << 20;  // what a block touches stays in the second-level cache
+constexpr int64_t kBlockBytes = 3 << 18;  // what a block touches stays in the second-level cache
+constexpr int64_t kBlockRows = 160;    // rows between two readings of B when a product runs alone, about
+constexpr int64_t kLeastRows = 32;     // fewer rows would wait for B
+constexpr double kMeeting = 20e3;      // bytes that could be moved while threads wait for each other once
 constexpr int64_t kKeepRows = 512;     // a product of fewer rows may keep its packed B: packing costs 2 / rows of it
 constexpr int kLocalSlot = 8;
 
@@ -84,12 +87,37 @@ Fit fit(const std::vector<Access>& a, const std::vector<Access>& b) {
     return related ? Fit::Yes : Fit::Unrelated;
 }
 
+// What running launches block by block costs in bytes of memory traffic.
+struct Traffic {
+    std::vector<std::pair<int, int64_t>> moved;  // slots and the bytes of them that the launches touch
+    int64_t rows = 0;
+    double activations = 0, weights = 0;         // in bytes; weights are read again for every block
+
+    void add(const Launch& launch, const std::vector<Access>& access, double* shared = nullptr) {
+        for (const Access& a : access) {
+            if (!a.window) continue;
+            auto same = std::find_if(moved.begin(), moved.end(), [&](auto& m) { return m.first == a.slot; });
+            if (same == moved.end()) {
+                moved.emplace_back(a.slot, a.span);
+                activations += double(a.span);
+            } else if (shared) {
+                *shared += double(a.span);
+            }
+        }
+        weights += double(launch.parts.whole);
+        if (launch.parts.whole) rows = std::max(rows, launch.parts.leading);
+    }
+    double blocks() const { return std::max({1.0, activations / double(kBlockBytes), double(rows) / double(kBlockRows)}); }
+    double bytes() const { return blocks() * weights; }
+};
+
 bool packs(const Launch& launch) { return launch.parts.leading && launch.parts.packed > 0; }
 
 }  // namespace
 
 void PlanBuilder::make_groups() {
     const size_t count = launches.size();
+    bool off = getenv("NOCHAIN");
     std::vector<std::vector<Access>> access;
     for (const Launch& launch : launches) access.push_back(accesses(launch));
     std::vector<bool> written(slots.size(), false);
@@ -109,36 +137,49 @@ void PlanBuilder::make_groups() {
         Group group;
         group.units = launches[i].parts.leading;
         group.cost = launches[i].cost;
-        if (group.units >= kFewUnits) {
+        Traffic traffic;
+        traffic.add(launches[i], access[i]);
+        if (group.units >= kFewUnits && !off) {
             for (size_t j = i + 1; j < count && skipped.size() < kWindow; ++j) {
                 if (taken[j]) continue;
                 const Parts& parts = launches[j].parts;
                 const int64_t units = parts.leading ? std::gcd(group.units, parts.leading) : 0;
                 bool joins = units >= kFewUnits, related = false;
+                Traffic later;
                 for (size_t k = 0; k < chain.size() && joins; ++k) {
                     Fit how = fit(access[chain[k]], access[j]);
                     joins = how != Fit::No;
                     related = related || how == Fit::Yes;
                 }
                 joins = joins && related;
+                if (joins) {  // reading weights once more for smaller blocks must not cost more than memory saved
+                    Traffic both = traffic, alone;
+                    double shared = kMeeting;
+                    both.add(launches[j], access[j], &shared);
+                    alone.add(launches[j], access[j]);
+                    joins = both.bytes() <= traffic.bytes() + alone.bytes() + shared;
+                    if (joins) later = both;
+                }
                 for (size_t k = 0; k < skipped.size() && joins; ++k) joins = !conflict(access[skipped[k]], access[j]);
                 if (!joins) {
                     skipped.push_back(j);
                     continue;
                 }
                 chain.push_back(j);
+                traffic = later;
                 taken[j] = true;
                 group.units = units;
                 group.cost += launches[j].cost;
             }
         }
         const bool alone = chain.size() == 1;
-        if (alone ? packs(launches[i]) && keeps(launches[i]) : group.cost >= kParallelCost) group.kind = GroupKind::Chain;
+        if (alone ? !off && packs(launches[i]) && keeps(launches[i]) : group.cost >= kParallelCost) group.kind = GroupKind::Chain;
         if (group.kind == GroupKind::Single && !alone) {
             for (size_t k = 1; k < chain.size(); ++k) taken[chain[k]] = false;
             chain.resize(1);
             group.cost = launches[i].cost;
         }
+        group.rows = std::max(group.units, traffic.rows);
         group.parallel = group.cost >= kParallelCost;
         members.push_back(chain);
         made.push_back(group);
@@ -270,9 +311,11 @@ void run_chain(Group& group, const std::vector<Launch>& launches, const std::vec
     if (!group.packed.empty()) pack_all(group, launches, slots, bases, packed);
     const int64_t units = group.units;
     int64_t tasks = 1;
-    if (group.parallel) tasks = std::clamp<int64_t>(int64_t(group.cost / kTaskCost), 1, std::min<int64_t>(units, 2 * thread_count()));
+    const int64_t least = (kLeastRows * units + group.rows - 1) / group.rows;  // units of a block
+    if (group.parallel && thread_count() > 1)
+        tasks = std::clamp<int64_t>(int64_t(group.cost / kTaskCost), 1, std::max<int64_t>(1, std::min(units / least, 2 * int64_t(thread_count()))));
     int64_t block = (units + tasks - 1) / tasks;
-    if (group.bytes * block > kBlockBytes) block = std::max<int64_t>(1, std::min(block, kBlockBytes / group.bytes));
+    if (group.bytes * block > kBlockBytes) block = std::max(std::min(least, block), std::min(block, kBlockBytes / group.bytes));
     tasks = (units + block - 1) / block;
     int64_t local_bytes = 0;
     for (auto [slot, bytes] : group.local) local_bytes += (bytes * block + 64 + 63) / 64 * 64;

@@ -110,7 +110,11 @@ void multiply_block(const Tiling& t, int64_t i0, int64_t i1, int64_t j0, int64_t
         const char* init = first ? t.init + i0 * t.init_m + j * t.init_n : c;
         const char* a = p.a + i0 * p.a_m + k0 * depth * p.a_k;
         int64_t start = 0;
+        // The next panel comes while this one is worked on: its lines are asked for a part with every tile.
+        const char* next = packed_b && j + panel < j1 ? b + panel * k * size : nullptr;
+        const int64_t ahead = next ? std::min(panel, j1 - j - panel) * k * size : 0;
         for (int64_t i = 0; i < tiles; ++i) {
+            for (int64_t x = ahead * i / tiles / 64 * 64; x < ahead * (i + 1) / tiles; x += 64) __builtin_prefetch(next + x, 0, 2);
             const int64_t count = short_rows + (i < longer);
             TileKernel tile = t.kernel.tiles[count - 1][vectors - 1][partial];
             if (packed_a)

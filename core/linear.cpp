@@ -61,6 +61,7 @@ void contract_in_parts(Launch& launch, const ContractProblem& p, int size, bool 
     operand(how.b, p.b_k, p.k, p.b_n, p.n);
     if (biased) parts.advance.push_back(0), parts.width.push_back(-1);
     parts.packed = how.packed;
+    if (rows) parts.whole = p.k * p.n * size;
     parts.panels = how.panels;
     parts.source = 2;
     if (how.packed)

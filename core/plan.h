@@ -25,6 +25,7 @@ struct Parts {
     // A product whose B is packed before the parts run, for all of them: the parts find it behind the last place.
     int64_t packed = 0, panels = 0;
     int source = 0;                             // the place of B
+    int64_t whole = 0;                          // bytes of B, which every part reads
     std::function<void(const char* source, char* packed, int64_t first, int64_t last)> pack;
 
     // With all strides of an operand (leading first), sizes and bytes of an element.
@@ -91,6 +92,7 @@ struct Group {
     GroupKind kind = GroupKind::Single;
     int first = 0, count = 1;     // launches
     int64_t units = 1;            // a chain's rows can be cut between these
+    int64_t rows = 1;             // of its products, or the units
     int64_t bytes = 0;            // that a unit of a chain touches
     double cost = 0;
     bool parallel = false;
