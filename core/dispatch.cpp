@@ -541,6 +541,11 @@ uint32_t needs_of(const Arg* args, int count) {
     return needs;
 }
 
+[[noreturn]] void divided_by_zero(const Operation& op) {
+    fail(ErrorKind::ZeroDivision, op.name + ": an integer is divided by zero; convert with .float() to get inf and nan, "
+                                            "or mask the zeros");
+}
+
 // Kernels never trap: what the processor would refuse is refused here.
 void refuse_zero_divisor(Operation& op, const Resolution& r, const Arg* args) {
     if (is_float(r.output_codes[0])) return;
@@ -549,15 +554,16 @@ void refuse_zero_divisor(Operation& op, const Resolution& r, const Arg* args) {
     if (divisor.is_number()) {
         zero = divisor.code == kFloat64 ? divisor.real == 0 : divisor.integer == 0;
     } else {
-        reads_value(op.name.c_str());
-        GradModeGuard off(false);
-        TensorRef dense = contiguous(divisor.tensor.get());
-        int size = item_size(dense->dtype);
-        for (int64_t i = 0; i < dense->numel && !zero; ++i) zero = read_int(dense.get(), dense->data + i * size) == 0;
+        Tensor* tensors[1] = {divisor.tensor.get()};
+        run_step("refuse_zero_divisor", tensors, 1, 0, [&op](Tensor* const* t) {
+            GradModeGuard off(false);
+            TensorRef dense = contiguous(t[0]);
+            int size = item_size(dense->dtype);
+            for (int64_t i = 0; i < dense->numel; ++i)
+                if (read_int(dense.get(), dense->data + i * size) == 0) divided_by_zero(op);
+        });
     }
-    if (zero)
-        fail(ErrorKind::ZeroDivision, op.name + ": an integer is divided by zero; convert with .float() "
-                                                "to get inf and nan, or mask the zeros");
+    if (zero) divided_by_zero(op);
 }
 
 void refuse_gradient(Operation& op) {

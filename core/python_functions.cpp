@@ -386,15 +386,46 @@ PyObject* py_permutation(PyObject*, PyObject* o) {
         Tensor* keys = expect_tensor(o, "permutation");
         if (keys->dtype != kInt64 || keys->ndim != 1 || !keys->contiguous) fail(ErrorKind::Type, "permutation: needs a dense int64 vector");
         TensorRef out = empty(keys->shape(), kInt64);
-        auto* order = reinterpret_cast<int64_t*>(out->data);
-        auto* random = reinterpret_cast<const uint64_t*>(keys->data);
-        for (int64_t i = 0; i < keys->numel; ++i) {
-            auto j = int64_t((static_cast<unsigned __int128>(random[i] << 2) * uint64_t(i + 1)) >> 64);
-            order[i] = order[j];
-            order[j] = i;
-        }
+        Tensor* tensors[2] = {keys, out.get()};
+        run_step("permutation", tensors, 1, 1, [](Tensor* const* t) {
+            auto* random = reinterpret_cast<const uint64_t*>(t[0]->data);
+            auto* order = reinterpret_cast<int64_t*>(t[1]->data);
+            for (int64_t i = 0; i < t[0]->numel; ++i) {
+                auto j = int64_t((static_cast<unsigned __int128>(random[i] << 2) * uint64_t(i + 1)) >> 64);
+                order[i] = order[j];
+                order[j] = i;
+            }
+        });
         return wrap(std::move(out));
     });
+}
+// The running sums or products of a dense tensor along `dim`, into one of the same shape and dtype.
+void accumulate(const Tensor* from, Tensor* out, int dim, bool product) {
+    int64_t outer = 1, inner = 1, length = from->ndim ? from->sizes[dim] : 1;
+    for (int d = 0; d < dim; ++d) outer *= from->sizes[d];
+    for (int d = dim + 1; d < from->ndim; ++d) inner *= from->sizes[d];
+    auto run = [&](auto zero, auto accumulator, auto load, auto store) {
+        using T = decltype(zero);
+        auto* source = reinterpret_cast<const T*>(from->data);
+        auto* to = reinterpret_cast<T*>(out->data);
+        for (int64_t o = 0; o < outer; ++o)
+            for (int64_t i = 0; i < inner; ++i) {
+                auto total = accumulator;
+                total = product ? 1 : 0;
+                for (int64_t j = 0, at = o * length * inner + i; j < length; ++j, at += inner) {
+                    total = product ? total * load(source[at]) : total + load(source[at]);
+                    to[at] = store(total);
+                }
+            }
+    };
+    auto same = [](auto v) { return v; };
+    switch (from->dtype) {
+        case kFloat32: run(0.f, 0.0, [](float v) { return double(v); }, [](double v) { return float(v); }); break;
+        case kFloat64: run(0.0, 0.0, same, same); break;
+        case kFloat16: run(uint16_t(0), 0.f, half_to_float, float_to_half); break;
+        case kBFloat16: run(uint16_t(0), 0.f, bfloat_to_float, float_to_bfloat); break;
+        default: run(uint64_t(0), uint64_t(0), same, same);
+    }
 }
 // cumulative(t, dim, "sum" | "prod"), without history: the gradient is stated in Python.
 FUNCTION(py_cumulative) {
@@ -406,31 +437,8 @@ FUNCTION(py_cumulative) {
         bool product = !std::strcmp(PyUnicode_AsUTF8(args[2]), "prod");
         uint8_t code = is_float(t->dtype) ? t->dtype : uint8_t(kInt64);
         TensorRef from = contiguous(cast(t, code).get()), out = empty(t->shape(), code);
-        int64_t outer = 1, inner = 1, length = t->ndim ? t->sizes[dim] : 1;
-        for (int d = 0; d < dim; ++d) outer *= t->sizes[d];
-        for (int d = dim + 1; d < t->ndim; ++d) inner *= t->sizes[d];
-        auto run = [&](auto zero, auto accumulator, auto load, auto store) {
-            using T = decltype(zero);
-            auto* source = reinterpret_cast<const T*>(from->data);
-            auto* to = reinterpret_cast<T*>(out->data);
-            for (int64_t o = 0; o < outer; ++o)
-                for (int64_t i = 0; i < inner; ++i) {
-                    auto total = accumulator;
-                    total = product ? 1 : 0;
-                    for (int64_t j = 0, at = o * length * inner + i; j < length; ++j, at += inner) {
-                        total = product ? total * load(source[at]) : total + load(source[at]);
-                        to[at] = store(total);
-                    }
-                }
-        };
-        auto same = [](auto v) { return v; };
-        switch (code) {
-            case kFloat32: run(0.f, 0.0, [](float v) { return double(v); }, [](double v) { return float(v); }); break;
-            case kFloat64: run(0.0, 0.0, same, same); break;
-            case kFloat16: run(uint16_t(0), 0.f, half_to_float, float_to_half); break;
-            case kBFloat16: run(uint16_t(0), 0.f, bfloat_to_float, float_to_bfloat); break;
-            default: run(uint64_t(0), uint64_t(0), same, same);
-        }
+        Tensor* tensors[2] = {from.get(), out.get()};
+        run_step("cumulative", tensors, 1, 1, [dim, product](Tensor* const* t) { accumulate(t[0], t[1], dim, product); });
         return wrap(std::move(out));
     });
 }

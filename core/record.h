@@ -1,6 +1,6 @@
 // The recorder: while one is on, dispatch hands it every kernel launch after autograd, so that a plan can repeat them.
 // It is not: the plan (plan.h) or the passes that improve a record (flambeau/compiler/plan.py). Written to by dispatch,
-// rows, linear, views, index and the bindings; started and stopped by python_plan.cpp. With no recorder on, the cost is
+// rows, linear, views, index and the bindings; started and stopped by python_record.cpp. With no recorder on, the cost is
 // one branch a launch.
 #pragma once
 #include <functional>

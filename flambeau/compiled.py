@@ -90,8 +90,9 @@ class CompiledFunction:
     # --- recording ---------------------------------------------------------------------------------------------------
 
     def _record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if _core.is_recording():
-            return self.function(*args, **kwargs)  # inside another compiled function: part of its record
+        if _core.is_recording() or _core.set_detect_anomaly()[0]:
+            # Part of another function's record; or anomalies are looked for, which is done in eager calls.
+            return self.function(*args, **kwargs)
         known, reason = None, "the first call"
         for entry in self._entries:
             misfit = _core.plan_misfit(entry.handle, args, kwargs)
@@ -221,7 +222,8 @@ class CompiledFunction:
                 results.append(_core.record_number(handle, value))
                 return (RESULT, len(results) - 1)
             if isinstance(value, (list, tuple)):
-                return (SEQUENCE, type(value), [template(item) for item in value])
+                kind = type(value)
+                return (SEQUENCE, getattr(kind, "_make", kind), [template(item) for item in value])
             if type(value) is dict:
                 return (DICT, tuple(value), [template(item) for item in value.values()])
             if value is None or isinstance(value, (bool, int, float, str)):
@@ -269,7 +271,7 @@ class CompiledFunction:
                 handle,
                 {
                     "steps": back.steps, "args": (kept, arguments, half.cotangents), "kwargs": {}, "roots": walk.roots,
-                    "leaves": [], "lives": [], "results": numbers, "result": (SEQUENCE, tuple, parts),
+                    "leaves": [], "lives": [], "values": [], "results": numbers, "result": (SEQUENCE, tuple, parts),
                     "guards": [tuple(g) for g in walk.guards if g.kind == _guards.TENSOR], "missing": _guards.MISSING,
                     "grad": False,
                 },
@@ -297,8 +299,8 @@ class CompiledFunction:
             handle,
             {
                 "steps": done.steps, "args": args, "kwargs": kwargs, "roots": walk.roots, "leaves": leaves,
-                "lives": session.lives, "results": results, "result": shape, "guards": [tuple(g) for g in walk.guards],
-                "missing": _guards.MISSING, "grad": grad,
+                "lives": session.lives, "values": session.known, "results": results, "result": shape,
+                "guards": [tuple(g) for g in walk.guards], "missing": _guards.MISSING, "grad": grad,
             },
         )  # fmt: skip
         entry = _Entry(made, record, done, reason, signature)
@@ -405,7 +407,7 @@ def _back(value: Any, originals: dict[int, Any]) -> Any:
 
 
 def _tuple(kind: Any, items: list[Any]) -> Any:
-    return kind(items) if kind is tuple else kind(*items)
+    return getattr(kind, "_make", kind)(items)
 
 
 def _tensors(value: Any, into: list[Any]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flambeau import _core, dtypes
+from flambeau import _core, dtypes, recording
 from flambeau.errors import AutogradError
 from flambeau.ops import elementwise as _elementwise
 from flambeau.ops.arguments import Tensor, check_tensor, deliver, to_numpy, to_tensor, with_gradient
@@ -42,16 +42,22 @@ def _from_scipy(name: str, compute: Callable[..., Any], text: str) -> Callable[.
     """A function of tensors computed by `compute(scipy.special, *arrays)` in float64, without gradient."""
 
     def call(*inputs: Any, out: Any = None) -> Any:
-        from scipy import special
-
         tensors = [x for x in inputs if isinstance(x, Tensor)]
         if _core.is_grad_enabled() and any(x.requires_grad for x in tensors):
             raise AutogradError(f"special.{name}: has no gradient; call it under no_grad() or on x.detach()")
         if not tensors:
             raise TypeError(f"special.{name}(): at least one argument must be Tensor; use flambeau.tensor(...)")
         kind = tensors[0].dtype if tensors[0].dtype.is_floating_point else dtypes.get_default_dtype()
-        arrays = [to_numpy(x).astype("float64") if isinstance(x, Tensor) else x for x in inputs]
-        return deliver(to_tensor(compute(special, *arrays), kind), out)
+        numbers = [None if isinstance(x, Tensor) else x for x in inputs]
+
+        def run(*given: Any) -> Any:
+            from scipy import special
+
+            fresh = iter(given)
+            arrays = [to_numpy(next(fresh)).astype("float64") if x is None else x for x in numbers]
+            return to_tensor(compute(special, *arrays), kind)
+
+        return deliver(recording.host(f"special.{name}", run, *tensors), out)
 
     call.__name__ = call.__qualname__ = name
     call.__doc__ = f"{text} It has no gradient."

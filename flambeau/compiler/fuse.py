@@ -81,7 +81,9 @@ class Unit:
         self.shape = _space(record, step)
 
     def conflicts(self, other: Unit) -> bool:
-        """Whether the two must stay in order."""
+        """Whether the two must stay in order; a check (it writes nothing) stays before what reads its memory."""
+        if not (self.writes and other.writes) and self.reads & other.reads:
+            return True
         return bool(self.writes & (other.reads | other.writes) or self.reads & other.writes)
 
     def absorb(self, other: Unit) -> None:

@@ -1,6 +1,6 @@
 """From a record to a plan: which steps stay, which become one kernel, and what the core needs to run them.
 
-A record is what core/python_plan.cpp exports: `steps`, each (kind, name, declaration, compute dtype, inputs, outputs,
+A record is what core/python_record.cpp exports: `steps`, each (kind, name, declaration, compute dtype, inputs, outputs,
 output codes, reduced dims, keepdim, full shape, constant bytes), where an input is the number of a tensor or (code,
 bits) of a Python number; `tensors`, each (storage, offset, dtype, shape, strides, contiguous, storage bytes); and the
 leaves whose .grad was touched. It runs nothing and guards nothing (`flambeau.compiled`, `guards`).
@@ -123,13 +123,13 @@ def schedule(record: Record, kept: set[int], first: int = 0, last: int | None = 
 
 
 def needed(record: Record, kept: set[int], first: int = 0, last: int | None = None) -> set[int]:
-    """The numbers of the steps whose results are read later or kept."""
+    """The numbers of the steps whose results are read later or kept, and of those that check values."""
     wanted = set(kept)
     alive: set[int] = set()
     for i in reversed(range(first, len(record.steps) if last is None else last)):
         step = record.steps[i]
         written = {record.tensors[t].storage for t in step.outputs}
-        if written & wanted:
+        if written & wanted or not written:  # what writes nothing checks its operands
             alive.add(i)
             wanted.update(record.tensors[t].storage for t in step.reads())
     return alive

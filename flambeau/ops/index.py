@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from flambeau import _core, dtypes
+from flambeau import _core, dtypes, recording
 from flambeau.errors import DTypeError
 from flambeau.ops import elementwise
 from flambeau.ops.arguments import (
@@ -46,12 +46,16 @@ def _long(name: str, index: Any) -> Any:
 def _check_range(name: str, index: Any, size: int, dim: int) -> None:
     if index.numel() == 0:
         return
-    found = to_numpy(index)
-    low, high = int(found.min()), int(found.max())
-    if low < 0 or high >= size:
-        raise IndexError(
-            f"{name}: index {low if low < 0 else high} is out of bounds for dimension {dim} with size {size}"
-        )
+
+    def check(index: Any) -> None:
+        found = to_numpy(index)
+        low, high = int(found.min()), int(found.max())
+        if low < 0 or high >= size:
+            raise IndexError(
+                f"{name}: index {low if low < 0 else high} is out of bounds for dimension {dim} with size {size}"
+            )
+
+    recording.host(name, check, index)
 
 
 def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False, out: Any = None) -> Any:
@@ -187,15 +191,18 @@ def _neutral(reduce: str, dtype: Any) -> Any:
 
 
 def _extreme_or_product(start: Any, dim: int, index: Any, source: Any, reduce: str) -> Any:
-    import numpy
+    def compute(start: Any, index: Any, source: Any) -> Any:
+        import numpy
 
-    values = to_numpy(start).copy()
-    places = list(numpy.indices(tuple(index.shape), sparse=True))
-    if index.ndim:
-        places[dim] = to_numpy(index)
-    ufunc = {"prod": numpy.multiply, "amax": numpy.maximum, "amin": numpy.minimum}[reduce]
-    ufunc.at(values, tuple(places) if index.ndim else (), to_numpy(source))
-    result = to_tensor(numpy.asarray(values), start.dtype)
+        values = to_numpy(start).copy()
+        places = list(numpy.indices(tuple(index.shape), sparse=True))
+        if index.ndim:
+            places[dim] = to_numpy(index)
+        ufunc = {"prod": numpy.multiply, "amax": numpy.maximum, "amin": numpy.minimum}[reduce]
+        ufunc.at(values, tuple(places) if index.ndim else (), to_numpy(source))
+        return to_tensor(numpy.asarray(values), start.dtype)
+
+    result = recording.host("scatter_reduce", compute, start, index, source)
     fixed = result.detach()
 
     def vjp(gradient: Any) -> tuple[Any, Any]:
@@ -473,13 +480,21 @@ def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
         raise DTypeError(f"masked_scatter: source must have the dtype of input: {source.dtype} and {input.dtype}")
     wide, places = broadcast_tensors(input, mask)
     if wide.numel() == 0 or source.numel() == 0:
+        if source.numel() == 0:
+            _core.refuse_reading("masked_scatter")
         if source.numel() == 0 and to_numpy(places).any():
             raise RuntimeError("masked_scatter: source has no elements but mask asks for some")
         return wide.clone()
-    order = to_numpy(places).reshape(-1).astype("int64").cumsum()
-    if order.size and order[-1] > source.numel():
-        raise RuntimeError(f"masked_scatter: mask has {order[-1]} True elements but source has only {source.numel()}")
-    index = to_tensor((order - 1).clip(0))
+
+    there = source.numel()
+
+    def find(places: Any) -> Any:
+        order = to_numpy(places).reshape(-1).astype("int64").cumsum()
+        if order.size and order[-1] > there:
+            raise RuntimeError(f"masked_scatter: mask has {order[-1]} True elements but source has only {there}")
+        return to_tensor((order - 1).clip(0))
+
+    index = recording.host("masked_scatter", find, places)
     values = _core.index_select(source.reshape((-1,)), 0, index).reshape(wide.shape)
     return elementwise.where(places, values, wide)
 
@@ -531,8 +546,12 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
     for size in reversed(sizes):
         places.append(rest % size)
         rest = elementwise.floor_divide(rest, size)
-    if rest.numel() and bool((rest != 0).any()):
-        raise ValueError(f"unravel_index: an index is out of range for shape {sizes}")
+
+    def check(rest: Any) -> None:
+        if rest.numel() and bool((rest != 0).any()):
+            raise ValueError(f"unravel_index: an index is out of range for shape {sizes}")
+
+    recording.host("unravel_index", check, rest)
     return tuple(places[::-1])
 
 
@@ -578,17 +597,21 @@ def embedding(
 
 
 def _shorten(weight: Any, flat: Any, max_norm: float, norm_type: float) -> None:
-    import numpy
-
     if not flat.numel():
         return
-    used = to_tensor(numpy.unique(to_numpy(flat)))
-    rows = _core.index_select(weight.detach(), 0, used)
-    values = to_numpy(rows)
-    norms = numpy.linalg.norm(values, norm_type, axis=1, keepdims=True)
-    scaled = numpy.where(norms > max_norm, values * (max_norm / (norms + 1e-7)), values).astype(values.dtype)
-    spread = used.unsqueeze(1).expand(rows.shape)
-    weight.detach().copy_(_core.scatter(weight.detach(), 0, spread, to_tensor(scaled, weight.dtype), "set"))
+
+    def compute(weight: Any, flat: Any) -> Any:
+        import numpy
+
+        used = to_tensor(numpy.unique(to_numpy(flat)))
+        rows = _core.index_select(weight, 0, used)
+        values = to_numpy(rows)
+        norms = numpy.linalg.norm(values, norm_type, axis=1, keepdims=True)
+        scaled = numpy.where(norms > max_norm, values * (max_norm / (norms + 1e-7)), values).astype(values.dtype)
+        spread = used.unsqueeze(1).expand(rows.shape)
+        return _core.scatter(weight, 0, spread, to_tensor(scaled, weight.dtype), "set")
+
+    weight.detach().copy_(recording.host("embedding", compute, weight.detach(), flat))
 
 
 def one_hot(tensor: Any, num_classes: int = -1) -> Any:
@@ -601,19 +624,24 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     check_tensor("one_hot", tensor, "tensor")
     if tensor.dtype is not dtypes.int64:
         raise DTypeError(f"one_hot: is only applicable to index tensor of dtype int64, got {tensor.dtype}; use .long()")
-    values = to_numpy(tensor)
-    if not values.size:
+    if not tensor.numel():
         if num_classes <= 0:
             raise RuntimeError("one_hot: Can not infer total number of classes from empty tensor; give num_classes")
         return _core.full((*tensor.shape, num_classes), 0, dtypes.int64)
-    if values.min() < 0:
-        raise RuntimeError(f"one_hot: Class values must be non-negative, got {values.min()}")
     if num_classes < 0:
-        num_classes = int(values.max()) + 1
-    elif values.max() >= num_classes:
-        raise RuntimeError(
-            f"one_hot: Class values must be smaller than num_classes, got {values.max()} with {num_classes} classes"
-        )
+        _core.refuse_reading("one_hot without num_classes")
+        num_classes = max(int(to_numpy(tensor).max()) + 1, 0)
+
+    def check(tensor: Any) -> None:
+        low, high = to_numpy(tensor).min(), to_numpy(tensor).max()
+        if low < 0:
+            raise RuntimeError(f"one_hot: Class values must be non-negative, got {low}")
+        if high >= num_classes:
+            raise RuntimeError(
+                f"one_hot: Class values must be smaller than num_classes, got {high} with {num_classes} classes"
+            )
+
+    recording.host("one_hot", check, tensor)
     blank = _core.full((*tensor.shape, num_classes), 0, dtypes.int64)
     one = _core.full((*tensor.shape, 1), 1, dtypes.int64)
     return _core.scatter(blank, tensor.ndim, tensor.unsqueeze(-1), one, "set")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from flambeau import _core
+from flambeau import _core, dtypes
 from flambeau.errors import DTypeError
 from flambeau.ops import elementwise
 from flambeau.ops import reduce as r
-from flambeau.ops.arguments import Tensor, check_tensor, deliver, shape_error, twin, wrap_dims
+from flambeau.ops.arguments import Tensor, check_tensor, constant, deliver, shape_error, twin, wrap_dims
 
 __all__ = ["cdist", "cosine_similarity", "dist", "frobenius_norm", "norm", "nuclear_norm", "pdist", "renorm"]
 
@@ -211,7 +211,7 @@ def pdist(input: Any, p: float = 2.0) -> Any:
     import numpy
 
     first, second = numpy.triu_indices(input.shape[0], 1)
-    left, right = (_core.index_select(input, 0, _core.from_numpy(i.astype("int64"))) for i in (first, second))
+    left, right = (_core.index_select(input, 0, constant(i, dtypes.int64)) for i in (first, second))
     return _along(left - right, float(p), 1, False)
 
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 from math import inf, prod
 from typing import Any, NamedTuple
 
-from flambeau import _core, dtypes
+from flambeau import _core, dtypes, recording
 from flambeau.errors import DTypeError, ShapeError
 from flambeau.ops.arguments import check_tensor, with_gradient
 from flambeau.ops.convolution import spread
@@ -366,8 +366,12 @@ def max_unpool(
     lead = tuple(input.shape[: input.ndim - dims])
     flat = indices.reshape((*lead, -1))
     area = prod(out)
-    if flat.numel() and (int(flat.min().item()) < 0 or int(flat.max().item()) >= area):
-        raise RuntimeError(f"{name}: Found an invalid max index: indices must lie in the output {out}")
+
+    def check(flat: Any) -> None:
+        if flat.numel() and (int(flat.min().item()) < 0 or int(flat.max().item()) >= area):
+            raise RuntimeError(f"{name}: Found an invalid max index: indices must lie in the output {out}")
+
+    recording.host(name, check, flat)
     result = _core.full((*lead, area), 0.0, input.dtype)
     return result.scatter(-1, flat, input.reshape((*lead, -1))).reshape((*lead, *out))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from flambeau import _core, dtypes
+from flambeau import _core, dtypes, recording
 from flambeau.errors import DTypeError
 from flambeau.ops.arguments import (
     Tensor,
@@ -51,25 +51,29 @@ def searchsorted(
     if sorted_sequence.dtype is not input.dtype and sorted_sequence.dtype.kind != input.dtype.kind:
         joint = dtypes.promote_types(sorted_sequence.dtype, input.dtype)
         sorted_sequence, input = sorted_sequence.to(joint), input.to(joint)
-    sequence, values = to_numpy(sorted_sequence), to_numpy(input)
-    if sorter is not None:
-        if sorter.shape != sorted_sequence.shape:
-            raise shape_error("searchsorted", "sorter must have the shape of the sequence", sorter=sorter)
-        sequence = numpy.take_along_axis(sequence, to_numpy(sorter), -1)
+    if sorter is not None and sorter.shape != sorted_sequence.shape:
+        raise shape_error("searchsorted", "sorter must have the shape of the sequence", sorter=sorter)
+    if sorted_sequence.ndim != 1 and sorted_sequence.shape[:-1] != input.shape[:-1]:
+        raise shape_error(
+            "searchsorted", "the sequence must be 1-D or have the leading shape of input",
+            sorted_sequence=sorted_sequence, input=input,
+        )  # fmt: skip
     where: Literal["left", "right"] = "right" if right else "left"
-    if sequence.ndim == 1:
-        found = numpy.searchsorted(sequence, values, where)
-    else:
-        if sequence.shape[:-1] != values.shape[:-1]:
-            raise shape_error(
-                "searchsorted", "the sequence must be 1-D or have the leading shape of input",
-                sorted_sequence=sorted_sequence, input=input,
-            )  # fmt: skip
-        found = numpy.empty(values.shape, "int64")
-        for place in numpy.ndindex(*values.shape[:-1]):
-            found[place] = numpy.searchsorted(sequence[place], values[place], where)
-    result = to_tensor(numpy.asarray(found, "int32" if out_int32 else "int64"))
-    return deliver(result, out)
+
+    def find(*tensors: Any) -> Any:
+        sequence, values = to_numpy(tensors[0]), to_numpy(tensors[1])
+        if len(tensors) > 2:
+            sequence = numpy.take_along_axis(sequence, to_numpy(tensors[2]), -1)
+        if sequence.ndim == 1:
+            found = numpy.searchsorted(sequence, values, where)
+        else:
+            found = numpy.empty(values.shape, "int64")
+            for place in numpy.ndindex(*values.shape[:-1]):
+                found[place] = numpy.searchsorted(sequence[place], values[place], where)
+        return to_tensor(numpy.asarray(found, "int32" if out_int32 else "int64"))
+
+    operands = (sorted_sequence, input) if sorter is None else (sorted_sequence, input, sorter)
+    return deliver(recording.host("searchsorted", find, *operands), out)
 
 
 def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bool = False, out: Any = None) -> Any:
@@ -98,6 +102,7 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
         raise shape_error("bincount", "only supports 1-d non-negative integral inputs", input=input)
     if minlength < 0:
         raise RuntimeError(f"bincount: minlength should be >= 0, got {minlength}")
+    _core.refuse_reading("bincount")  # the largest value decides how many there are
     values = to_numpy(input)
     if values.size and values.min() < 0:
         raise RuntimeError(f"bincount: only supports 1-d non-negative integral inputs, got {values.min()}")
@@ -111,14 +116,17 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
 
 def histc(input: Any, bins: int = 100, min: Any = 0, max: Any = 0, *, out: Any = None) -> Any:
     """How many elements fall into each of `bins` equal ranges from `min` to `max` (both 0: those of the data)."""
-    import numpy
-
     check_tensor("histc", input)
-    values = to_numpy(input).reshape(-1)
     bins = integer("histc", bins, "bins")
-    low, high = float(min), float(max)
     if bins <= 0:
         raise RuntimeError(f"histc: bins must be > 0, but got {bins}")
+    return deliver(recording.host("histc", lambda input: _histc(input, bins, float(min), float(max)), input), out)
+
+
+def _histc(input: Any, bins: int, low: float, high: float) -> Any:
+    import numpy
+
+    values = to_numpy(input).reshape(-1)
     if low == high and values.size:
         low, high = float(values.min()), float(values.max())
     if low == high:
@@ -129,7 +137,7 @@ def histc(input: Any, bins: int = 100, min: Any = 0, max: Any = 0, *, out: Any =
         raise RuntimeError(f"histc: max must be larger than min, got min {low} and max {high}")
     inside = values[(values >= low) & (values <= high)].astype("float64")
     place = numpy.minimum(((inside - low) / (high - low) * bins).astype("int64"), bins - 1)
-    return deliver(to_tensor(numpy.bincount(place, minlength=bins), input.dtype), out)
+    return to_tensor(numpy.bincount(place, minlength=bins), input.dtype)
 
 
 class _Histogram(tuple):
@@ -147,6 +155,7 @@ def histogram(
     check_tensor("histogram", input)
     if weight is not None:
         check_tensor("histogram", weight, "weight")
+    _core.refuse_reading("histogram")
     edges = to_numpy(bins) if isinstance(bins, Tensor) else bins
     heights = None if weight is None else to_numpy(weight).reshape(-1)
     values = to_numpy(input).reshape(-1)
@@ -177,6 +186,7 @@ def unique(
         dim = wrap_dim("unique", dim, input.ndim)
         if input.ndim == 0:
             dim = None
+    _core.refuse_reading("unique")
     values = to_numpy(input)
     found, inverse, counts = numpy.unique(
         values, return_inverse=True, return_counts=True, axis=dim, equal_nan=False if dim is None else True
@@ -203,6 +213,7 @@ def unique_consecutive(
     import numpy
 
     check_tensor("unique_consecutive", input)
+    _core.refuse_reading("unique_consecutive")
     values = to_numpy(input)
     shape = values.shape
     if dim is None:
@@ -228,14 +239,20 @@ def unique_consecutive(
 
 def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Any:
     """Whether each element is among `test_elements`."""
-    import numpy
-
     tensors = (elements, test_elements)
     for key, each in (("elements", elements), ("test_elements", test_elements)):
         if not isinstance(each, (Tensor, bool, int, float)):
             raise not_tensor("isin", each, key)
-    left, right = (to_numpy(x) if isinstance(x, Tensor) else numpy.asarray(x) for x in tensors)
-    return to_tensor(numpy.asarray(numpy.isin(left, right, assume_unique=assume_unique, invert=invert)))
+    numbers = [None if isinstance(x, Tensor) else x for x in tensors]
+
+    def find(*given: Any) -> Any:
+        import numpy
+
+        fresh = iter(given)
+        left, right = (to_numpy(next(fresh)) if x is None else numpy.asarray(x) for x in numbers)
+        return to_tensor(numpy.asarray(numpy.isin(left, right, assume_unique=assume_unique, invert=invert)))
+
+    return recording.host("isin", find, *(x for x in tensors if isinstance(x, Tensor)))
 
 
 METHODS = {
