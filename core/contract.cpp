@@ -38,12 +38,14 @@ int64_t cache_bytes(int level, int64_t otherwise) {
 
 void product(Product p, bool parallel) {
     if (p.n == 1 && p.m != 1) p.transpose();
-    if (p.m == 1) {
-        if (vector_product(p, parallel)) return;
-    } else if (p.c_n != p.item && p.c_m == p.item) {
-        p.transpose();
+    if (p.m == 1 && vector_product(p, parallel)) return;
+    // Reading and writing an element costs as much as many multiply-adds.
+    if (p.m * p.n * p.k + 8 * (p.m * p.k + p.k * p.n + p.m * p.n) <= kSerialWork) parallel = false;
+    if (const Few kind = few(p); kind != Few::No) {
+        if (kind == Few::Rows) p.transpose();
+        return few_columns(p, parallel);
     }
-    if (p.m * p.n * p.k <= kSerialWork) parallel = false;
+    if (p.m > 1 && p.c_n != p.item && p.c_m == p.item) p.transpose();
     matrix_product(p, parallel);
 }
 
@@ -56,8 +58,11 @@ void register_contraction_kernels(uint8_t dtype, void* compute, void* memory) {
     const int64_t size = kWidth[static_cast<int>(kKind[dtype])];
     const int64_t panel = entry.compute.lanes * entry.compute.vectors;
     const int64_t first = cache_bytes(1, 32 << 10), second = cache_bytes(2, 512 << 10);
-    entry.block_k = std::clamp<int64_t>(first / (panel * size) / 64 * 64, 128, 384);
+    // A panel of B a third larger than the first-level cache: it streams, and C is read and written less often.
+    entry.block_k = std::clamp<int64_t>(first * 4 / 3 / (panel * size) / 64 * 64, 128, 512);
+    entry.panel_k = std::clamp<int64_t>(first / (panel * size) / 64 * 64, 128, 384);
     entry.block_m = std::clamp<int64_t>(second / 4 / (entry.block_k * size) / entry.compute.rows, 4, 64) * entry.compute.rows;
+    entry.second_level = second;
     entry.block_n = ceil_div(4096, panel) * panel;
     entry.ready.store(true, std::memory_order_release);
 }
@@ -72,7 +77,7 @@ void ensure_contraction_kernels(uint8_t dtype) {
 
 InnerKernels inner_kernels(uint8_t dtype) {
     const Kernels& entry = kernels[dtype];
-    return {entry.compute, entry.memory, entry.block_k};
+    return {entry.compute, entry.memory, entry.panel_k};
 }
 
 namespace {
@@ -94,7 +99,7 @@ Product describe(ContractProblem& q) {
     }
     Product p{&kernels[q.dtype], item, kWidth[static_cast<int>(kKind[q.dtype])], kKind[q.dtype], false,
               q.m, q.n, q.k, q.a, q.b, q.c, q.a_m * item, q.a_k * item, q.b_k * item, q.b_n * item, q.c_m * item,
-              q.c_n * item, q.bias, 0, q.bias_n * item, q.accumulate, q.epilogue};
+              q.c_n * item, q.bias, 0, q.bias_n * item, q.accumulate, false, q.epilogue};
     p.same = q.dtype == 4 || q.dtype == 5 || q.dtype == 8 || q.dtype == 9;
     if (q.n == 1) p.bias_n = 0;
     return p;
@@ -142,8 +147,8 @@ bool contract_parts(const ContractProblem& problem, ContractParts& parts) {
         parts.a = q.a_batch * p.item, parts.b = q.b_batch * p.item, parts.c = q.c_batch * p.item;
         return true;
     }
-    // Products with a vector and those that are computed transposed are cut in other ways.
-    if (p.m < 2 || p.n < 2 || p.c_n != p.item || p.accumulate) return false;
+    // Products with a vector, with a few columns, and those that are computed transposed are cut in other ways.
+    if (p.m < 2 || p.n < 2 || p.c_n != p.item || p.accumulate || few(p) != Few::No) return false;
     parts.leading = p.m;
     parts.a = p.a_m, parts.c = p.c_m;
     return matrix_parts(p, parts.packed, parts.panels);

@@ -18,6 +18,9 @@ namespace flambeau::contraction {
 
 namespace {
 
+/// Products of at most so many tiles compute the blocks of their sums side by side, at most so many at once.
+constexpr int64_t kFewTiles = 8, kMostPieces = 64;
+
 /// What the tiles of one product share. C has contiguous rows of computed values here.
 struct Tiling {
     const Product& p;
@@ -31,44 +34,50 @@ struct Tiling {
     int64_t steps;  // of the sum, `depth` elements each
 };
 
-/// As `transpose` with any strides: the pieces are first laid out along the sum.
-char* lay_along(const Product& p, const char* source, int64_t across, int64_t along, int64_t width, int64_t k) {
-    char* strip = scratch(width * k * p.width + 256, kSlotStrip);
-    if (p.kernels->compute.depth == 1) {
-        p.kernels->memory.widen(width, k, source, across, along, strip, k * p.width);
-        return strip;
+/// Copies [rows, count] elements of 2 bytes to contiguous ones.
+void gather_pairs(const char* source, int64_t row, int64_t step, int64_t rows, int64_t count, char* to) {
+    for (int64_t i = 0; i < rows; ++i, to += count * 2) {
+        const char* from = source + i * row;
+        for (int64_t x = 0; x < count; ++x, from += step) std::memcpy(to + x * 2, from, 2);
     }
-    for (int64_t i = 0; i < width; ++i) {
-        const char* from = source + i * across;
-        char* to = strip + i * k * p.item;
-        for (int64_t x = 0; x < k; ++x, from += along) std::memcpy(to + x * 2, from, 2);
+}
+
+/// Pairs of bfloat16: k elements of each of `width` rows or columns.
+void pack_pairs(const Product& p, const char* source, int64_t across, int64_t along, int64_t width, int64_t k, char* to,
+                int64_t line) {
+    const auto& compute = p.kernels->compute;
+    if (across != p.item && along != p.item) {
+        char* strip = scratch(width * k * p.item + 256, kSlotStrip);
+        const bool lines = std::abs(across) < std::abs(along);  // walk memory by the shorter steps
+        if (lines)
+            gather_pairs(source, along, across, k, width, strip);
+        else
+            gather_pairs(source, across, along, width, k, strip);
+        source = strip;
+        across = lines ? p.item : k * p.item;
+        along = lines ? width * p.item : p.item;
     }
-    return strip;
+    if (across == p.item) return compute.panel(k, source, along, to, line, width);
+    if (k > 1) compute.transpose(source, across, to, line, width, k / 2);
+    for (int64_t i = 0; k % 2 && i < width; ++i) {  // the last element has no partner
+        char* pair = to + k / 2 * line + i * 4;
+        std::memcpy(pair, source + i * across + (k - 1) * 2, 2);
+        std::memset(pair + 2, 0, 2);
+    }
 }
 
 /// Copies a [width, k] piece to lines of `width` values, one for each step of the sum; k counts elements.
 void pack(const Product& p, const char* source, int64_t across, int64_t along, int64_t width, int64_t k, char* to,
           int64_t line) {
     const auto& compute = p.kernels->compute;
-    if (compute.depth == 2) {
-        if (across == p.item) return compute.panel(k, source, along, to, line, width);
-        if (along != p.item) {
-            source = lay_along(p, source, across, along, width, k);
-            across = k * p.item;
-        }
-        if (k > 1) compute.transpose(source, across, to, line, width, k / 2);
-        for (int64_t i = 0; k % 2 && i < width; ++i) {  // the last element has no partner
-            char* pair = to + k / 2 * line + i * 4;
-            std::memcpy(pair, source + i * across + (k - 1) * 2, 2);
-            std::memset(pair + 2, 0, 2);
-        }
-        return;
-    }
+    if (compute.depth == 2) return pack_pairs(p, source, across, along, width, k, to, line);
     if (p.same && across == p.item) return compute.panel(k, source, along, to, line, width);
     if (p.same && along == p.item) return compute.transpose(source, across, to, line, width, k);
     if (across == p.item || std::abs(across) <= std::abs(along))
         return p.kernels->memory.widen(k, width, source, along, across, to, line);
-    compute.transpose(lay_along(p, source, across, along, width, k), k * p.width, to, line, width, k);
+    char* strip = scratch(width * k * p.width + 256, kSlotStrip);
+    p.kernels->memory.widen(width, k, source, across, along, strip, k * p.width);
+    compute.transpose(strip, k * p.width, to, line, width, k);
 }
 
 /// How many elements of the sum the steps [k0, k0 + k) hold.
@@ -95,40 +104,50 @@ void multiply_block(const Tiling& t, int64_t i0, int64_t i1, int64_t j0, int64_t
                     const char* packed_a, const char* packed_b) {
     const Product& p = t.p;
     const int64_t size = p.width, panel = t.kernel.lanes * t.kernel.vectors, depth = t.kernel.depth;
-    const int64_t rows = i1 - i0, tiles = ceil_div(rows, t.kernel.rows);
-    const int64_t short_rows = rows / tiles, longer = rows % tiles;
+    const int64_t rows = i1 - i0, tiles = ceil_div(rows, t.kernel.rows), panels = ceil_div(j1 - j0, panel);
     const bool first = k0 == 0, last = k0 + k == t.steps;
-    const int64_t c_m = t.c ? t.c_m : panel * size;
-    char* own = t.c ? nullptr : scratch(rows * panel * size + 256, kSlotC);
-    const int64_t init_m = first ? t.init_m : c_m;
-    for (int64_t j = j0; j < j1; j += panel) {
-        const int64_t n = std::min(panel, j1 - j), vectors = ceil_div(n, t.kernel.lanes);
-        const bool partial = n != vectors * t.kernel.lanes;
-        const char* b = packed_b ? packed_b + (j - j0) * k * size : p.b + k0 * p.b_k + j * p.b_n;
+    // By columns a panel of B stays in the first-level cache for all rows. Where all of B stays in the second it goes by
+    // rows: C is then written in the order of memory, which matters for short sums.
+    const bool by_rows = panels > 1 && (j1 - j0) * k * size <= p.kernels->second_level / 2;
+    const int64_t own_m = by_rows ? panels * panel * size : panel * size;
+    char* own = t.c ? nullptr : scratch((by_rows ? ceil_div(rows, tiles) : rows) * own_m + 256, kSlotC);
+    const int64_t c_m = own ? own_m : t.c_m, init_m = first ? t.init_m : c_m;
+    auto run_tile = [&](int64_t i, int64_t count, int64_t j, char* c) {  // i from i0, j from j0
+        const int64_t n = std::min(panel, j1 - j0 - j), vectors = ceil_div(n, t.kernel.lanes);
+        const char* b = packed_b ? packed_b + j * k * size : p.b + k0 * p.b_k + (j0 + j) * p.b_n;
         const int64_t b_k = packed_b ? panel * size : p.b_k;
-        char* c = own ? own : t.c + i0 * c_m + j * size;
-        const char* init = first ? t.init + i0 * t.init_m + j * t.init_n : c;
-        const char* a = p.a + i0 * p.a_m + k0 * depth * p.a_k;
-        int64_t start = 0;
-        // The next panel comes while this one is worked on: its lines are asked for a part with every tile.
-        const char* next = packed_b && j + panel < j1 ? b + panel * k * size : nullptr;
-        const int64_t ahead = next ? std::min(panel, j1 - j - panel) * k * size : 0;
-        for (int64_t i = 0; i < tiles; ++i) {
-            for (int64_t x = ahead * i / tiles / 64 * 64; x < ahead * (i + 1) / tiles; x += 64) __builtin_prefetch(next + x, 0, 2);
-            const int64_t count = short_rows + (i < longer);
-            TileKernel tile = t.kernel.tiles[count - 1][vectors - 1][partial];
-            if (packed_a)
-                tile(k, packed_a + start * k * size, size, count * size, b, b_k, init + start * init_m, init_m,
-                     c + start * c_m, c_m, n);
-            else
-                tile(k, a + start * p.a_m, p.a_m, p.a_k * depth, b, b_k, init + start * init_m, init_m, c + start * c_m,
-                     c_m, n);
-            start += count;
-        }
-        if (!last) continue;
+        const char* init = first ? t.init + (i0 + i) * t.init_m + (j0 + j) * t.init_n : c;
+        TileKernel tile = t.kernel.tiles[count - 1][vectors - 1][n != vectors * t.kernel.lanes];
+        if (packed_a)
+            tile(k, packed_a + i * k * size, size, count * size, b, b_k, init, init_m, c, c_m, n);
+        else
+            tile(k, p.a + (i0 + i) * p.a_m + k0 * depth * p.a_k, p.a_m, p.a_k * depth, b, b_k, init, init_m, c, c_m, n);
+    };
+    auto finish = [&](int64_t i, int64_t i_end, int64_t j, int64_t j_end, const char* c) {
+        if (!last) return;
+        i += i0, i_end += i0, j += j0, j_end += j0;
         if (t.stage)
-            p.kernels->memory.narrow(rows, n, p.c + i0 * p.c_m + j * p.c_n, p.c_m, p.c_n, c, c_m, p.accumulate);
-        p.finish(i0, i1, j, j + n);
+            p.kernels->memory.narrow(i_end - i, j_end - j, p.c + i * p.c_m + j * p.c_n, p.c_m, p.c_n, c, c_m,
+                                     p.accumulate);
+        p.finish(i, i_end, j, j_end);
+    };
+    char* corner = own ? own : t.c + i0 * c_m + j0 * size;
+    if (by_rows) {
+        for (int64_t tile = 0; tile < tiles; ++tile) {
+            const int64_t i = part(rows, tiles, tile), count = part(rows, tiles, tile + 1) - i;
+            char* c = own ? own : corner + i * c_m;
+            for (int64_t j = 0; j < j1 - j0; j += panel) run_tile(i, count, j, c + j * size);
+            finish(i, i + count, 0, j1 - j0, c);
+        }
+        return;
+    }
+    for (int64_t j = 0; j < j1 - j0; j += panel) {
+        char* c = own ? own : corner + j * size;
+        for (int64_t tile = 0; tile < tiles; ++tile) {
+            const int64_t i = part(rows, tiles, tile), count = part(rows, tiles, tile + 1) - i;
+            run_tile(i, count, j, c + i * c_m);
+        }
+        finish(0, rows, j, std::min(j + panel, j1 - j0), c);
     }
 }
 
@@ -141,7 +160,7 @@ Grid choose_grid(const Tiling& t, int64_t columns, int64_t k, bool parallel) {
     const Product& p = t.p;
     const int64_t panels = ceil_div(columns, t.kernel.lanes * t.kernel.vectors);
     int64_t rows = t.pack_a || t.stage || p.epilogue ? ceil_div(p.m, p.kernels->block_m) : 1;
-    if (!parallel || p.m * columns * k <= kSerialWork / 2) return {rows, 1};
+    if (!parallel || p.m * columns * k + 4 * (p.m * k + p.m * columns) <= kSerialWork / 2) return {rows, 1};
     const int64_t threads = thread_count();
     rows = std::max(rows, std::min(ceil_div(p.m, 4 * t.kernel.rows), 4 * threads));
     if (rows > threads) rows = std::min(ceil_div(rows, threads) * threads, p.m);
@@ -226,6 +245,48 @@ void choose_packing(Tiling& t) {
     t.pack_a = !in_place || p.n >= 256 || (conflicts && p.n >= 64);
 }
 
+/// The blocks of a long sum side by side, where there are too few tiles for all threads. Added in order, so that the
+/// bits are those of one block after another.
+void split_sum(const Product& p, bool parallel) {
+    const int64_t depth = p.kernels->compute.depth, steps = ceil_div(p.k, depth), values = p.m * p.n, size = p.width;
+    const int64_t blocks = ceil_div(steps, p.kernels->block_k), some = std::min(blocks, kMostPieces);
+    char* total = scratch((some + 1) * values * size + 256, kSlotC);
+    char* partial = total + values * size;
+    const bool onto = p.accumulate && p.same && !p.bias;  // what C holds comes first, as in tiles
+    const char* bias = p.bias ? contiguous_bias(p) : nullptr;
+    if (onto) p.kernels->memory.widen(p.m, p.n, p.c, p.c_m, p.c_n, total, p.n * size);
+    if (!onto && !bias) std::memset(total, 0, static_cast<size_t>(values * size));
+    for (int64_t i = 0; bias && i < p.m; ++i)
+        std::memcpy(total + i * p.n * size, bias, static_cast<size_t>(p.n * size));
+    for (int64_t first = 0; first < blocks; first += some) {
+        const int64_t count = std::min(some, blocks - first);
+        each(count, parallel, [&](int64_t i) {
+            const int64_t k0 = part(steps, blocks, first + i) * depth;
+            Product piece = p;
+            piece.k = std::min(p.k, part(steps, blocks, first + i + 1) * depth) - k0;
+            piece.a += k0 * p.a_k;
+            piece.b += k0 * p.b_k;
+            piece.c = partial + i * values * size;
+            piece.c_m = p.n * size;
+            piece.c_n = size;
+            piece.computed = true;
+            piece.bias = nullptr;
+            piece.accumulate = false;
+            piece.epilogue = nullptr;
+            matrix_product(piece, false);
+        });
+        with_type(p.kind, [&](auto zero) {
+            using T = decltype(zero);
+            T* sum = reinterpret_cast<T*>(total);
+            const T* pieces = reinterpret_cast<const T*>(partial);
+            for (int64_t i = 0; i < count; ++i)
+                for (int64_t x = 0; x < values; ++x) sum[x] += pieces[i * values + x];
+        });
+    }
+    p.kernels->memory.narrow(p.m, p.n, p.c, p.c_m, p.c_n, total, p.n * size, p.accumulate && !onto);
+    p.finish(0, p.m, 0, p.n);
+}
+
 }  // namespace
 
 const char* contiguous_bias(const Product& p) {
@@ -238,7 +299,10 @@ const char* contiguous_bias(const Product& p) {
 void matrix_product(const Product& p, bool parallel) {
     const auto& kernel = p.kernels->compute;
     const int64_t steps = ceil_div(p.k, kernel.depth);
-    const bool stage = !p.same || p.c_n != p.item || (p.accumulate && p.bias);
+    const int64_t tiles = ceil_div(p.m, kernel.rows) * ceil_div(p.n, kernel.lanes * kernel.vectors);
+    if (!p.computed && tiles <= kFewTiles && steps >= 4 * p.kernels->block_k && !p.bias_m)
+        return split_sum(p, parallel);
+    const bool stage = !p.computed && (!p.same || p.c_n != p.item || (p.accumulate && p.bias));
     // With one block of K what is collected is finished at once; else all of it waits for the last block.
     const bool whole = stage && (steps > p.kernels->block_k || (p.bias && p.bias_m));
     if (whole) {

@@ -20,12 +20,15 @@ constexpr int64_t kRowsAtOnce = 8, kDotsAtOnce = 4;  // contraction.py: ROWS_AT_
 
 /// Below this many multiply-adds a product stays on one thread: waking another costs as much.
 constexpr int64_t kSerialWork = int64_t{1} << 20;
+constexpr int64_t kDotsLength = 16384;  // longer dot products are cut
 constexpr int64_t kSerialVectorWork = int64_t{1} << 16;  // products with a vector: one read per multiply-add
 
 struct Kernels {
     ComputeKernels compute;
     MemoryKernels memory;
     int64_t block_k, block_m, block_n;  // block_k counts values of `depth` steps
+    int64_t panel_k;                    // as block_k, so that a panel fits the first-level cache
+    int64_t second_level;               // bytes of that cache
     std::atomic<bool> ready{false};
 };
 
@@ -47,6 +50,7 @@ struct Product {
     const char* bias;
     int64_t bias_m, bias_n;
     bool accumulate;
+    bool computed = false;  // C takes values as computed, not as in memory
     const ContractEpilogue* epilogue = nullptr;
     int64_t batch = 0;        // number of the product, for the epilogue
     bool transposed = false;  // the epilogue's m is this n
@@ -108,5 +112,11 @@ void matrix_rows(const Product& p, int64_t count, const char* packed);
 
 /// m == 1: c[n] = x[k] @ b[k, n]. False if no path fits.
 bool vector_product(const Product& p, bool parallel);
+
+/// Whether few columns, or few rows, are computed as dot products: a matter of sizes and strides. Whoever computes some
+/// rows of a product apart must not do so then: the bits are other than those of tiles.
+enum class Few { No, Columns, Rows };
+Few few(const Product& p);
+void few_columns(const Product& p, bool parallel);
 
 }  // namespace flambeau::contraction

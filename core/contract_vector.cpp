@@ -1,5 +1,6 @@
-// Products of a matrix with a vector, which memory bounds: dot products where the sums lie contiguous, else additions of
-// whole rows. They are cut by size only, and the partial sums are added in order, so no bit depends on threads.
+// Products of a matrix with one vector or a few, which memory bounds: dot products where the sums lie contiguous, else
+// additions of whole rows. They are cut by size only, and the partial sums are added in order, so no bit depends on
+// threads.
 
 #include "contract_product.h"
 #include "storage.h"
@@ -61,7 +62,7 @@ bool vector_product(const Product& p, bool parallel) {
         x_step = size;
     }
     // Cut by size only. Partial sums of the chunks of K are added in order at the end.
-    const int64_t chunk = by_dots ? 16384 : std::max<int64_t>(256, (int64_t{1} << 17) / p.n / 8 * 8);
+    const int64_t chunk = by_dots ? kDotsLength : std::max<int64_t>(256, (int64_t{1} << 17) / p.n / 8 * 8);
     const int64_t chunks = ceil_div(p.k, chunk);
     const int64_t group = by_dots ? std::max<int64_t>(kDotsAtOnce, 32768 / std::min(p.k, chunk) / 4 * 4) : 2048;
     const int64_t groups = ceil_div(p.n, group);
@@ -88,6 +89,55 @@ bool vector_product(const Product& p, bool parallel) {
     each(chunks * groups, parallel && p.n * p.k > kSerialVectorWork, task);
     finish_vector(p, partial, chunks);
     return true;
+}
+
+Few few(const Product& p) {
+    // A tile would leave most of its lanes empty; dot products do not, once the sums are long enough to pay for adding
+    // up the lanes.
+    auto suits = [&](int64_t many, int64_t some, int64_t along) {
+        return some <= 5 && many >= kDotsAtOnce && along == p.item && p.k >= 64 * some && p.k <= kDotsLength;
+    };
+    if (p.m < 2 || p.n < 2) return Few::No;
+    if (suits(p.m, p.n, p.a_k)) return Few::Columns;
+    return suits(p.n, p.m, p.b_k) ? Few::Rows : Few::No;
+}
+
+void few_columns(const Product& p, bool parallel) {
+    const auto& memory = p.kernels->memory;
+    const int64_t size = p.width, line = p.k * size;
+    char* columns = scratch(p.n * line + 256, kSlotB);
+    for (int64_t j = 0; j < p.n; ++j) memory.widen(1, p.k, p.b + j * p.b_n, 0, p.b_k, columns + j * line, 0);
+    const bool bias_rows = p.bias && p.bias_m;
+    const char* bias = p.bias && !bias_rows ? contiguous_bias(p) : nullptr;
+    const int64_t at_once = std::max(kDotsAtOnce, 32768 / p.k / kDotsAtOnce * kDotsAtOnce);
+    each(ceil_div(p.m, at_once), parallel, [&](int64_t task) {
+        alignas(64) char values[kDotsAtOnce * 8], lines[kDotsAtOnce * 8 * 8], bias_values[kDotsAtOnce * 8];
+        const int64_t last = std::min(p.m, (task + 1) * at_once);
+        for (int64_t i = task * at_once; i < last; i += kDotsAtOnce) {
+            const int64_t rows = std::min(kDotsAtOnce, last - i);
+            const char* a = p.a + i * p.a_m;
+            if (bias_rows) memory.widen(1, rows, p.bias + i * p.bias_m, 0, p.bias_m, bias_values, 0);
+            for (int64_t j = 0; j < p.n; ++j) {
+                if (rows == kDotsAtOnce)
+                    memory.dots_many(p.k, a, p.a_m, columns + j * line, values);
+                for (int64_t r = 0; rows < kDotsAtOnce && r < rows; ++r) {  // one row many times: its bits stay the same
+                    char same[kDotsAtOnce * 8];
+                    memory.dots_many(p.k, a + r * p.a_m, 0, columns + j * line, same);
+                    std::copy(same, same + size, values + r * size);
+                }
+                with_type(p.kind, [&](auto zero) {
+                    using T = decltype(zero);
+                    const T add = bias ? reinterpret_cast<const T*>(bias)[j] : T{};
+                    for (int64_t r = 0; r < rows; ++r) {
+                        const T one = bias_rows ? reinterpret_cast<const T*>(bias_values)[r] : add;
+                        reinterpret_cast<T*>(lines)[r * p.n + j] = reinterpret_cast<const T*>(values)[r] + one;
+                    }
+                });
+            }
+            memory.narrow(rows, p.n, p.c + i * p.c_m, p.c_m, p.c_n, lines, p.n * size, p.accumulate);
+        }
+        p.finish(task * at_once, last, 0, p.n);
+    });
 }
 
 }  // namespace flambeau::contraction

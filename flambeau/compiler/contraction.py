@@ -35,6 +35,8 @@ ROWS_AT_ONCE = 8
 DOTS = ((4, 2), (1, 8))
 #: Sums at least this long are worth fetching the tile of C beforehand.
 PREFETCH_LENGTH = 96
+#: How many steps ahead the rows of B are asked for.
+B_AHEAD = 8
 
 
 class Shape(NamedTuple):
@@ -81,8 +83,11 @@ def _tile(target: Target, dtype: str, lanes: int, rows: int, vectors: int, maske
         bases.append(code.at("%a", code.integer("mul", "%a_row", row)))
     state = [("ptr", base) for base in bases] + [("ptr", "%b")] + [(full, "zeroinitializer")] * (rows * vectors)
 
+    ahead = code.integer("mul", "%b_k", B_AHEAD)
+
     def body(_: str, values: list[str]) -> list[str]:
         pointers, b, sums = values[: len(bases)], values[len(bases)], values[len(bases) + 1 :]
+        code.fetch(code.at(b, ahead), vectors * lanes * size)
         lines = [code.load(code.at(b, v * lanes * size), dtype, lanes, masks[v]) for v in range(vectors)]
         result = []
         for row in range(rows):
@@ -121,9 +126,7 @@ def _prefetch_tile(code: Loops, rows: int, vectors: int) -> None:
     code.open(fetch)
     for row in range(rows):
         place = code.at("%c", code.integer("mul", "%c_row", row) if row else 0)
-        for line in range(0, vectors * code.lanes * code.size, 64):
-            pairs = [("ptr", code.at(place, line)), ("i32", "0"), ("i32", "3"), ("i32", "1")]
-            code.call("llvm.prefetch.p0", "void", pairs)
+        code.fetch(place, vectors * code.lanes * code.size)
     code.jump(start)
     code.open(start)
 

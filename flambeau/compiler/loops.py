@@ -45,6 +45,12 @@ class Loops(Code):
         """a + b."""
         return self.new(f"{'fadd' if is_float(self.dtype) else 'add'} {vector(self.type, lanes)} {a}, {b}")
 
+    def fetch(self, place: str, size: int) -> None:
+        """Ask for the cache lines of `size` bytes from any address, also one that is not ours."""
+        for line in range(0, size, 64):
+            hints = [("i32", "0"), ("i32", "3"), ("i32", "1")]  # to read, to keep near, data
+            self.call("llvm.prefetch.p0", "void", [("ptr", self.at(place, line)), *hints])
+
     def mask(self, count: str, lanes: int) -> str:
         """Lanes below `count` (any 64-bit value, also negative)."""
         small = self.intrinsic("smin", "i64", 1, count, str(lanes))

@@ -10,6 +10,9 @@ from flambeau.compiler.instructions import vector
 from flambeau.compiler.loops import Loops, copy
 from flambeau.compiler.target import Target
 
+#: How many rows ahead of use memory is asked for: rows lie far apart, so nothing else does it in time.
+AHEAD = 16
+
 
 def _interleave(code: Loops, a: str, b: str, lane: int, unit: int, high: bool) -> str:
     """Of each `lane` values, the low or high half of `a` and `b` by turns, `unit` values at a time."""
@@ -144,6 +147,7 @@ def panel(target: Target, dtype: str, lanes: int, vectors: int) -> tuple[Loops, 
     """to[r, :n] = from[r, :n] for r < rows, n <= vectors * lanes; rows are contiguous."""
     code = Loops(target, dtype, lanes)
     size = code.size
+    ahead = code.integer("mul", "%source_row", AHEAD)
     masks = []
     if target.masked:
         masks = [code.mask(code.integer("sub", "%n", v * lanes), lanes) for v in range(vectors)]
@@ -151,6 +155,7 @@ def panel(target: Target, dtype: str, lanes: int, vectors: int) -> tuple[Loops, 
     def row(r: str, _: list[str]) -> list[str]:
         source = code.at("%source", code.integer("mul", r, "%source_row"))
         to = code.at("%to", code.integer("mul", r, "%to_row"))
+        code.fetch(code.at(source, ahead), vectors * lanes * size)
         for v, mask in enumerate(masks):
             offset = v * lanes * size
             code.store(code.at(to, offset), code.load(code.at(source, offset), dtype, lanes, mask), dtype, lanes, mask)
@@ -170,10 +175,13 @@ def pairs_panel(target: Target, lanes: int, vectors: int) -> tuple[Loops, str]:
     code = Loops(target, "float32", lanes)
     masks = [code.mask(code.integer("sub", "%n", v * lanes), lanes) for v in range(vectors)]
     word = vector("i32", lanes)
+    ahead = code.integer("mul", "%source_row", AHEAD)
 
     def line(index: str, both: bool) -> None:
         source = code.at("%source", code.integer("mul", index, "%source_row"))
         second = code.at(source, "%source_row")
+        for row in (source, second) if both else ():
+            code.fetch(code.at(row, ahead), vectors * lanes * 2)
         to = code.at("%to", code.integer("mul", code.integer("lshr", index, 1), "%to_row"))
         for v, mask in enumerate(masks):
             low = code.load(code.at(source, v * lanes * 2), "bfloat16", lanes, mask)
