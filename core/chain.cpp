@@ -59,7 +59,16 @@ bool touch(const Access& a, const Access& b) {
     return a.offset < b.offset + b.span && b.offset < a.offset + a.span;
 }
 
+// A check writes nothing and stays before what reads its memory.
+bool is_check(const std::vector<Access>& a) {
+    return std::none_of(a.begin(), a.end(), [](const Access& x) { return x.write; });
+}
+
 bool conflict(const std::vector<Access>& a, const std::vector<Access>& b) {
+    if (is_check(a) || is_check(b))
+        for (const Access& x : a)
+            for (const Access& y : b)
+                if (x.slot == y.slot) return true;
     for (const Access& x : a)
         for (const Access& y : b)
             if (touch(x, y)) return true;
@@ -159,6 +168,7 @@ void PlanBuilder::make_groups() {
                     alone.add(launches[j], access[j]);
                     joins = both.bytes() <= traffic.bytes() + alone.bytes() + shared;
                     if (joins) later = both;
+                    else group.why = "with its neighbours, weights would be read too often";
                 }
                 for (size_t k = 0; k < skipped.size() && joins; ++k) joins = !conflict(access[skipped[k]], access[j]);
                 if (!joins) {
@@ -173,6 +183,10 @@ void PlanBuilder::make_groups() {
             }
         }
         const bool alone = chain.size() == 1;
+        if (!launches[i].parts.leading) group.why = "runs as a whole only";
+        else if (group.units < kFewUnits) group.why = "too few rows to share";
+        else if (!alone) group.why = "too little work to share";
+        else if (!*group.why) group.why = "no neighbour over the same rows";
         if (alone ? !off && packs(launches[i]) && keeps(launches[i]) : group.cost >= kParallelCost) group.kind = GroupKind::Chain;
         if (group.kind == GroupKind::Single && !alone) {
             for (size_t k = 1; k < chain.size(); ++k) taken[chain[k]] = false;

@@ -58,6 +58,11 @@ void PlanBuilder::prepare_map(Operation& op, Arg* args, int count, TensorRef* ou
     prepare_map_step(op, args, count, outputs);
 }
 
+void PlanBuilder::prepare_row(Operation& op, Arg* args, int count, const RowArguments& row, const Shape& full, TensorRef* outputs) {
+    name = op.name;
+    run_row(op, resolution_for(op, args, count), args, count, row, full, outputs);
+}
+
 void PlanBuilder::prepare(const Step& s, int number) {
     step = number;
     name = s.name;

@@ -96,6 +96,7 @@ struct Group {
     int64_t bytes = 0;            // that a unit of a chain touches
     double cost = 0;
     bool parallel = false;
+    const char* why = "";         // a launch is alone
     std::vector<Packed> packed;
     std::vector<std::pair<int, int64_t>> local;  // slots that live in the thread's own memory: (slot, bytes a unit)
 };
@@ -118,6 +119,7 @@ class PlanBuilder {
     void again(const std::vector<Tensor*>& inputs, const std::vector<Tensor*>& outputs, CallAgain);
     void prepare(const Step&, int number);
     void prepare_map(Operation&, Arg* args, int count, TensorRef* outputs);
+    void prepare_row(Operation&, Arg* args, int count, const RowArguments&, const Shape& full, TensorRef* outputs);
     void make_groups();                          // chain.cpp: also puts launches in the order in which they run
     void finish_use();                           // first and last group of every slot
 };

@@ -130,12 +130,21 @@ PyObject* py_make(PyObject*, PyObject* const* args, Py_ssize_t n) {
         {
             GradModeGuard off(false);
             Preparing preparing(r, &builder);
-            PyObject* steps = get("steps");  // ints, or (operation, inputs, outputs, name, step)
+            PyObject* steps = get("steps");  // ints, (number, inputs), or (operation, inputs, outputs, name, step[, reduced dims, keepdim, full shape])
             for (Py_ssize_t i = 0; i < PyList_GET_SIZE(steps); ++i) {
                 PyObject* s = PyList_GET_ITEM(steps, i);
                 if (PyLong_Check(s)) {
                     int number = int(PyLong_AsLong(s));
                     builder.prepare(r->steps.at(size_t(number)), number);
+                    continue;
+                }
+                if (PyTuple_GET_SIZE(s) == 2) {  // a step that reads other tensors, equal to its own
+                    int number = int(PyLong_AsLong(PyTuple_GetItem(s, 0)));
+                    Step other = r->steps.at(size_t(number));
+                    PyObject* reads = PyTuple_GetItem(s, 1);
+                    for (size_t k = 0; k < other.inputs.size(); ++k)
+                        if (other.inputs[k].tensor >= 0) other.inputs[k].tensor = int(PyLong_AsLong(PyList_GetItem(reads, Py_ssize_t(k))));
+                    builder.prepare(other, number);
                     continue;
                 }
                 Operation* op = operation_of(PyTuple_GetItem(s, 0));
@@ -154,7 +163,18 @@ PyObject* py_make(PyObject*, PyObject* const* args, Py_ssize_t n) {
                 for (Py_ssize_t k = 0; k < PyList_GET_SIZE(outputs); ++k)
                     results[k] = r->tensors.at(size_t(PyLong_AsLong(PyList_GET_ITEM(outputs, k))));
                 builder.step = int(PyLong_AsLong(PyTuple_GetItem(s, 4)));
-                builder.prepare_map(*op, operands, count, results);
+                if (PyTuple_GET_SIZE(s) > 5) {
+                    RowArguments row;
+                    row.all = false;
+                    row.dims = uint32_t(PyLong_AsUnsignedLong(PyTuple_GetItem(s, 5)));
+                    row.keepdim = PyObject_IsTrue(PyTuple_GetItem(s, 6)) == 1;
+                    Shape full;
+                    PyObject* sizes = PyTuple_GetItem(s, 7);
+                    for (Py_ssize_t d = 0; d < PyTuple_GET_SIZE(sizes); ++d) full.sizes[full.ndim++] = PyLong_AsLongLong(PyTuple_GET_ITEM(sizes, d));
+                    builder.prepare_row(*op, operands, count, row, full, results);
+                } else {
+                    builder.prepare_map(*op, operands, count, results);
+                }
                 if (!builder.launches.empty()) builder.launches.back().name = PyUnicode_AsUTF8(PyTuple_GetItem(s, 3));
             }
         }
@@ -495,7 +515,8 @@ PyObject* py_misfit(PyObject*, PyObject* const* args, Py_ssize_t n) {
 }
 
 // plan_show(plan) -> (launches: (name, step, kind, places: (slot, offset), outputs, cost), slots: (kind, bytes, offset),
-// arena bytes, runs, groups: (kind, first, count, units, seconds of the last timed run or -1, packed, local slots))
+// arena bytes, runs, groups: (kind, first, count, units, seconds of the last timed run or -1,
+// packed, of these kept, local slots, why it is alone))
 PyObject* py_show(PyObject*, PyObject* o) {
     return guarded([&]() -> PyObject* {
         PyPlan& plan = *plan_of(o);
@@ -517,8 +538,8 @@ PyObject* py_show(PyObject*, PyObject* o) {
             const Group& group = plan.groups[g];
             int kept = 0;
             for (const Packed& p : group.packed) kept += p.kept;
-            Owned item(Py_BuildValue("(iiiLdiii)", int(group.kind), group.first, group.count, (long long)group.units,
-                                     plan.seconds.empty() ? -1.0 : plan.seconds[g], int(group.packed.size()), kept, int(group.local.size())));
+            Owned item(Py_BuildValue("(iiiLdiiis)", int(group.kind), group.first, group.count, (long long)group.units,
+                                     plan.seconds.empty() ? -1.0 : plan.seconds[g], int(group.packed.size()), kept, int(group.local.size()), group.why));
             PyList_Append(groups, item);
         }
         return Py_BuildValue("(OOnKO)", launches.p, slots.p, Py_ssize_t(plan.arena), (unsigned long long)plan.runs, groups.p);

@@ -114,10 +114,17 @@ def schedule(record: Record, kept: set[int], first: int = 0, last: int | None = 
     dropped = [record.steps[i].name for i in every if i not in alive]
     if dropped:
         result.notes.append(f"dropped as nobody reads their results: {', '.join(dropped)}")
+    from .equal import share
     from .fuse import Merger
 
+    changed, notes = share(record, alive, kept)
+    result.notes += notes
+    if changed:
+        for number, inputs in changed.items():
+            record.steps[number] = record.steps[number]._replace(inputs=inputs)
+        alive &= needed(record, kept, first, last)
     merger = Merger(record, sorted(alive), kept)
-    result.steps = merger.steps()
+    result.steps = [(s, record.steps[s].inputs) if isinstance(s, int) and s in changed else s for s in merger.steps()]
     result.notes += merger.notes
     return result
 
