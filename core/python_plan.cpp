@@ -130,7 +130,7 @@ PyObject* py_make(PyObject*, PyObject* const* args, Py_ssize_t n) {
         {
             GradModeGuard off(false);
             Preparing preparing(r, &builder);
-            PyObject* steps = get("steps");  // ints, (number, inputs), or (operation, inputs, outputs, name, step[, reduced dims, keepdim, full shape])
+            PyObject* steps = get("steps");  // ints, (number, inputs, outputs), or (operation, inputs, outputs, name, step[, reduced dims, keepdim, full shape])
             for (Py_ssize_t i = 0; i < PyList_GET_SIZE(steps); ++i) {
                 PyObject* s = PyList_GET_ITEM(steps, i);
                 if (PyLong_Check(s)) {
@@ -138,12 +138,13 @@ PyObject* py_make(PyObject*, PyObject* const* args, Py_ssize_t n) {
                     builder.prepare(r->steps.at(size_t(number)), number);
                     continue;
                 }
-                if (PyTuple_GET_SIZE(s) == 2) {  // a step that reads other tensors, equal to its own
+                if (PyTuple_GET_SIZE(s) == 3) {  // a step on other tensors than it was recorded with
                     int number = int(PyLong_AsLong(PyTuple_GetItem(s, 0)));
                     Step other = r->steps.at(size_t(number));
-                    PyObject* reads = PyTuple_GetItem(s, 1);
+                    PyObject *reads = PyTuple_GetItem(s, 1), *writes = PyTuple_GetItem(s, 2);
                     for (size_t k = 0; k < other.inputs.size(); ++k)
                         if (other.inputs[k].tensor >= 0) other.inputs[k].tensor = int(PyLong_AsLong(PyList_GetItem(reads, Py_ssize_t(k))));
+                    for (size_t k = 0; k < other.outputs.size(); ++k) other.outputs[k] = int(PyLong_AsLong(PyList_GetItem(writes, Py_ssize_t(k))));
                     builder.prepare(other, number);
                     continue;
                 }
@@ -434,6 +435,8 @@ PyObject* py_run(PyObject*, PyObject* const* args, Py_ssize_t n) {
             bases[i] = tensor_of(arguments[size_t(number)])->data - plan.argument_offset[size_t(number)];
         }
         for (int i : plan.gradient_slots) bases[i] = plan.leaves[size_t(plan.slots[size_t(i)].number)].leaf->autograd->grad->storage->data;
+        for (const LeafPlan& l : plan.leaves)  // gradients that nobody reads before they are made anew
+            if (!l.read && !l.keep && l.leaf->autograd) l.leaf->autograd->grad = TensorRef();
         std::vector<Ref<Storage>> outputs;
         outputs.reserve(plan.output_slots.size());
         for (int i : plan.output_slots) {

@@ -235,6 +235,7 @@ class CompiledFunction:
             )
 
         shape = template(result)
+        template = None  # it holds itself, and so all the memory of the record
         leaves: list[Any] = []
         for leaf, entry, read, last in record.leaves:
             if last is None:
@@ -306,6 +307,7 @@ class CompiledFunction:
         )  # fmt: skip
         entry = _Entry(made, record, done, reason, signature)
         entry.pull, entry.saved = pull, saved
+        record.leaves = []  # they hold gradients
         if half is None:
             record.handle = None
         self._entries.insert(0, entry)

@@ -54,7 +54,7 @@ def _members(entry: Any) -> dict[int, Any]:
     for each in entry.schedule.steps:
         if isinstance(each, int):
             found[each] = each
-        elif len(each) == 2:
+        elif len(each) == 3:
             found[each[0]] = each[0]
         else:
             found[each[4]] = each
@@ -113,7 +113,7 @@ def show(entry: Any) -> str:
 
     record, parts = entry.record, []
     for each in entry.schedule.steps:
-        each = each[0] if isinstance(each, tuple) and len(each) == 2 else each
+        each = each[0] if isinstance(each, tuple) and len(each) == 3 else each
         if isinstance(each, int):
             step = record.steps[each]
             shapes = ", ".join(str(record.tensors[t].shape) for t in step.outputs)

@@ -18,7 +18,7 @@ from typing import Any
 from . import bridge
 from .declare import finish
 from .expression import spread
-from .plan import MAP, Record, Step
+from .plan import MAP, Record, Step, Working
 from .plan import ROW as ROW_STEP
 from .program import CODES, DTYPES, ELEMENT, ROW, Input, Value
 
@@ -80,7 +80,7 @@ class Unit:
 
     __slots__ = ("members", "reads", "row", "shape", "tensors", "writes")
 
-    def __init__(self, number: int, record: Record) -> None:
+    def __init__(self, number: int, record: Record | Working) -> None:
         step = record.steps[number]
         self.members = [number]
         #: The number of its row, if it has one.
@@ -106,7 +106,7 @@ class Unit:
         self.tensors |= other.tensors
 
 
-def _space(record: Record, step: Step) -> tuple[int, ...] | None:
+def _space(record: Record | Working, step: Step) -> tuple[int, ...] | None:
     """The shape a map or row runs over, or None if it cannot be merged."""
     if (
         step.kind not in (MAP, ROW_STEP)
@@ -122,7 +122,7 @@ def _space(record: Record, step: Step) -> tuple[int, ...] | None:
     return outputs[0].shape
 
 
-def _program(record: Record, step: Step) -> Any:
+def _program(record: Record | Working, step: Step) -> Any:
     codes = tuple(record.tensors[i].dtype if i.__class__ is int else i[0] for i in step.inputs)
     return bridge._trace(step.declaration, codes, step.codes, step.compute)
 
@@ -146,7 +146,7 @@ def _along(layout: Any, full: tuple[int, ...], kept: int) -> str:
     return "z" if all(size == 1 for size in shape[kept:]) else ""
 
 
-def _plain_row(record: Record, step: Step) -> bool:
+def _plain_row(record: Record | Working, step: Step) -> bool:
     """Whether a row is one that the core walks along memory, all of it, in one kernel (core/rows.cpp)."""
     kept = _kept(step)
     if kept < 0 or not 1 < prod(step.full[kept:]) < SPLIT or 0 in step.full:
@@ -171,7 +171,7 @@ def _plain_row(record: Record, step: Step) -> bool:
 class Merger:
     """Merges the steps `alive` of a record; `kept` are the storages read after the plan."""
 
-    def __init__(self, record: Record, alive: list[int], kept: set[int]) -> None:
+    def __init__(self, record: Record | Working, alive: list[int], kept: set[int]) -> None:
         self.record, self.kept = record, kept
         self.readers: dict[int, set[int]] = {}
         for number in alive:
