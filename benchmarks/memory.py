@@ -42,7 +42,8 @@ def main() -> int:
             continue
         first, steady = (float(word) for word in done.stdout.split()[-2:])
         found[side] = steady
-        print(f"{side:10} {steady / 2**20:8.1f} MiB at most in a step, {first / 2**20:8.1f} in the first ones", flush=True)
+        mebibytes = [f"{bytes_ / 2**20:8.1f} MiB" for bytes_ in (steady, first)]
+        print(f"{side:10} {mebibytes[0]} at most in a step, {mebibytes[1]} in the first ones", flush=True)
     if "torch" in found:
         for side, most in found.items():
             if side != "torch":

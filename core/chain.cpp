@@ -10,7 +10,6 @@
 // (flambeau/compiler/fuse.py). Called by python_plan.cpp.
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
 #include <numeric>
 
 #include "plan.h"
@@ -126,7 +125,6 @@ bool packs(const Launch& launch) { return launch.parts.leading && launch.parts.p
 
 void PlanBuilder::make_groups() {
     const size_t count = launches.size();
-    bool off = getenv("NOCHAIN");
     std::vector<std::vector<Access>> access;
     for (const Launch& launch : launches) access.push_back(accesses(launch));
     std::vector<bool> written(slots.size(), false);
@@ -148,7 +146,7 @@ void PlanBuilder::make_groups() {
         group.cost = launches[i].cost;
         Traffic traffic;
         traffic.add(launches[i], access[i]);
-        if (group.units >= kFewUnits && !off) {
+        if (group.units >= kFewUnits) {
             for (size_t j = i + 1; j < count && skipped.size() < kWindow; ++j) {
                 if (taken[j]) continue;
                 const Parts& parts = launches[j].parts;
@@ -187,7 +185,7 @@ void PlanBuilder::make_groups() {
         else if (group.units < kFewUnits) group.why = "too few rows to share";
         else if (!alone) group.why = "too little work to share";
         else if (!*group.why) group.why = "no neighbour over the same rows";
-        if (alone ? !off && packs(launches[i]) && keeps(launches[i]) : group.cost >= kParallelCost) group.kind = GroupKind::Chain;
+        if (alone ? packs(launches[i]) && keeps(launches[i]) : group.cost >= kParallelCost) group.kind = GroupKind::Chain;
         if (group.kind == GroupKind::Single && !alone) {
             for (size_t k = 1; k < chain.size(); ++k) taken[chain[k]] = false;
             chain.resize(1);

@@ -214,7 +214,7 @@ class CompiledFunction:
         roots = {id(tensor): tensor for tensor in walk.roots}
         results: list[int] = []
 
-        def template(value: Any) -> tuple[Any, ...]:
+        def describe(value: Any, again: Any) -> tuple[Any, ...]:  # a function that knew itself would keep the record
             if isinstance(value, Tensor):
                 if id(value) in positions:
                     return (ARGUMENT, positions[id(value)])
@@ -224,9 +224,9 @@ class CompiledFunction:
                 return (RESULT, len(results) - 1)
             if isinstance(value, (list, tuple)):
                 kind = type(value)
-                return (SEQUENCE, getattr(kind, "_make", kind), [template(item) for item in value])
+                return (SEQUENCE, getattr(kind, "_make", kind), [again(item, again) for item in value])
             if type(value) is dict:
-                return (DICT, tuple(value), [template(item) for item in value.values()])
+                return (DICT, tuple(value), [again(item, again) for item in value.values()])
             if value is None or isinstance(value, (bool, int, float, str)):
                 return (OBJECT, value)
             raise TypeError(
@@ -234,8 +234,7 @@ class CompiledFunction:
                 "strings in tuples, lists and dicts"
             )
 
-        shape = template(result)
-        template = None  # it holds itself, and so all the memory of the record
+        shape = describe(result, describe)
         leaves: list[Any] = []
         for leaf, entry, read, last in record.leaves:
             if last is None:

@@ -50,7 +50,11 @@ def share(record: Record, alive: set[int], kept: set[int]) -> tuple[dict[int, li
 
 
 def _views(
-    record: Record, pairs: list[tuple[int, int]], by_layout: dict[Any, int], writers: dict[int, list[int]], kept: set[int]
+    record: Record,
+    pairs: list[tuple[int, int]],
+    by_layout: dict[Any, int],
+    writers: dict[int, list[int]],
+    kept: set[int],
 ) -> dict[int, int] | None:
     """For each tensor over a result that goes, the same look at the one that stays; None if that cannot be."""
     found: dict[int, int] = {}

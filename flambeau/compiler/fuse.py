@@ -284,13 +284,16 @@ class Merger:
             if n != number and any(value.op == "index" for value in _program(record, step).topological()):
                 return False
             for i in step.inputs:
-                if i.__class__ is not int or (n == number and i not in made and not _along(record.tensors[i], full, kept)):
-                    continue  # numbers, and one value a row
+                if i.__class__ is not int:
+                    continue
+                along = _along(record.tensors[i], full, kept)
+                if n == number and i not in made and not along:
+                    continue  # one value a row
                 if i in made:
-                    if levels.get(i, ELEMENT) is ROW and _along(record.tensors[i], full, kept) != "z":
+                    if levels.get(i, ELEMENT) is ROW and along != "z":
                         return False
                     continue
-                if n != number and not _along(record.tensors[i], full, kept):
+                if n != number and not along:
                     return False
                 whole = whole or record.tensors[i].shape == full
             made.update(step.outputs)

@@ -1,4 +1,4 @@
-"""Values that are cheaper to compute again than to keep: large results of maps that are read soon, and again much later.
+"""Values that are cheaper to compute again than to keep: large results of maps, read soon and again much later.
 
 A map whose operands are alive at the later read anyway is run once more just before it; between the two its memory is
 free for others. So activations need not wait for the backward pass when what they were made of does. It decides about
@@ -76,7 +76,9 @@ def _late(
         return []
     made = record.tensors[step.outputs[0]]
     reads = readers.get(made.storage, [])
-    if made.bytes < LEAST or made.storage in kept or not made.contiguous or made.offset or len(writers[made.storage]) > 1:
+    if made.bytes < LEAST or made.storage in kept or len(writers[made.storage]) > 1:
+        return []
+    if not made.contiguous or made.offset:
         return []
     gap, start = max(((b - a, b) for a, b in zip([place, *reads], reads, strict=False)), default=(0, 0))
     if gap < GAP:
