@@ -156,17 +156,22 @@ void run_block(MapKernel kernel, char* const* bases, const Loop& loop, int64_t o
     }
 }
 
+// A transposed operand reads a cache line for one element: narrow inner blocks keep those lines until used up.
+bool reads_across(const Loop& loop) {
+    int nd = loop.ndim;
+    if (nd < 2 || loop.sizes[nd - 1] <= 64) return false;
+    for (int o = 0; o < loop.operands; ++o) {
+        int64_t in = std::abs(loop.strides[o][nd - 1]), out = std::abs(loop.strides[o][nd - 2]);
+        if (in > 64 && out > 0 && out < in) return true;
+    }
+    return false;
+}
+
 void run_loop(MapKernel kernel, char* const* bases, const Loop& loop) {
     int nd = loop.ndim;
     int64_t inner = nd ? loop.sizes[nd - 1] : 1, outer = 1;
     for (int d = 0; d + 1 < nd; ++d) outer *= loop.sizes[d];
-    // A transposed operand reads a cache line for one element: narrow inner blocks keep those lines until used up.
-    bool transposed = false;
-    if (nd >= 2 && inner > 64)
-        for (int o = 0; o < loop.operands; ++o) {
-            int64_t in = std::abs(loop.strides[o][nd - 1]), out = std::abs(loop.strides[o][nd - 2]);
-            if (in > 64 && out > 0 && out < in) transposed = true;
-        }
+    bool transposed = reads_across(loop);
     int64_t total = inner * outer;
     if (total < kParallelWork && !transposed) {
         run_block(kernel, bases, loop, 0, outer, 0, inner);
@@ -195,14 +200,32 @@ void run_loop(MapKernel kernel, char* const* bases, const Loop& loop) {
     }
     Launch& launch = recorder->builder->add(args, count, outputs, r.outputs, bases);
     if (loop.operands > r.outputs + count) launch.places.push_back(Place{-2, 0});
+    int64_t elements = 1;
+    for (int d = 0; d < loop.ndim; ++d) elements *= loop.sizes[d];
+    launch.cost = 0.5 * double(elements);
+    auto shared = std::make_shared<Loop>(loop);
     if (loop.ndim <= 1 && (loop.ndim == 0 || loop.sizes[0] < kParallelWork)) {
         launch.kind = LaunchKind::Flat;
         launch.kernel = kernel;
         launch.size = loop.ndim ? loop.sizes[0] : 1;
         for (int o = 0; o < loop.operands; ++o) launch.strides.push_back(loop.ndim ? loop.strides[o][0] : 0);
     } else {
-        auto shared = std::make_shared<Loop>(loop);
         launch.run = [kernel, shared](char* const* pointers) { run_loop(kernel, pointers, *shared); };
+    }
+    if (loop.ndim && !reads_across(loop)) {
+        Parts& parts = launch.parts;
+        parts.leading = loop.sizes[0];
+        for (int o = 0; o < loop.operands; ++o) {
+            int64_t item = o < r.outputs ? item_size(outputs[o]->dtype) : o < r.outputs + count ? item_size(args[o - r.outputs].code) : 1;
+            parts.operand(loop.strides[o], loop.sizes, loop.ndim, item);
+        }
+        parts.run = [kernel, shared](char* const* pointers, int64_t count) {
+            Loop some = *shared;
+            some.sizes[0] = count;
+            int64_t inner = some.sizes[some.ndim - 1], outer = 1;
+            for (int d = 0; d + 1 < some.ndim; ++d) outer *= some.sizes[d];
+            run_block(kernel, pointers, some, 0, outer, 0, inner);
+        };
     }
     return true;
 }

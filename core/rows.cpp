@@ -405,6 +405,22 @@ void run_row_now(Operation& op, Resolution& r, Arg* args, int count, const RowAr
         Launch& launch = recorder->builder->add(args, count, outputs, r.outputs, bases);
         auto shared = std::make_shared<Job>(job);
         launch.run = [shared, outer](char* const* pointers) { execute(*shared, pointers, outer); };
+        launch.cost = 0.5 * double(job.rows * job.outer * length);
+        if (!outer && kept.count) {
+            Parts& parts = launch.parts;
+            parts.leading = kept.sizes[0];
+            for (int o = 0; o < total; ++o) {
+                int64_t strides[kMaxDims + 1], sizes[kMaxDims + 1];
+                for (int d = 0; d < kept.count; ++d) strides[d] = kept.strides[o][d], sizes[d] = kept.sizes[d];
+                strides[kept.count] = job.length_strides[o], sizes[kept.count] = std::max<int64_t>(length, 1);
+                parts.operand(strides, sizes, kept.count + 1, operands[o].unit);
+            }
+            parts.run = [shared](char* const* pointers, int64_t count) {
+                if (shared->kept.count == 1) return shared->run(pointers, 0, 0, count);
+                int64_t outer = shared->outer / shared->kept.sizes[0] * count;
+                for (int64_t o = 0; o < outer; ++o) shared->run(pointers, o, 0, shared->rows);
+            };
+        }
         return;
     }
     execute(job, bases, outer);

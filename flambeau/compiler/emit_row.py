@@ -154,10 +154,17 @@ class _Inner(RowKernel):
         # A sum never gives -0, so this one must not either.
         return code.new(f"fadd {type_} {code.select(inside, registers[id(term)], zero, type_, 1)}, {zero}")
 
+    def vectors(self, each: Pass) -> int:
+        """How many vectors a pass takes side by side; sums depend on it."""
+        number = self.passes.index(each)
+        if number + 1 < len(self.program.order):
+            return self.program.order[number + 1]
+        work = self.effort(each)
+        return 1 if self.strided or work > 30 else 2 if work > 10 else 4
+
     def run(self, each: Pass) -> None:
         code, lanes = self.code, self.lanes
-        work = self.effort(each)
-        vectors = 1 if self.strided or work > 30 else 2 if work > 10 else 4
+        vectors = self.vectors(each)
         wanted = {id(a) for v in each.values if id(v) not in each.kept for a in v.args}
         wanted |= {id(r.value.args[0]) for r in each.reductions} | {id(self.program.outputs[k]) for k in each.outputs}
         wanted &= self.fixed
@@ -497,6 +504,12 @@ class _Outer(RowKernel):
         code, type_ = self.code, memory_type(value.dtype)
         place = code.at(self.areas[id(value)], code.integer("mul", at, lanes * vectors), type_)
         return code.at(place, u * lanes, type_)
+
+
+def summing_order(program: Program, classes: str, target: Target) -> tuple[int, ...]:
+    """The lanes and the vectors of each pass of the schedule "inner": what `Program.order` holds."""
+    kernel = _Inner(program, classes, target)
+    return (kernel.lanes, *(kernel.vectors(each) for each in kernel.passes))
 
 
 def emit_row(program: Program, schedule: str, classes: str, target: Target) -> tuple[str, int]:
