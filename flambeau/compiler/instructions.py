@@ -11,7 +11,8 @@ shifts by the width or more give 0 or the sign, a float outside an integer's ran
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from flambeau.compiler.program import Value
 from flambeau.compiler.target import Target
@@ -35,7 +36,7 @@ _ROUNDING = {"floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "round
 #: Rough cost of an operation in units of one cheap vector instruction; decides unrolling and spilling only.
 COSTS = {
     "input": 0, "const": 0, "div": 5, "sqrt": 6, "rsqrt": 9, "idiv": 20, "irem": 24, "fmod": 30, "bitcast": 0,
-    "maximum": 2, "minimum": 2, "sign": 3, "copysign": 2,
+    "maximum": 2, "minimum": 2, "sign": 3, "copysign": 2, "scale": 2,
 }  # fmt: skip
 
 
@@ -500,6 +501,10 @@ class Code:
             instruction = floating if is_float(dtype) else boolean if dtype == "bool" else integral
             if instruction:
                 return self.new(f"{instruction} {full} {a}, {b}")
+        if operation in ("lookup", "scale"):
+            if operation == "lookup":
+                return self._in_sixteens(self._lookup, to, lanes, (dtype, a), attr=value.attr)
+            return self._in_sixteens(self._scale, to, lanes, (dtype, a), (dtype, b))
         if operation == "cast":
             return self.cast(a, dtype, to, lanes)
         if operation == "bitcast":
@@ -534,6 +539,33 @@ class Code:
             negative = self.new(f"icmp slt {full} {a}, {zero}")
             return self.select(negative, minus, self.select(positive, one, zero, type_, lanes), type_, lanes)
         raise NotImplementedError(f"emit: {operation} on {dtype} is not a primitive; lower the program first")
+
+    # --- what only 512-bit vectors have ---
+
+    def _in_sixteens(
+        self, instruction: Callable[..., str], to: str, lanes: int, *operands: tuple[str, str], attr: Any = None
+    ) -> str:
+        """An instruction that exists for 16 lanes of 32 bits only; for one lane it is the first of them."""
+        if not self.target.tables or lanes not in (1, 16):
+            raise NotImplementedError(f"emit: no tables for {lanes} lanes on {self.target.name}: lower without them")
+        if lanes == 16:
+            return instruction(*(a for _, a in operands), attr)
+        types = [f"<16 x {REGISTER[dtype]}>" for dtype, _ in operands]
+        wide = [
+            self.new(f"insertelement {full} poison, {REGISTER[dtype]} {a}, i64 0")
+            for full, (dtype, a) in zip(types, operands)
+        ]
+        return self.new(f"extractelement <16 x {REGISTER[to]}> {instruction(*wide, attr)}, i64 0")
+
+    def _lookup(self, index: str, table: Sequence[float]) -> str:
+        numbers = "<" + ", ".join(f"float {literal('float', number)}" for number in table) + ">"
+        pairs = [("<16 x float>", numbers), ("<16 x i32>", index)]
+        return self.call("llvm.x86.avx512.permvar.sf.512", "<16 x float>", pairs)
+
+    def _scale(self, a: str, exponent: str, _: Any) -> str:
+        full = "<16 x float>"
+        pairs = [(full, a), (full, exponent), (full, "zeroinitializer"), ("i16", "-1"), ("i32", "4")]
+        return self.call("llvm.x86.avx512.mask.scalef.ps.512", full, pairs)
 
     def _float_unary(self, operation: str, a: str, dtype: str, lanes: int) -> str:
         type_ = REGISTER[dtype]

@@ -45,6 +45,11 @@ class Target(NamedTuple):
         """How many values of `dtype_bytes` bytes one vector register holds."""
         return max(1, self.vector_bytes // dtype_bytes)
 
+    @property
+    def tables(self) -> bool:
+        """Whether picking from 16 floats and scaling by powers of two are one instruction each."""
+        return self.name == "avx512"
+
     def fingerprint(self) -> str:
         """A text equal on two machines only if machine code may be carried from one to the other."""
         return f"{platform.system()} {platform.machine()} {self.name} {self.features}"
