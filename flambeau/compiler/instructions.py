@@ -322,14 +322,18 @@ class Code:
         return self.new(f"icmp {sign}{operation} {full} {a}, {b}")
 
     def extreme(self, largest: bool, a: str, b: str, dtype: str, lanes: int) -> str:
-        """maximum or minimum; a NaN on either side gives NaN. Of two zeros the sign is that of `b`."""
+        """maximum or minimum; a NaN on either side gives NaN. Of two zeros the sign is that of `a`.
+
+        Only `b` is looked at for NaN, as the x86 instruction keeps a NaN in `a`: a chain of maxima, in which `a` is
+        what was found so far, does not wait for that.
+        """
         type_ = REGISTER[dtype]
         full = vector(type_, lanes)
         if is_float(dtype):
-            wins = self.new(f"fcmp {'ogt' if largest else 'olt'} {full} {a}, {b}")
-            best = self.select(wins, a, b, type_, lanes)
-            nan = self.new(f"fcmp uno {full} {a}, {literal(type_, 0, lanes)}")
-            return self.select(nan, a, best, type_, lanes)
+            wins = self.new(f"fcmp {'ogt' if largest else 'olt'} {full} {b}, {a}")
+            best = self.select(wins, b, a, type_, lanes)
+            nan = self.new(f"fcmp uno {full} {b}, {literal(type_, 0, lanes)}")
+            return self.select(nan, b, best, type_, lanes)
         if dtype == "bool":
             return self.new(f"{'or' if largest else 'and'} {full} {a}, {b}")
         name = ("u" if dtype in UNSIGNED else "s") + ("max" if largest else "min")
