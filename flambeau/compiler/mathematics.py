@@ -65,6 +65,7 @@ from . import mathematics_tables as tabular
 from . import mathematics_trigonometric as trigonometric
 from .mathematics_arithmetic import cast
 from .program import Program, Value
+from .target import host
 
 _LOWERINGS: dict[str, Callable[..., Value]] = {
     "exp": exponential.exp,
@@ -156,8 +157,9 @@ def lower(op: str, args: tuple[Value, ...], dtype: str, tables: bool = False) ->
     return function(*(cast(argument, dtype) for argument in args))
 
 
-def lower_program(program: Program, tables: bool = False) -> Program:
-    """The same program in primitives only, those of `Target.tables` among them if it holds; no value twice."""
+def lower_program(program: Program, tables: bool | None = None) -> Program:
+    """The same program in primitives only, no value twice; `tables`: `Target.tables`, this machine's if not given."""
+    tables = host().tables if tables is None else tables
     unique: dict[tuple[object, ...], Value] = {}
     lowered: dict[int, Value] = {}
 

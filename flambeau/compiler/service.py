@@ -97,7 +97,7 @@ def write_ir(program: Program, classes: str, schedule: str = "") -> tuple[str, i
     from flambeau.compiler.mathematics import lower_program
     from flambeau.compiler.target import host
 
-    lowered = lower_program(program, host().tables)
+    lowered = lower_program(program)
     if program.kind == "map":
         from flambeau.compiler.emit import emit_map
 
