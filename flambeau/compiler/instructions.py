@@ -549,17 +549,43 @@ class Code:
     def _in_sixteens(
         self, instruction: Callable[..., str], to: str, lanes: int, *operands: tuple[str, str], attr: Any = None
     ) -> str:
-        """An instruction that exists for 16 lanes of 32 bits only; for one lane it is the first of them."""
-        if not self.target.tables or lanes not in (1, 16):
-            raise NotImplementedError(f"emit: no tables for {lanes} lanes on {self.target.name}: lower without them")
+        """An instruction that exists for 16 lanes of 32 bits only, at any number of lanes (a power of two)."""
+        if not self.target.tables:
+            raise NotImplementedError(f"emit: {self.target.name} has no tables in registers: lower without them")
         if lanes == 16:
             return instruction(*(a for _, a in operands), attr)
-        types = [f"<16 x {REGISTER[dtype]}>" for dtype, _ in operands]
-        wide = [
-            self.new(f"insertelement {full} poison, {REGISTER[dtype]} {a}, i64 0")
-            for full, (dtype, a) in zip(types, operands)
-        ]
-        return self.new(f"extractelement <16 x {REGISTER[to]}> {instruction(*wide, attr)}, i64 0")
+        if lanes > 16:
+            half = lanes // 2
+            halves = [
+                self._in_sixteens(
+                    instruction,
+                    to,
+                    half,
+                    *((dtype, self._part(a, REGISTER[dtype], lanes, first, half)) for dtype, a in operands),
+                    attr=attr,
+                )
+                for first in (0, half)
+            ]
+            order = ", ".join(f"i32 {i}" for i in range(lanes))
+            full = vector(REGISTER[to], half)
+            return self.new(f"shufflevector {full} {halves[0]}, {full} {halves[1]}, <{lanes} x i32> <{order}>")
+        wide = []
+        for dtype, a in operands:
+            type_ = REGISTER[dtype]
+            if lanes == 1:
+                wide.append(self.new(f"insertelement <16 x {type_}> poison, {type_} {a}, i64 0"))
+            else:
+                wide.append(self._part(a, type_, lanes, 0, 16))
+        result = instruction(*wide, attr)
+        if lanes == 1:
+            return self.new(f"extractelement <16 x {REGISTER[to]}> {result}, i64 0")
+        return self._part(result, REGISTER[to], 16, 0, lanes)
+
+    def _part(self, a: str, type_: str, lanes: int, first: int, count: int) -> str:
+        """`count` lanes from `first` on; those that do not exist hold anything."""
+        order = ", ".join(f"i32 {i}" if i < lanes else "i32 poison" for i in range(first, first + count))
+        full = vector(type_, lanes)
+        return self.new(f"shufflevector {full} {a}, {full} poison, <{count} x i32> <{order}>")
 
     def _lookup(self, index: str, table: Sequence[float]) -> str:
         numbers = "<" + ", ".join(f"float {literal('float', number)}" for number in table) + ">"

@@ -10,7 +10,7 @@ import pytest
 import scipy.special
 from kernel_runner import TARGETS, program, run_map, value
 
-from flambeau.compiler import interpret, mathematics_tables, scalar
+from flambeau.compiler import emit, interpret, mathematics_tables, scalar
 from flambeau.compiler.emit import emit_map
 from flambeau.compiler.mathematics import ERROR_BOUNDS, lower_program
 from flambeau.compiler.mathematics_arithmetic import lookup, scale
@@ -107,6 +107,17 @@ def test_lookups_read_the_low_four_bits_of_one_lane_too() -> None:
     # One lane: a value that is the same for a whole loop.
     for k in range(4):
         np.testing.assert_array_equal(run(made, np.broadcast_to(index[k], (1, 5))), np.full((1, 5), expected[k]))
+
+
+@pytest.mark.parametrize("lanes", [2, 4, 8, 32, 64])
+def test_any_number_of_lanes_gives_the_same_bits(lanes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.linspace(-9, 9, 200, dtype=np.float32)
+    for op in REFERENCES:
+        expected = run(lowered(op), x)
+        with monkeypatch.context() as patch:
+            patch.setattr(emit, "choose_lanes", lambda target, values: lanes)
+            made = lowered(op)._replace(name=f"lanes {lanes}")
+            np.testing.assert_array_equal(run(made, x), expected)
 
 
 def test_other_cpus_refuse_what_they_do_not_have() -> None:
