@@ -90,6 +90,8 @@ def _value(value: Value, args: list[Any], inputs: list[Any], shape: tuple[int, .
         return numpy.full((1, 1), shape[1], "int64")
     if op in ("cast", "bitcast"):
         return _convert(value, args[0], dtype, shape, row, precise)
+    if op == "lookup":
+        return numpy.asarray(value.attr, dtype)[args[0] & 15]
     if op.startswith("reduce_"):
         return _reduce(op, numpy.broadcast_to(args[0], shape), dtype)
     return numpy.asarray(_OPERATIONS[op](numpy, *args)).astype(dtype)
@@ -176,5 +178,6 @@ _OPERATIONS: dict[str, Any] = {
     "eq": lambda numpy, a, b: a == b, "ne": lambda numpy, a, b: a != b, "and": lambda numpy, a, b: a & b,
     "or": lambda numpy, a, b: a | b, "xor": lambda numpy, a, b: a ^ b, "shl": _plain("left_shift"),
     "shr": _plain("right_shift"), "where": _plain("where"),
+    "scale": lambda numpy, a, b: numpy.ldexp(a, numpy.nan_to_num(numpy.floor(b)).astype("int32")),
     "fma": lambda numpy, a, b, c: a.astype("float64") * b + c,
 }  # fmt: skip
