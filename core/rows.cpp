@@ -18,6 +18,7 @@ constexpr int64_t kTaskWork = 1 << 15;     // elements one task takes
 constexpr int64_t kSplitLength = 1 << 16;  // reductions longer than this, in few rows, are split
 constexpr int64_t kSplitBlock = 1 << 15;
 constexpr int64_t kReleaseWork = 1 << 18;
+constexpr int64_t kLargeWork = 1 << 22;     // elements from which a task takes more, as there are enough of them
 
 struct Operand {
     char* data;
@@ -113,11 +114,13 @@ void execute(const Job& job, char* const* bases, bool outer_schedule) {
         for (int64_t o = 0; o < job.outer; ++o) job.run(bases, o, 0, job.rows);
         return;
     }
-    int64_t block = std::max<int64_t>(1, kTaskWork / std::max<int64_t>(job.length, 1));
+    // Kernels of large outputs overlap neighbouring rows: their tasks hold more of them.
+    int64_t share = work >= kLargeWork && !outer_schedule ? 8 * kTaskWork : kTaskWork;
+    int64_t block = std::max<int64_t>(1, share / std::max<int64_t>(job.length, 1));
     if (outer_schedule) block = std::max<int64_t>(128, (block + 127) / 128 * 128);  // whole groups of vectors
     block = std::min(block, job.rows);
     int64_t blocks = (job.rows + block - 1) / block;
-    int64_t group = std::max<int64_t>(1, kTaskWork / std::max<int64_t>(1, block * job.length));  // small jobs share a task
+    int64_t group = std::max<int64_t>(1, share / std::max<int64_t>(1, block * job.length));  // small jobs share a task
     int64_t tasks = (blocks * job.outer + group - 1) / group;
     GilRelease unlocked(work >= kReleaseWork);
     parallel_for(tasks, [&](int64_t task) {
