@@ -106,5 +106,6 @@ int add_dlpack(PyObject* module);
 int add_sequences(PyObject* module);
 int add_plans(PyObject* module);
 int add_records(PyObject* module);
+int add_batching(PyObject* module);
 
 }  // namespace flambeau

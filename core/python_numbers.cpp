@@ -1,6 +1,6 @@
 // Tensor as a Python number and sequence: operators, comparisons, truth, conversion, iteration, and the buffer that
 // NumPy reads. It is not: the operations behind the operators, which flambeau/tensor.py registers.
-#include "python.h"
+#include "python_batching.h"
 #include "record.h"
 #include "views.h"
 
@@ -57,6 +57,7 @@ template <int slot>
 PyObject* in_place(PyObject* a, PyObject* b) {
     return guarded([&]() -> PyObject* {
         Operation* op = in_place_operations[slot];
+        if (is_batched(b)) refuse_batched(slot_names[slot]);
         if (!op || !acceptable(b)) Py_RETURN_NOTIMPLEMENTED;
         Arg args[kMaxOperands];
         args[0] = Arg(tensor_of(a));
@@ -84,6 +85,7 @@ PyObject* in_place_power(PyObject* a, PyObject* b, PyObject*) { return in_place<
 PyObject* positive(PyObject* a) { return Py_NewRef(a); }
 PyObject* compare(PyObject* a, PyObject* b, int op) {
     if (!acceptable(b)) {
+        if (is_batched(b)) Py_RETURN_NOTIMPLEMENTED;  // the proxy's own comparison is asked next
         if (op == Py_EQ) Py_RETURN_FALSE;
         if (op == Py_NE) Py_RETURN_TRUE;
         Py_RETURN_NOTIMPLEMENTED;

@@ -23,7 +23,7 @@ thread_local bool draining = false;
 }  // namespace
 
 Node::Node() : sequence(next_sequence++) {
-    if (bridge.detect_anomaly) where = bridge.here();
+    if (bridge.detect_anomaly) where = bridge.made_here();
 }
 Node::~Node() {
     for (TensorHook& hook : tensor_hooks) bridge.decrease(hook.hooks);
@@ -67,23 +67,53 @@ void Saved::save(Tensor* t) {
     if (t->inference && !GradMode::inference)
         fail(ErrorKind::Autograd, "Inference tensors cannot be saved for backward. To work around you can make a clone to get a "
                                   "normal tensor and use it in autograd.");
+    if (bridge.saved_hooks) [[unlikely]]
+        if (pack(t)) return;
     tensor = TensorRef(t);
     version = t->storage->version;
     t->storage->watched = true;
 }
 void Saved::save_output(Tensor* t, int number) {
+    output_number = number;
+    if (bridge.saved_hooks) [[unlikely]]
+        if (pack(t)) return;
     tensor = alias(t);
     version = t->storage->version;
     t->storage->watched = true;
-    output_number = number;
+}
+bool Saved::pack(Tensor* t) {
+    void* unpack = nullptr;
+    void* object = bridge.pack_saved(t, unpack);
+    if (!object) return false;
+    packed = Ref<Packed>(new Packed());
+    packed->object = object;
+    packed->unpack = unpack;
+    if (output_number >= 0 || !t->requires_grad) return true;
+    if (grad_fn_of(t)) packed->edge = edge_for(t);
+    else packed->leaf = TensorRef(t);
+    return true;
+}
+void destroy(Packed* packed) {
+    bridge.decrease(packed->object);
+    bridge.decrease(packed->unpack);
+    delete packed;
 }
 
 TensorRef Saved::unpack(Node* owner) const {
-    if (owner->released || !tensor)
+    if (owner->released || !*this)
         fail(ErrorKind::Autograd,
              std::string("backward: the graph was already freed: ") + owner->name +
                  " kept its values for one backward pass only. Trying to backward through the graph a second time: "
                  "call backward(retain_graph=True) the first time, or compute the result again");
+    if (packed) [[unlikely]] {
+        TensorRef again = alias(bridge.unpack_saved(packed->object, packed->unpack).get());
+        if (!GradMode::enabled) return again;
+        if (output_number >= 0) set_history(again.get(), owner, uint32_t(output_number));
+        else if (packed->edge.node) set_history(again.get(), packed->edge.node.get(), packed->edge.number);
+        else if (packed->leaf)
+            record("AliasBackward0", {packed->leaf.get()}, again.get(), [](auto&, TensorRef* gradients, TensorRef* results) { results[0] = gradients[0]; });
+        return again;
+    }
     if (tensor->storage->version != version) {
         std::string line = tensor->storage->changed_at ? bridge.text(tensor->storage->changed_at) : "an unknown line";
         fail(ErrorKind::Autograd,

@@ -42,6 +42,7 @@ _LAZY = {
 _LAZY_NAMES = {
     "save": "flambeau.serialization", "load": "flambeau.serialization", "finfo": "flambeau.dtypes",
     "compile": "flambeau.compiled", "Generator": "flambeau.ops.random", "manual_seed": "flambeau.ops.random",
+    "vmap": "flambeau.func",
 }  # fmt: skip
 
 
