@@ -112,6 +112,11 @@ PyObject* node_variable(PyObject* self, void*) {
     }
     return guarded([&] { return wrap(static_cast<AccumulateNode*>(N(self))->leaf); });
 }
+PyObject* node_internal(PyObject* self, void*) {
+    if (!N(self)->accumulates()) Py_RETURN_FALSE;
+    AutogradState* state = static_cast<AccumulateNode*>(N(self))->leaf->autograd;
+    return PyBool_FromLong(state && state->internal);
+}
 PyObject* node_sequence(PyObject* self, PyObject*) { return PyLong_FromUnsignedLongLong(N(self)->sequence); }
 PyObject* add_hook(void*& slot, PyObject* hook) {
     if (!slot) slot = checked(PyODict_New());  // ordered, and handles refer to it weakly
@@ -124,6 +129,7 @@ PyObject* node_register_prehook(PyObject* self, PyObject* hook) { return guarded
 
 PyGetSetDef node_getset[] = {{"next_functions", node_next, nullptr, "The nodes this one hands its gradients to, with their input numbers.", nullptr},
                              {"variable", node_variable, nullptr, "The leaf that an AccumulateGrad node adds to.", nullptr},
+                             {"_internal", node_internal, nullptr, "Whether the leaf was made by a transform, not by the user.", nullptr},
                              {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
                              {nullptr, nullptr, nullptr, nullptr, nullptr}};
 PyMethodDef node_methods[] = {{"name", node_name, METH_NOARGS, "The operation's name."},
@@ -474,6 +480,9 @@ PyObject* py_check_in_place(PyObject*, PyObject* const* args, Py_ssize_t n) {
         Py_RETURN_NONE;
     });
 }
+PyObject* py_mark_internal(PyObject*, PyObject* t) {
+    return guarded([&]() -> PyObject* { autograd_of(expect_tensor(t, "mark_internal")).internal = true; Py_RETURN_NONE; });
+}
 PyObject* py_bump_version(PyObject*, PyObject* t) {
     return guarded([&]() -> PyObject* { bump_version(expect_tensor(t, "bump_version")); Py_RETURN_NONE; });
 }
@@ -498,6 +507,7 @@ PyMethodDef functions[] = {
     FAST("attach", py_attach, "attach(outputs, inputs, vjp, name): a node whose backward is a Python callable."),
     FAST("check_in_place", py_check_in_place, "Refuse an in-place change that autograd cannot record."),
     FAST("make_subclass", py_make_subclass, "make_subclass(cls, tensor, requires_grad): an instance of cls sharing storage."),
+    {"mark_internal", py_mark_internal, METH_O, "Note that a leaf belongs to a transform, so that nobody outside differentiates by it."},
     FAST("bump_version", py_bump_version, "Note that a tensor was changed in place."),
     {"push_saved_hooks", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(py_push_saved_hooks)), METH_FASTCALL, "push_saved_hooks(pack, unpack): what is kept for backward passes through them."},
     {"pop_saved_hooks", py_pop_saved_hooks, METH_NOARGS, "End the innermost pair of hooks."},

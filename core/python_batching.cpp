@@ -47,7 +47,10 @@ PyObject* py_set_batching(PyObject*, PyObject* const* args, Py_ssize_t n) {
     Py_RETURN_NONE;
 }
 
+PyObject* py_is_batched(PyObject*, PyObject* o) { return PyBool_FromLong(is_batched(o)); }
+
 PyMethodDef functions[] = {
+    {"is_batched", py_is_batched, METH_O, "Whether a value stands for one example of a batch, so that it cannot be read."},
     {"add_batching_levels", py_add_levels, METH_O, "add_batching_levels(count): vmaps begin, or end with a negative count."},
     {"set_batching", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(py_set_batching)), METH_FASTCALL,
      "set_batching(class, handler): who answers calls with batched proxies."},

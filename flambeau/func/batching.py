@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from flambeau import _core
+from flambeau import _core, recording
 from flambeau.dtypes import Size
 from flambeau.ops import random
 
@@ -222,7 +222,7 @@ def _stacked(results: list, level: Level, name: str) -> Any:
 #: The rules of core functions by name: rule(level, *args, **kwargs), called outside of the level, gives tensors with
 #: the batch in front. `rules` fills it.
 RULES: dict[str, Callable] = {}
-FACTORIES = ("empty", "full")
+FACTORIES = ("empty", "full", "clone")
 _operation_rule: list[Callable] = []
 
 
@@ -269,5 +269,25 @@ def _draws(count: int) -> int:
     return count
 
 
+def _by_example(function: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
+    level = deepest(kwargs, deepest(args))
+    if level is None:
+        return NotImplemented
+    running = _stack.levels
+    with entered(running[: running.index(level)]):
+        return each(recording.by_example(function), args, kwargs, level, function.__name__)
+
+
+def _host(name: str, function: Callable, tensors: tuple) -> Any:
+    """A function that NumPy computes, for each example."""
+    level = deepest(tensors)
+    if level is None:
+        return NotImplemented
+    running = _stack.levels
+    with entered(running[: running.index(level)]):
+        return each(lambda *given: recording.host(name, function, *given), tensors, {}, level, name)
+
+
 _core.set_batching(Batched, handle)
+recording.batched, recording.batched_function = _host, _by_example
 random.draws = _draws

@@ -52,7 +52,7 @@ def _depends_on_others(value: Any, leaves: list) -> bool:
             continue
         seen.add(node)
         variable = getattr(node, "variable", None)
-        if variable is not None and id(variable) not in own:
+        if variable is not None and id(variable) not in own and not node._internal:
             return True
         waiting += [following for following, _ in node.next_functions]
     return False
@@ -175,6 +175,8 @@ def _linear(outputs: list, leaves: list) -> Callable:
     moving = [o for o in outputs if o.requires_grad]
     with flambeau.enable_grad():
         free = [flambeau.zeros_like(o).detach().requires_grad_() for o in moving]
+        for u in free:
+            _core.mark_internal(raw(u))
         found = flambeau.autograd.grad(moving, leaves, free, create_graph=True, allow_unused=True) if moving else ()
 
     def push(tangents: list, create: bool) -> list:

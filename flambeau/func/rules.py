@@ -187,6 +187,11 @@ def _factory(level: Level, shape: Any, *rest: Any) -> Any:
     return Batched(function((level.size, *shape), *rest), level)
 
 
+@rule("clone")
+def _clone(level: Level, tensor: Any) -> Any:
+    return Batched(expanded(tensor, level).clone(), level)
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) or hasattr(value, "__float__")
 
