@@ -117,6 +117,40 @@ PyObject* node_internal(PyObject* self, void*) {
     AutogradState* state = static_cast<AccumulateNode*>(N(self))->leaf->autograd;
     return PyBool_FromLong(state && state->internal);
 }
+std::unordered_map<Node*, PyObject*> metadata;
+PyObject* node_metadata(PyObject* self, void*) {
+    PyObject*& dict = metadata[N(self)];
+    if (!dict) dict = PyDict_New();
+    N(self)->has_metadata = dict != nullptr;
+    return Py_XNewRef(dict);
+}
+void forget_metadata(Node* node) {
+    auto found = metadata.find(node);
+    if (found == metadata.end()) return;
+    PyObject* dict = found->second;
+    metadata.erase(found);
+    Py_XDECREF(dict);
+}
+// The node of a custom Function also shows what its ctx holds.
+PyObject* node_attribute(PyObject* self, PyObject* name) {
+    PyObject* found = PyObject_GenericGetAttr(self, name);
+    if (found || !PyErr_ExceptionMatches(PyExc_AttributeError)) return found;
+    auto* node = dynamic_cast<PythonNode*>(N(self));
+    if (!node || !node->callable) return nullptr;
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    Owned context(PyObject_GetAttrString(node->callable, "ctx"));
+    PyErr_Clear();
+    found = context ? PyObject_GetAttr(context, name) : nullptr;
+    if (!found && (!context || PyErr_ExceptionMatches(PyExc_AttributeError))) {
+        PyErr_Restore(type, value, trace);  // the node's own error, in place of that of the ctx
+        return nullptr;
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(trace);
+    return found;
+}
 PyObject* node_sequence(PyObject* self, PyObject*) { return PyLong_FromUnsignedLongLong(N(self)->sequence); }
 PyObject* add_hook(void*& slot, PyObject* hook) {
     if (!slot) slot = checked(PyODict_New());  // ordered, and handles refer to it weakly
@@ -129,6 +163,7 @@ PyObject* node_register_prehook(PyObject* self, PyObject* hook) { return guarded
 
 PyGetSetDef node_getset[] = {{"next_functions", node_next, nullptr, "The nodes this one hands its gradients to, with their input numbers.", nullptr},
                              {"variable", node_variable, nullptr, "The leaf that an AccumulateGrad node adds to.", nullptr},
+                             {"metadata", node_metadata, nullptr, "A dictionary for whatever belongs to this node.", nullptr},
                              {"_internal", node_internal, nullptr, "Whether the leaf was made by a transform, not by the user.", nullptr},
                              {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
                              {nullptr, nullptr, nullptr, nullptr, nullptr}};
@@ -138,7 +173,7 @@ PyMethodDef node_methods[] = {{"name", node_name, METH_NOARGS, "The operation's 
                               {"register_prehook", node_register_prehook, METH_O, "Call hook(grad_outputs) before this node runs."},
                               {nullptr, nullptr, 0, nullptr}};
 PyMemberDef node_members[] = {{"__dictoffset__", T_PYSSIZET, offsetof(PyNode, dict), READONLY, nullptr}, {nullptr, 0, 0, 0, nullptr}};
-PyType_Slot node_slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(node_dealloc)}, {Py_tp_repr, reinterpret_cast<void*>(node_repr)},
+PyType_Slot node_slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(node_dealloc)}, {Py_tp_repr, reinterpret_cast<void*>(node_repr)}, {Py_tp_getattro, reinterpret_cast<void*>(node_attribute)},
                             {Py_tp_getset, node_getset}, {Py_tp_methods, node_methods}, {Py_tp_members, node_members}, {0, nullptr}};
 PyType_Spec node_spec = {"flambeau.autograd.Node", sizeof(PyNode), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION, node_slots};
 
@@ -480,6 +515,33 @@ PyObject* py_check_in_place(PyObject*, PyObject* const* args, Py_ssize_t n) {
         Py_RETURN_NONE;
     });
 }
+// edge_tensor(node, number): stands for a place in the graph where a tensor is asked for; it has no elements.
+PyObject* py_edge_tensor(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    return guarded([&]() -> PyObject* {
+        Node* node = n == 2 ? node_of(args[0]) : nullptr;
+        if (!node) fail(ErrorKind::Type, "edge_tensor takes (node, number)");
+        if (node->accumulates()) return wrap(static_cast<AccumulateNode*>(node)->leaf);
+        TensorRef t = empty(Shape{0}, kFloat32);
+        set_history(t.get(), node, uint32_t(as_int(args[1], "edge_tensor")));
+        return wrap(std::move(t));
+    });
+}
+PyObject* py_backward_pass(PyObject*, PyObject*) { return PyLong_FromUnsignedLongLong(current_backward()); }
+PyObject* py_takes_part(PyObject*, PyObject* list) {
+    return guarded([&]() -> PyObject* {
+        std::vector<TensorRef> tensors = tensors_from(list, "takes_part: a tensor");
+        std::vector<Edge> edges;
+        std::vector<Node*> nodes;
+        for (TensorRef& t : tensors) {
+            edges.push_back(edge_for(t.get()));
+            nodes.push_back(edges.back().node.get());
+        }
+        std::vector<bool> found = in_current_backward(nodes);
+        PyObject* out = checked(PyList_New(Py_ssize_t(found.size())));
+        for (size_t i = 0; i < found.size(); ++i) PyList_SET_ITEM(out, Py_ssize_t(i), PyBool_FromLong(found[i]));
+        return out;
+    });
+}
 PyObject* py_mark_internal(PyObject*, PyObject* t) {
     return guarded([&]() -> PyObject* { autograd_of(expect_tensor(t, "mark_internal")).internal = true; Py_RETURN_NONE; });
 }
@@ -507,6 +569,9 @@ PyMethodDef functions[] = {
     FAST("attach", py_attach, "attach(outputs, inputs, vjp, name): a node whose backward is a Python callable."),
     FAST("check_in_place", py_check_in_place, "Refuse an in-place change that autograd cannot record."),
     FAST("make_subclass", py_make_subclass, "make_subclass(cls, tensor, requires_grad): an instance of cls sharing storage."),
+    {"backward_pass", py_backward_pass, METH_NOARGS, "The number of the backward pass that runs in this thread, or 0."},
+    {"takes_part", py_takes_part, METH_O, "Which of the tensors the running backward pass comes to."},
+    FAST("edge_tensor", py_edge_tensor, "edge_tensor(node, number): stands for a place in the graph."),
     {"mark_internal", py_mark_internal, METH_O, "Note that a leaf belongs to a transform, so that nobody outside differentiates by it."},
     FAST("bump_version", py_bump_version, "Note that a tensor was changed in place."),
     {"push_saved_hooks", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(py_push_saved_hooks)), METH_FASTCALL, "push_saved_hooks(pack, unpack): what is kept for backward passes through them."},
@@ -547,6 +612,7 @@ int add_autograd(PyObject* module) {
     bridge.here = here;
     bridge.text = text;
     bridge.made_here = made_here;
+    bridge.forget_metadata = forget_metadata;
     bridge.pack_saved = pack_saved;
     bridge.unpack_saved = unpack_saved;
     bridge.interrupt = interrupt;

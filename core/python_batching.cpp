@@ -39,6 +39,31 @@ PyObject* py_add_levels(PyObject*, PyObject* count) {
     batching.levels += int(n);
     Py_RETURN_NONE;
 }
+thread_local bool watching = false;  // inside of the watcher: what it calls is not watched again
+
+PyObject* watched_call(PyObject* function, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
+    return guarded([&]() -> PyObject* {
+        Owned positional(checked(PyTuple_New(n))), named(checked(PyDict_New()));
+        for (Py_ssize_t i = 0; i < n; ++i) PyTuple_SET_ITEM(positional.p, i, Py_NewRef(args[i]));
+        for (Py_ssize_t i = 0; keywords && i < PyTuple_GET_SIZE(keywords); ++i)
+            if (PyDict_SetItem(named, PyTuple_GET_ITEM(keywords, i), args[n + i])) python_failed();
+        PyObject* three[3] = {function, positional, named};
+        watching = true;
+        PyObject* result = PyObject_Vectorcall(batching.watcher, three, 3, nullptr);
+        watching = false;
+        return checked(result);
+    });
+}
+// set_watcher(function or None): a profiler that every call of an operation or a function of the core goes through
+PyObject* py_set_watcher(PyObject*, PyObject* o) {
+    PyObject* before = batching.watcher;
+    batching.watcher = o == Py_None ? nullptr : Py_NewRef(o);
+    batching.levels += (batching.watcher != nullptr) - (before != nullptr);
+    operators_call_objects(batching.watcher != nullptr);
+    Py_XDECREF(before);
+    Py_RETURN_NONE;
+}
+
 // set_batching(class of the proxies, handler)
 PyObject* py_set_batching(PyObject*, PyObject* const* args, Py_ssize_t n) {
     if (n != 2 || !PyType_Check(args[0])) return PyErr_Format(PyExc_TypeError, "set_batching takes (class, handler)");
@@ -52,6 +77,7 @@ PyObject* py_is_batched(PyObject*, PyObject* o) { return PyBool_FromLong(is_batc
 PyMethodDef functions[] = {
     {"is_batched", py_is_batched, METH_O, "Whether a value stands for one example of a batch, so that it cannot be read."},
     {"add_batching_levels", py_add_levels, METH_O, "add_batching_levels(count): vmaps begin, or end with a negative count."},
+    {"set_watcher", py_set_watcher, METH_O, "set_watcher(function or None): a profiler that calls go through."},
     {"set_batching", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(py_set_batching)), METH_FASTCALL,
      "set_batching(class, handler): who answers calls with batched proxies."},
     {nullptr, nullptr, 0, nullptr}};
@@ -59,6 +85,7 @@ PyMethodDef functions[] = {
 }  // namespace
 
 PyObject* batched_call(PyObject* function, bool always, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
+    if (batching.watcher && !watching) return watched_call(function, args, n, keywords);
     Py_ssize_t all = n + (keywords ? PyTuple_GET_SIZE(keywords) : 0);
     bool found = always;
     for (Py_ssize_t i = 0; i < all && !found; ++i) found = holds_batched(args[i], 3);

@@ -10,6 +10,7 @@ struct Batching {
     int levels = 0;                    // how many vmaps run, in all threads together: 0 keeps calls on the fast path
     PyTypeObject* type = nullptr;      // the class of the proxies
     PyObject* handler = nullptr;       // handler(function or its name, args, kwargs), or NotImplemented
+    PyObject* watcher = nullptr;       // watcher(function or its name, args, kwargs): a profiler, which calls and times it
 };
 extern Batching batching;
 

@@ -217,6 +217,13 @@ const PyType_Slot slots[] = {
 
 void add_number_slots(std::vector<PyType_Slot>& into) { into.insert(into.end(), std::begin(slots), std::end(slots)); }
 
+void operators_call_objects(bool on) {
+    for (int s = 0; s < kSlots; ++s) {
+        Operation* op = slot_objects[s] ? operation_of(slot_objects[s]) : nullptr;
+        slot_operations[s] = on || !op || op->row ? nullptr : op;
+    }
+}
+
 void set_operators(PyObject* operators) {
     for (int s = 0; s < kSlots; ++s)
         if (PyObject* o = PyDict_GetItemString(operators, slot_names[s])) {

@@ -30,6 +30,7 @@ Node::~Node() {
     if (post_hooks) bridge.decrease(post_hooks);
     if (pre_hooks) bridge.decrease(pre_hooks);
     if (where) bridge.decrease(where);
+    if (has_metadata) bridge.forget_metadata(this);
     for (auto& [number, tensor] : retained)
         if (tensor->autograd) tensor->autograd->retains_grad = false;
 }
@@ -430,10 +431,10 @@ void run_hooks(Node* node, std::vector<TensorRef>& gradients) {
         auto* state = static_cast<AccumulateNode*>(node)->leaf->autograd;
         if (state && state->hooks && gradients[0]) gradients[0] = bridge.call_tensor_hooks(state->hooks, gradients[0]);
     }
-    if (node->pre_hooks) bridge.call_pre_hooks(node->pre_hooks, node, gradients.data());
     for (TensorHook& hook : node->tensor_hooks)
         if (hook.number < gradients.size() && gradients[hook.number])
             gradients[hook.number] = bridge.call_tensor_hooks(hook.hooks, gradients[hook.number]);
+    if (node->pre_hooks) bridge.call_pre_hooks(node->pre_hooks, node, gradients.data());
     for (auto& [number, tensor] : node->retained)
         if (gradients[number]) {
             AutogradState& state = autograd_of(tensor);
@@ -442,6 +443,42 @@ void run_hooks(Node* node, std::vector<TensorRef>& gradients) {
 }
 
 }  // namespace
+
+namespace {
+struct Running {  // the innermost backward pass of this thread
+    uint64_t id;
+    const std::vector<Edge>* roots;
+    const std::unordered_set<Node*>* useful;
+    Running* outer;
+    static thread_local Running* now;
+    Running(uint64_t number, const std::vector<Edge>* from, const std::unordered_set<Node*>* only)
+        : id(number), roots(from), useful(only), outer(std::exchange(now, this)) {}
+    ~Running() { now = outer; }
+};
+thread_local Running* Running::now = nullptr;
+}  // namespace
+
+uint64_t current_backward() { return Running::now ? Running::now->id : 0; }
+
+std::vector<bool> in_current_backward(const std::vector<Node*>& nodes) {
+    std::unordered_set<Node*> seen;
+    std::vector<Node*> waiting;
+    if (Running* now = Running::now) {
+        if (!now->useful->empty()) seen = *now->useful;
+        else
+            for (const Edge& root : *now->roots)
+                if (root.node && seen.insert(root.node.get()).second) waiting.push_back(root.node.get());
+    }
+    while (!waiting.empty()) {
+        Node* node = waiting.back();
+        waiting.pop_back();
+        for (const Edge& edge : node->edges)
+            if (edge.node && seen.insert(edge.node.get()).second) waiting.push_back(edge.node.get());
+    }
+    std::vector<bool> out;
+    for (Node* node : nodes) out.push_back(seen.count(node) > 0);
+    return out;
+}
 
 std::vector<TensorRef> run_backward(const BackwardRequest& request) {
     GradModeGuard mode(request.create_graph);
@@ -456,6 +493,7 @@ std::vector<TensorRef> run_backward(const BackwardRequest& request) {
         wanted.insert(wanted_edges.back().node.get());
     }
     if (!request.inputs.empty()) useful = useful_nodes(roots, wanted);
+    Running running(pass.id, &roots, &useful);
     for (size_t i = 0; i < roots.size(); ++i)
         if (roots[i].node && (request.inputs.empty() || useful.count(roots[i].node.get())))
             pass.add(roots[i], request.gradients[i]);

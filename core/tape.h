@@ -59,6 +59,7 @@ struct Node {
     uint32_t output_count = 1;
     bool released = false;
     bool records_in_place = false;
+    bool has_metadata = false;               // a Python dict of the user's own, kept by the bindings
     std::vector<Edge> edges;
     uint64_t pass = 0;                       // the backward pass that `pending` belongs to
     std::vector<TensorRef> pending;          // gradients arriving at each output
@@ -130,6 +131,8 @@ struct BackwardRequest {
     bool keep_graph = false, create_graph = false, accumulate = true;
 };
 std::vector<TensorRef> run_backward(const BackwardRequest&);
+uint64_t current_backward();                                    // the number of the pass that runs in this thread, or 0
+std::vector<bool> in_current_backward(const std::vector<Node*>&);  // which nodes it comes to
 
 // What the tape asks of Python; set by the bindings.
 struct PythonBridge {
@@ -145,6 +148,7 @@ struct PythonBridge {
     void* (*pack_saved)(Tensor* t, void*& unpack) = nullptr;   // null where this thread has no hooks
     TensorRef (*unpack_saved)(void* packed, void* unpack) = nullptr;
     int saved_hooks = 0;                        // how many saved_tensors_hooks are active, in all threads together
+    void (*forget_metadata)(Node* node) = nullptr;
     void (*interrupt)() = nullptr;              // throws if Ctrl-C is pending
     bool detect_anomaly = false;
     bool check_nan = true;

@@ -1,9 +1,9 @@
 """Batched values inside vmap: the proxy that stands for one example of a batch, the levels, and the boundary.
 
-A `Batched` holds a tensor whose dimension 0 is the batch of one vmap, and shows the shape without it. It is no tensor of
-the core: Python functions run on it unchanged, and where one arrives at a function of the core, the core calls `handle`
-here, which applies the rule of that function (`rules`), or calls it once for every example. What does not live here:
-the rules themselves, and `vmap`, which makes and unmakes the proxies.
+A `Batched` holds a tensor whose dimension 0 is the batch of one vmap, and shows the shape without it. It is no tensor
+of the core: Python functions run on it unchanged, and where one arrives at a function of the core, the core calls
+`handle` here, which applies the rule of that function (`rules`), or calls it once for every example. What does not live
+here: the rules themselves, and `vmap`, which makes and unmakes the proxies.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from flambeau import _core, recording
+from flambeau.autograd import function as custom
 from flambeau.dtypes import Size
 from flambeau.ops import random
 
@@ -278,6 +279,43 @@ def _by_example(function: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
         return each(recording.by_example(function), args, kwargs, level, function.__name__)
 
 
+class BatchInfo(NamedTuple):
+    """What a Function's own `vmap` is told of the batch."""
+
+    batch_size: int
+    randomness: str
+
+
+def _apply(cls: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """The `vmap` that a custom Function states."""
+    level = deepest(kwargs, deepest(args))
+    if level is None:
+        return NotImplemented
+    running = _stack.levels
+    dims = tuple(_dims(arg, level) for arg in args)
+    with entered(running[: running.index(level)]):
+        outputs, places = cls.vmap(
+            BatchInfo(level.size, level.randomness),
+            dims,
+            *(replaced(arg, level, lambda v: v) for arg in args),
+            **kwargs,
+        )
+        return _moved(outputs, places, level)
+
+
+def _dims(tree: Any, level: Level) -> Any:
+    if isinstance(tree, (tuple, list)):
+        return type(tree)(_dims(item, level) for item in tree)
+    return 0 if type(tree) is Batched and tree.level is level else None
+
+
+def _moved(tree: Any, places: Any, level: Level) -> Any:
+    if isinstance(tree, (tuple, list)):
+        places = places if isinstance(places, (tuple, list)) else [places] * len(tree)
+        return type(tree)(_moved(item, place, level) for item, place in zip(tree, places, strict=True))
+    return tree if places is None else Batched(tree.movedim(places, 0), level)
+
+
 def _host(name: str, function: Callable, tensors: tuple) -> Any:
     """A function that NumPy computes, for each example."""
     level = deepest(tensors)
@@ -289,5 +327,6 @@ def _host(name: str, function: Callable, tensors: tuple) -> Any:
 
 
 _core.set_batching(Batched, handle)
+custom.batched_apply = _apply
 recording.batched, recording.batched_function = _host, _by_example
 random.draws = _draws

@@ -12,7 +12,7 @@ from typing import Any
 
 import flambeau
 from flambeau import _core
-from flambeau.func.batching import Batched, levels, lift, raw
+from flambeau.func.batching import levels, lift, raw
 
 __all__ = [
     "functional_call", "grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "linearize", "vjp",
@@ -107,6 +107,7 @@ def grad_and_value(func: Callable, argnums: int | tuple[int, ...] = 0, has_aux: 
 
             gradients = [_map(gradient, tree) for tree in chosen]
         value = value if outer else value.detach()
+        auxiliary = auxiliary if outer else _map(lambda t: t.detach(), auxiliary)
         return gradients[0] if single else tuple(gradients), ((value, auxiliary) if has_aux else value)
 
     return wrapped
@@ -152,6 +153,7 @@ def vjp(func: Callable, *primals: Any, has_aux: bool = False) -> tuple:
         return tuple(_map(lambda _: next(found), value) for value in values)
 
     shown = output if outer else _map(lambda t: t.detach(), output)
+    auxiliary = auxiliary if outer else _map(lambda t: t.detach(), auxiliary)
     return (shown, pull, auxiliary) if has_aux else (shown, pull)
 
 
@@ -257,6 +259,7 @@ def _linearized(name: str, func: Callable, primals: tuple, has_aux: bool, strict
         return _map(lambda _: next(changes), output)
 
     shown = output if outer else _map(lambda t: t.detach(), output)
+    auxiliary = auxiliary if outer else _map(lambda t: t.detach(), auxiliary)
     return shown, push, auxiliary
 
 

@@ -410,14 +410,18 @@ def _set_grad(self: Any, gradient: Any) -> None:
     self.value.grad = None if gradient is None else expanded(gradient, self.level)
 
 
+_NOT_BATCHED = (
+    "__array__", "__array_wrap__", "__dlpack__", "__dlpack_device__", "__deepcopy__", "__reduce_ex__", "__format__",
+)  # fmt: skip
+
+
 def _assemble() -> None:
     from flambeau.ops import arithmetic, elementwise
 
     e = elementwise
     own = {name: value for name, value in vars(_Methods).items() if isinstance(value, FunctionType)}
     for name, method in vars(Tensor).items():
-        if name in own or name in vars(Batched) or name in ("__array__", "__array_wrap__", "__dlpack__", "__deepcopy__",
-                                                            "__reduce_ex__", "__format__", "__dlpack_device__"):  # fmt: skip
+        if name in own or name in vars(Batched) or name in _NOT_BATCHED:
             continue
         if isinstance(method, (FunctionType, property)) or type(method) is _core.Operation:
             setattr(Batched, name, method)

@@ -119,7 +119,7 @@ def first_dtype(tensors: dict[str, Any]) -> Any:
 
 
 def _promoted(level: Level, tensors: dict[str, Any], made: dict[str, Any], ndim: int) -> dict[str, Any]:
-    """Examples without dimensions promote as such: a batch of them takes the dtype of the others where that holds it."""
+    """Examples without dimensions promote as such: a batch of them takes the dtype of the others if that holds it."""
     from flambeau.dtypes import promote_types
 
     wide = [value.dtype for value in tensors.values() if value.ndim]
@@ -159,7 +159,9 @@ def _row(level: Level, operation: Any, given: dict[str, Any], dim: Any, keepdim:
         if not isinstance(value, Tensor):
             made[name] = value
         elif name in row_level:
-            made[name] = aligned(value, level, ndim if value.ndim > kept else kept)
+            # Each row has its own: the core does not sum the gradients of one that several rows share.
+            own = Batched(expanded(value, level), level)
+            made[name] = aligned(own, level, ndim if value.ndim > kept else kept)
         else:
             inner = expanded(value, level) if not is_batched(value, level) and value.ndim >= ndim else value
             inner = inner if not is_batched(inner, level) else aligned(value, level, ndim)
@@ -238,6 +240,14 @@ def _foreach(level: Level, operation: Any, lists: Any, scalars: Any, outputs: An
     return _core.foreach(operation, made, scalars, outputs)
 
 
+@rule("nonzero", "masked_select")
+def _dynamic(level: Level, *args: Any) -> Any:
+    raise RuntimeError(
+        "nonzero: vmap: how many elements there are differs between examples, and a batch has one shape (dynamic "
+        "shapes are not supported); use a mask with where() instead"
+    )
+
+
 @rule("cumulative")
 def _cumulative(level: Level, tensor: Any, dim: int, kind: str) -> Any:
     inner = tensor.value
@@ -254,7 +264,8 @@ def _matmul(level: Level, a: Any, b: Any) -> Any:
     with_a, with_b = is_batched(a, level), is_batched(b, level)
     if a.ndim == 0 or b.ndim == 0:
         raise ShapeError(
-            f"matmul: both arguments must have at least 1 dimension: input is {tuple(a.shape)}, other is {tuple(b.shape)}"
+            f"matmul: both arguments must have at least 1 dimension: input is {tuple(a.shape)}, other is "
+            f"{tuple(b.shape)}"
         )
     if with_a and not with_b and b.ndim <= 2:
         return Batched(a.value @ b, level)  # the batch is one more row dimension

@@ -101,7 +101,7 @@ def vmap(
 
     Arguments: `in_dims`, which dimension of each argument holds the examples (an int for all of them, a tuple with one
     entry for each argument, each an int, None for an argument that all examples share, or a structure like the
-    argument); keyword arguments are mapped over dimension 0. `out_dims`, where the results have it. `randomness`, what
+    argument); keyword arguments are shared by all examples. `out_dims`, where the results have it. `randomness`, what
     random functions do: "error", "same" numbers for every example, or "different" ones. `chunk_size`, at most so many
     examples at a time. Raises ValueError where the dimensions do not fit the arguments, RuntimeError where func reads
     a value (`.item()`, `if tensor:`), has results whose shapes depend on values, or changes a shared tensor in place.
@@ -123,7 +123,7 @@ def vmap(
                 f"vmap({name}, in_dims={in_dims!r}): expected `in_dims` to be int or a (potentially nested) tuple "
                 f"matching the structure of inputs, got: {type(in_dims).__name__}"
             )
-        if not args and not kwargs:
+        if not args:
             raise ValueError(f"vmap({name})(): got no inputs, so there is no batch; pass the tensors as arguments")
         given = tuple(in_dims) if isinstance(in_dims, list) else in_dims
         if isinstance(given, tuple) and len(given) != len(args):
@@ -133,19 +133,14 @@ def vmap(
             )
         leaves = _flat(args, [])
         dims = _spread(given, args, name, "in_dims", [])
-        dims = [None if isinstance(given, int) and not isinstance(v, Tensor) and False else d
-                for d, v in zip(dims, leaves)]  # fmt: skip
-        named = _flat(kwargs, [])
-        dims += [0 if isinstance(leaf, Tensor) else None for leaf in named]
-        leaves = leaves + named
         size = _batch_size(leaves, dims, name)
         if chunk_size is None or size <= chunk_size:
-            return _run(func, name, (args, kwargs), leaves, dims, size, out_dims, randomness)
+            return _run(func, name, args, kwargs, leaves, dims, size, out_dims, randomness)
         parts = []
         for start in range(0, size, chunk_size):
             count = min(chunk_size, size - start)
             piece = [v if d is None else v.narrow(d, start, count) for v, d in zip(leaves, dims)]
-            parts.append(_run(func, name, (args, kwargs), piece, dims, count, out_dims, randomness))
+            parts.append(_run(func, name, args, kwargs, piece, dims, count, out_dims, randomness))
         return _joined(parts, out_dims, name)
 
     mapped.__name__ = name
@@ -155,13 +150,21 @@ def vmap(
 
 
 def _run(
-    func: Callable, name: str, tree: tuple, leaves: list, dims: list, size: int, out_dims: Any, randomness: str
+    func: Callable,
+    name: str,
+    args: tuple,
+    kwargs: dict[str, Any],
+    leaves: list,
+    dims: list,
+    size: int,
+    out_dims: Any,
+    randomness: str,
 ) -> Any:
     outside = levels()
     level = Level(size, randomness, len(outside))
     values = [v if d is None else Batched(v if d in (0, -v.ndim) else v.movedim(d, 0), level)
               for v, d in zip(leaves, dims)]  # fmt: skip
-    args, kwargs = _rebuilt(tree, iter(values))
+    args = _rebuilt(args, iter(values))
     with entered((*outside, level)):
         result = func(*args, **kwargs)
     found = _flat(result, [])
@@ -170,15 +173,15 @@ def _run(
     for value, place in zip(found, places):
         if not isinstance(value, Tensor):
             raise ValueError(
-                f"vmap({name}, ...): `{name}` must only return Tensors, got type {type(value).__name__}; did you mean to "
-                "return it from outside?"
+                f"vmap({name}, ...): `{name}` must only return Tensors, got type {type(value).__name__}; "
+                "return numbers from outside, or as tensors"
             )
         own = type(value) is Batched and value.level is level
         if place is None:
             if own:
                 raise ValueError(
-                    f"vmap({name}, ...): `{name}` can not return a BatchedTensor when out_dim is None: the result has a "
-                    "value for each example; give it an out_dim"
+                    f"vmap({name}, ...): `{name}` can not return a BatchedTensor when out_dim is None: the result "
+                    "has a value for each example; give it an out_dim"
                 )
             made.append(value)
             continue
