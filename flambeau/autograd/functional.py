@@ -79,8 +79,8 @@ def jacobian(
 
     Arguments: `create_graph`, keep the result differentiable; `strict`, RuntimeError where an output does not depend on
     an input (otherwise zeros); `vectorize`, take all rows at once as one batch (`flambeau.func.jacrev`), which is
-    faster and does not go with `strict`; `strategy` "forward-mode", column by column (`flambeau.func.jacfwd`), which needs
-    `vectorize`.
+    faster and does not go with `strict`; `strategy` "forward-mode", column by column (`flambeau.func.jacfwd`), for
+    which `vectorize` must be on.
 
     >>> fl.autograd.functional.jacobian(lambda x: x**2, fl.tensor([1.0, 2.0]))
     tensor([[2., 0.],

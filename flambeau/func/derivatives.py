@@ -301,6 +301,8 @@ class _Jacobian:
         with flambeau.enable_grad():
             self.values = tuple(_map(lambda t: _fresh(t, self.outer), args[n]) for n in numbers)
             result = self.call(*self.values)
+        self.output: Any
+        self.auxiliary: Any
         self.output, self.auxiliary = result if has_aux else (result, None)
         self.leaves, self.outputs = _leaves(self.values), _leaves(self.output)
         self.outer = self.outer or any(_depends_on_others(o, self.leaves) for o in self.outputs if o.requires_grad)

@@ -16,6 +16,7 @@ from flambeau.func.batching import RULES, Batched, Level, _no_value, each, enter
 from flambeau.func.rules import aligned, is_batched, wrap_dim
 
 Tensor = _core.Tensor
+_tensor: Any = Tensor
 
 
 def _sizes(args: tuple, kwargs: dict, name: str) -> tuple:
@@ -164,7 +165,7 @@ class _Methods:
 
     def unfold(self: Any, dimension: int, size: int, step: int) -> Any:
         if self.ndim == 0:
-            return each(Tensor.unfold, (self, dimension, size, step), {}, self.level)
+            return each(_tensor.unfold, (self, dimension, size, step), {}, self.level)
         return Batched(self.value.unfold(wrap_dim(dimension, self.ndim, "unfold"), size, step), self.level)
 
     def diagonal(self: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
@@ -172,7 +173,7 @@ class _Methods:
         return Batched(self.value.diagonal(offset, dim1, dim2), self.level)
 
     def as_strided(self: Any, size: Any, stride: Any, storage_offset: Any = None) -> Any:
-        return each(Tensor.as_strided, (self, size, stride, storage_offset), {}, self.level)
+        return each(_tensor.as_strided, (self, size, stride, storage_offset), {}, self.level)
 
     def sum_to_size(self: Any, *args: Any, **kwargs: Any) -> Any:
         sizes = _sizes(args, kwargs, "sum_to_size")
@@ -213,22 +214,30 @@ class _Methods:
         return self
 
     def squeeze_(self: Any, dim: Any = None) -> Any:
-        self.value = Batched.squeeze(self, dim).value
+        self.value = _Methods.squeeze(self, dim).value
         return self
 
     def unsqueeze_(self: Any, dim: int) -> Any:
-        self.value = Batched.unsqueeze(self, dim).value
+        self.value = _Methods.unsqueeze(self, dim).value
         return self
 
     def transpose_(self: Any, dim0: int, dim1: int) -> Any:
-        self.value = Batched.transpose(self, dim0, dim1).value
+        self.value = _Methods.transpose(self, dim0, dim1).value
         return self
 
     swapaxes_ = transpose_
 
     def t_(self: Any) -> Any:
-        self.value = Batched.t(self).value
+        self.value = _Methods.t(self).value
         return self
+
+    def backward(
+        self: Any, gradient: Any = None, retain_graph: Any = None, create_graph: bool = False, inputs: Any = None
+    ) -> None:
+        raise RuntimeError(
+            "backward: .grad cannot be accumulated inside vmap, where every example has a gradient of its own; use "
+            "flambeau.func.grad or flambeau.autograd.grad"
+        )
 
     def register_hook(self: Any, hook: Callable) -> Any:
         inside, level = (*levels(), self.level), self.level
@@ -288,7 +297,10 @@ def _parsed(level: Level, self: Any, key: Any) -> tuple[Any, list, list]:
         clean[at : at + 1] = [slice(None)] * (self.ndim - used)
     else:
         clean += [slice(None)] * (self.ndim - used)
-    basic, dims, tensors, dim = [], [], [], 0
+    basic: list[Any] = []
+    dims: list[int] = []
+    tensors: list[Any] = []
+    dim = 0
     for item in clean:
         if isinstance(item, Tensor) and (item.ndim or type(item) is Batched):
             basic.append(slice(None))
@@ -299,7 +311,8 @@ def _parsed(level: Level, self: Any, key: Any) -> tuple[Any, list, list]:
             basic.append(int(item) if isinstance(item, Tensor) else item)
             dim += not (isinstance(item, Tensor) or (hasattr(item, "__index__") and not isinstance(item, bool)))
     if is_batched(self, level):
-        inner = self.value[(slice(None), *basic)]
+        whole = (slice(None), *basic)
+        inner = self.value[whole]
     else:
         inner = self[tuple(basic)] if basic else self
     return inner, dims, tensors
@@ -418,44 +431,45 @@ _NOT_BATCHED = (
 def _assemble() -> None:
     from flambeau.ops import arithmetic, elementwise
 
+    proxy: Any = Batched
     e = elementwise
     own = {name: value for name, value in vars(_Methods).items() if isinstance(value, FunctionType)}
     for name, method in vars(Tensor).items():
-        if name in own or name in vars(Batched) or name in _NOT_BATCHED:
+        if name in own or name in vars(proxy) or name in _NOT_BATCHED:
             continue
         if isinstance(method, (FunctionType, property)) or type(method) is _core.Operation:
-            setattr(Batched, name, method)
+            setattr(proxy, name, method)
     for name, method in own.items():
-        setattr(Batched, name, _lowered(method))
+        setattr(proxy, name, _lowered(method))
     for name in ("dtype", "device", "requires_grad", "is_leaf", "grad_fn", "itemsize", "_version", "output_nr"):
-        setattr(Batched, name, _passed(name))
+        setattr(proxy, name, _passed(name))
     for name in ("is_cuda", "is_sparse", "is_quantized", "is_meta", "is_mps", "retains_grad"):
-        setattr(Batched, name, property(lambda self: False))
-    Batched.requires_grad = property(
+        setattr(proxy, name, property(lambda self: False))
+    proxy.requires_grad = property(
         lambda self: self.value.requires_grad, lambda self, wanted: setattr(self.value, "requires_grad", wanted)
     )
-    Batched.grad = property(_lowered(_grad), _set_grad)
-    Batched._base = property(lambda self: None)
-    Batched.nbytes = property(lambda self: self.numel() * self.value.itemsize)
-    Batched.data = property(lambda self: self.detach(), lambda self, value: setattr(self, "value", value.value))
-    Batched.T = _view_of(lambda self: Batched(self.value.permute(0, *range(self.value.ndim - 1, 0, -1)), self.level))
-    Batched.mT = property(lambda self: self.transpose(-2, -1))
-    Batched.H, Batched.mH = Batched.T, Batched.mT
+    proxy.grad = property(_lowered(_grad), _set_grad)
+    proxy._base = property(lambda self: None)
+    proxy.nbytes = property(lambda self: self.numel() * self.value.itemsize)
+    proxy.data = property(lambda self: self.detach(), lambda self, value: setattr(self, "value", value.value))
+    proxy.T = _view_of(lambda self: Batched(self.value.permute(0, *range(self.value.ndim - 1, 0, -1)), self.level))
+    proxy.mT = property(lambda self: self.transpose(-2, -1))
+    proxy.H, proxy.mH = proxy.T, proxy.mT
     for name, operation in (
         ("add", e.add), ("sub", e.sub), ("mul", e.mul), ("truediv", e.div), ("floordiv", e.floor_divide),
         ("mod", e.remainder), ("pow", arithmetic.pow), ("matmul", _core.matmul), ("and", e.bitwise_and),
         ("or", e.bitwise_or), ("xor", e.bitwise_xor), ("lshift", e.left_shift), ("rshift", e.right_shift),
     ):  # fmt: skip
-        setattr(Batched, f"__{name}__", lambda self, other, operation=operation: operation(self, other))
-        setattr(Batched, f"__r{name}__", _reflected(operation))
+        setattr(proxy, f"__{name}__", lambda self, other, operation=operation: operation(self, other))
+        setattr(proxy, f"__r{name}__", _reflected(operation))
         changing = getattr(e.pow if name == "pow" else operation, "inplace", None)
         if changing is not None:
-            setattr(Batched, f"__i{name}__", changing)
+            setattr(proxy, f"__i{name}__", changing)
     for name in ("lt", "le", "gt", "ge"):
-        setattr(Batched, f"__{name}__", getattr(e, name))
-    Batched.__eq__, Batched.__ne__ = _compared(e.eq, False), _compared(e.ne, True)
-    Batched.__neg__, Batched.__abs__, Batched.__invert__ = e.neg, e.abs, e.bitwise_not
-    Batched.__pos__ = lambda self: self
+        setattr(proxy, f"__{name}__", getattr(e, name))
+    proxy.__eq__, proxy.__ne__ = _compared(e.eq, False), _compared(e.ne, True)
+    proxy.__neg__, proxy.__abs__, proxy.__invert__ = e.neg, e.abs, e.bitwise_not
+    proxy.__pos__ = lambda self: self
 
 
 _assemble()

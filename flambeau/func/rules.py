@@ -473,7 +473,7 @@ def _attach(level: Level, outputs: Any, inputs: Any, vjp: Callable, name: str) -
             found = vjp(*(None if g is None else Batched(g, level) for g in gradients))
             found = found if isinstance(found, (tuple, list)) else (found,)
             fitted = [None if g is None or s is None else _summed_to(g, s) for g, s in zip(found, shapes)]
-        results = []
+        results: list[Any] = []
         for gradient, batched in zip(fitted, own):
             if gradient is None:
                 results.append(None)
