@@ -105,7 +105,10 @@ void request_contraction(uint8_t dtype) {
 void need(Py_ssize_t n, Py_ssize_t least, const char* name) {
     if (n < least) fail(ErrorKind::Type, std::string(name) + "() takes at least " + std::to_string(least) + " arguments");
 }
-Tensor* tensor_at(PyObject* const* args, Py_ssize_t i, const char* name) { return expect_tensor(args[i], (std::string(name) + ": argument " + std::to_string(i + 1)).c_str()); }
+Tensor* tensor_at(PyObject* const* args, Py_ssize_t i, const char* name) {
+    if (is_tensor(args[i])) [[likely]] return tensor_of(args[i]);  // the text below costs more than most checks
+    return expect_tensor(args[i], (std::string(name) + ": argument " + std::to_string(i + 1)).c_str());
+}
 
 PyObject* finish(TensorRef t, PyObject* requires_grad) {
     if (requires_grad && is_true(requires_grad)) {
