@@ -1,12 +1,12 @@
 """`flambeau.func`: functions made from functions: gradients, products with the Jacobian, batches, and modules called
 with other weights.
 
-`derivatives` holds what differentiates, `vectorize` vmap, `batching`, `rules` and `methods` what happens inside of it.
+`derivatives` holds what differentiates, `modules` modules as functions, `vectorize` vmap, `batching`, `rules` and
+`methods` what happens inside of it.
 What does not live here: `flambeau.autograd.functional`, the same mathematics with arguments given at once.
 """
 
 from flambeau.func.derivatives import (
-    functional_call,
     grad,
     grad_and_value,
     hessian,
@@ -16,7 +16,8 @@ from flambeau.func.derivatives import (
     linearize,
     vjp,
 )
-from flambeau.func.vectorize import stack_module_state, vmap
+from flambeau.func.modules import functional_call, stack_module_state
+from flambeau.func.vectorize import vmap
 
 __all__ = [
     "functional_call", "grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "linearize",

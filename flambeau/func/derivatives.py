@@ -1,5 +1,4 @@
-"""Gradients, values with gradients, products with the Jacobian from both sides, Jacobians and Hessians of functions,
-and modules called with other weights.
+"""Gradients, values with gradients, products with the Jacobian from both sides, Jacobians and Hessians of functions.
 
 A product J·v is taken by two sweeps in reverse: uᵀ·J is linear in u, so its derivative along v by u is J·v. It is right
 to any order for every operation that can be differentiated twice. What does not live here: vmap.
@@ -15,7 +14,7 @@ from flambeau import _core
 from flambeau.func.batching import levels, lift, raw
 
 __all__ = [
-    "functional_call", "grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "linearize", "vjp",
+    "grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "linearize", "vjp",
 ]  # fmt: skip
 
 
@@ -286,6 +285,11 @@ def _basis(tensors: list) -> list:
     return made
 
 
+#: So many rows or columns are taken one after the other over the graph that is there, for which a pass over a small
+#: function costs some microseconds; more of them are one batch, for which the function runs once more.
+_FEW = 8
+
+
 def _only(values: list, argnums: int | tuple[int, ...]) -> Any:
     return values[0] if isinstance(argnums, int) else tuple(values)
 
@@ -336,7 +340,7 @@ def jacrev(
     """A function that returns the Jacobian of `func` by the arguments `argnums`, row by row in reverse mode.
 
     For an output and an argument the block has the shape (*output, *argument); structures of outputs hold structures of
-    arguments. All rows are one pass of a batch where func can be batched (`vmap`), else one pass each.
+    arguments. More than a few rows are one pass of a batch where func can be batched (`vmap`), else one pass each.
     Arguments: `has_aux`, func returns (output, auxiliary); `chunk_size`, at most so many rows at a time.
 
     >>> fl.func.jacrev(lambda x: x**2)(fl.tensor([1.0, 2.0]))
@@ -402,7 +406,7 @@ def _rows(problem: _Jacobian, chunk_size: int | None) -> list:
         return _pulled(made, _leaves(values), cotangents, outer)
 
     found: Any = None
-    if count > 1 and any(o.requires_grad for o in outputs):
+    if count > _FEW and any(o.requires_grad for o in outputs):
         found = _in_batches(problem, pulled, _basis(outputs), chunk_size)
     if found is None:
         units = [unit.unbind(0) for unit in _basis(outputs)]
@@ -428,7 +432,7 @@ def _columns(problem: _Jacobian, chunk_size: int | None) -> list:
         return _linear(made, _leaves(values))(tangents, outer)
 
     found: Any = None
-    if sum(sizes) > 1:
+    if sum(sizes) > _FEW:
         found = _in_batches(problem, pushed, _basis(leaves), chunk_size)
     if found is None:
         push = _linear(outputs, leaves)
@@ -458,42 +462,3 @@ def hessian(func: Callable, argnums: int | tuple[int, ...] = 0) -> Callable:
             [ 0., 12.]])
     """
     return jacrev(jacrev(func, argnums), argnums)
-
-
-def functional_call(
-    module: Any, parameter_and_buffer_dicts: Any, args: Any = None, kwargs: Any = None, *, tie_weights: bool = True,
-    strict: bool = False,
-) -> Any:  # fmt: skip
-    """module(*args, **kwargs) with the parameters and buffers of the given names replaced for this one call.
-
-    Arguments: a dictionary of dotted names, or several; `args`, one argument or a tuple; `tie_weights`, members that
-    are one tensor are replaced together; `strict`, RuntimeError for names that are missing or unknown.
-    """
-    given = parameter_and_buffer_dicts
-    values = dict(given) if isinstance(given, Mapping) else {k: v for one in given for k, v in one.items()}
-    members = {
-        **dict(module.named_parameters(remove_duplicate=False)),
-        **dict(module.named_buffers(remove_duplicate=False)),
-    }
-    unknown, missing = [n for n in values if n not in members], [n for n in members if n not in values]
-    if unknown or (strict and missing):
-        raise RuntimeError(
-            f"functional_call: Unexpected key(s): {unknown}; Missing key(s): {missing if strict else []}"
-        )
-    if tie_weights:
-        tied = {id(members[name]): value for name, value in values.items()}
-        values = {name: values.get(name, tied.get(id(member))) for name, member in members.items()
-                  if name in values or id(member) in tied}  # fmt: skip
-    kept = []
-    try:
-        for name, value in values.items():
-            path, _, last = name.rpartition(".")
-            owner = module.get_submodule(path)
-            registry = owner._parameters if last in owner._parameters else owner._buffers
-            kept.append((owner, registry, last, registry[last]))
-            registry[last] = value
-        args = () if args is None else args if isinstance(args, tuple) else (args,)
-        return module(*args, **(kwargs or {}))
-    finally:
-        for _, registry, last, value in reversed(kept):
-            registry[last] = value

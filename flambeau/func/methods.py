@@ -173,7 +173,11 @@ class _Methods:
         return Batched(self.value.diagonal(offset, dim1, dim2), self.level)
 
     def as_strided(self: Any, size: Any, stride: Any, storage_offset: Any = None) -> Any:
-        return each(_tensor.as_strided, (self, size, stride, storage_offset), {}, self.level)
+        # An offset counts from where the storage of the first example begins, and so for each of the others.
+        inner = self.value
+        return Batched(
+            inner.as_strided((inner.shape[0], *size), (inner.stride(0), *stride), storage_offset), self.level
+        )
 
     def sum_to_size(self: Any, *args: Any, **kwargs: Any) -> Any:
         sizes = _sizes(args, kwargs, "sum_to_size")

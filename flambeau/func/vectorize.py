@@ -1,15 +1,15 @@
-"""vmap: a function of one example made one of a batch, and the state of several modules stacked for it."""
+"""vmap: a function of one example made one of a batch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flambeau import _core
 from flambeau.func import methods  # noqa: F401  (makes Batched whole)
 from flambeau.func.batching import Batched, Level, entered, expanded, levels
 
-__all__ = ["stack_module_state", "vmap"]
+__all__ = ["vmap"]
 
 Tensor = _core.Tensor
 
@@ -207,34 +207,3 @@ def _joined(parts: list, out_dims: Any, name: str) -> Any:
     columns = zip(*(_flat(part, []) for part in parts))
     made = [_core.cat(list(c), place % c[0].ndim) if place is not None else c[0] for c, place in zip(columns, places)]
     return _rebuilt(parts[0], iter(made))
-
-
-def stack_module_state(models: Sequence[Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(parameters, buffers) of several modules of one class, each stacked along a new dimension 0, for `vmap`.
-
-    With `functional_call` an ensemble is one call: the results for all models in one batch. The parameters are leaves
-    that require grad as the models' own do. Raises RuntimeError for no models, models of different classes, or some in
-    training mode and some not.
-
-    >>> models = [fl.nn.Linear(3, 2) for _ in range(4)]
-    >>> parameters, buffers = fl.func.stack_module_state(models)
-    >>> parameters["weight"].shape
-    flambeau.Size([4, 2, 3])
-    """
-    from flambeau.ops.shape import stack
-
-    models = list(models)
-    if not models:
-        raise RuntimeError("stack_module_state: Expected at least one model, got 0.")
-    if any(model.training != models[0].training for model in models):
-        raise RuntimeError("stack_module_state: Expected all models to have the same training/eval mode.")
-    if any(type(model) is not type(models[0]) for model in models):
-        raise RuntimeError("stack_module_state: Expected all models to be of the same class.")
-
-    def stacked(lists: list[dict[str, Any]]) -> dict[str, Any]:
-        return {
-            name: stack([one[name].detach() for one in lists]).requires_grad_(lists[0][name].requires_grad)
-            for name in lists[0]
-        }
-
-    return stacked([dict(m.named_parameters()) for m in models]), stacked([dict(m.named_buffers()) for m in models])

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 import flambeau as fl
-from flambeau.func import grad, grad_and_value, hessian, jacfwd, jacrev, jvp, linearize, vjp, vmap
+from flambeau.func import derivatives, grad, grad_and_value, hessian, jacfwd, jacrev, jvp, linearize, vjp, vmap
 
 
 def _x(*shape, seed=0):
@@ -59,6 +59,12 @@ def test_vjp_and_jvp_are_transposed():
 
 
 JACOBIANS = (jacrev, jacfwd)
+
+
+@pytest.fixture(params=[0, 8], autouse=True)
+def few(request, monkeypatch):
+    """Small Jacobians both as one batch and row by row."""
+    monkeypatch.setattr(derivatives, "_FEW", request.param)
 
 
 @pytest.mark.parametrize("make", JACOBIANS)

@@ -139,6 +139,31 @@ def test_per_sample_gradients():
         assert fl.allclose(found[name].mean(0), p.grad, rtol=1e-4, atol=1e-6), name
 
 
+@pytest.fixture
+def no_loop(monkeypatch):
+    """No function may be called for each example by itself."""
+    from flambeau.func import batching, methods, rules
+
+    def refuse(function, args, kwargs, level, name=""):
+        raise AssertionError(f"{name or function} is called for each example")
+
+    for module in (batching, methods, rules):
+        monkeypatch.setattr(module, "each", refuse)
+
+
+def test_whole_models_run_without_a_loop(no_loop):
+    data, targets = fl.randn(4, 1, 8, 8), fl.randint(0, 5, (4,))
+    tokens, layer = fl.randn(4, 1, 5, 4), nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True)
+    for model, x in ((Net(), data.unsqueeze(1)), (layer, tokens)):
+        parameters = {name: p.detach() for name, p in model.named_parameters()}
+
+        def loss(parameters, x, target, model=model):
+            return F.cross_entropy(functional_call(model, parameters, (x,)).flatten()[None], target[None])
+
+        found = vmap(grad(loss), in_dims=(None, 0, 0))(parameters, x, targets)
+        assert all(found[name].shape == (4, *p.shape) for name, p in parameters.items())
+
+
 def test_an_ensemble():
     models = [Net() for _ in range(3)]
     parameters, buffers = stack_module_state(models)
