@@ -16,10 +16,10 @@ from flambeau.func.derivatives import (
     linearize,
     vjp,
 )
-from flambeau.func.modules import functional_call, stack_module_state
+from flambeau.func.modules import functional_call, replace_all_batch_norm_modules_, stack_module_state
 from flambeau.func.vectorize import vmap
 
 __all__ = [
     "functional_call", "grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "linearize",
-    "stack_module_state", "vjp", "vmap",
+    "replace_all_batch_norm_modules_", "stack_module_state", "vjp", "vmap",
 ]  # fmt: skip

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from flambeau import _core, recording
@@ -44,17 +43,22 @@ def levels() -> tuple[Level, ...]:
     return _stack.levels
 
 
-@contextmanager
-def entered(inside: tuple[Level, ...]) -> Iterator[None]:
+class entered:  # noqa: N801
     """A block that runs inside of these vmaps and no others."""
-    before = _stack.levels
-    _stack.levels = inside
-    _core.add_batching_levels(len(inside) - len(before))
-    try:
-        yield
-    finally:
-        _stack.levels = before
-        _core.add_batching_levels(len(before) - len(inside))
+
+    __slots__ = ("before", "inside")
+
+    def __init__(self, inside: tuple[Level, ...]) -> None:
+        self.inside = inside
+
+    def __enter__(self) -> None:
+        self.before = _stack.levels
+        _stack.levels = self.inside
+        _core.add_batching_levels(len(self.inside) - len(self.before))
+
+    def __exit__(self, *exception: Any) -> None:
+        _stack.levels = self.before
+        _core.add_batching_levels(len(self.before) - len(self.inside))
 
 
 class Batched:
@@ -227,8 +231,53 @@ FACTORIES = ("empty", "full", "clone")
 _operation_rule: list[Callable] = []
 
 
+#: Whether an operation is a map that draws no random numbers, so that it can run on whole batches as it is.
+_plain: dict[Any, bool] = {}
+_NUMBERS = frozenset((float, int, bool))
+
+
+def _is_plain(operation: Any) -> bool:
+    from flambeau.func.rules import RANDOM
+
+    declaration = operation.declaration
+    _plain[operation] = declaration.kind == "map" and declaration.name not in RANDOM
+    return _plain[operation]
+
+
+def _direct(operation: Any, args: tuple) -> Any:
+    """A map of numbers and of proxies of the innermost vmap with equal dimensions, which need no alignment."""
+    known = _plain.get(operation)
+    if not (_is_plain(operation) if known is None else known):
+        return NotImplemented
+    level, values, ndim = None, [], 0
+    for value in args:
+        if type(value) is Batched:
+            inner = value.value
+            if level is None:
+                level, ndim = value.level, inner.ndim
+            elif value.level is not level or inner.ndim != ndim:
+                return NotImplemented
+            values.append(inner)
+        elif type(value) in _NUMBERS:
+            values.append(value)
+        else:
+            return NotImplemented
+    running = _stack.levels
+    if level is None or not running or level is not running[-1]:
+        return NotImplemented
+    with entered(running[:-1]):
+        result = operation(*values)
+    if operation.inplace is operation:
+        return args[0]
+    return wrapped(result, level)
+
+
 def handle(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     """What the core calls for a function of its own that got a proxy (or makes a tensor): its result, batched."""
+    if not kwargs and type(function) is _core.Operation:
+        result = _direct(function, args)
+        if result is not NotImplemented:
+            return result
     level = deepest(args)
     if kwargs:
         level = deepest(kwargs, level)

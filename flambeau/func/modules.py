@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["functional_call", "stack_module_state"]
+__all__ = ["functional_call", "replace_all_batch_norm_modules_", "stack_module_state"]
 
 
 def functional_call(
@@ -45,6 +45,24 @@ def functional_call(
     finally:
         for _, registry, last, value in reversed(kept):
             registry[last] = value
+
+
+def replace_all_batch_norm_modules_(root: Any) -> Any:
+    """`root` with every batch normalisation in it no longer keeping running statistics, as vmap needs; returns it.
+
+    Inside vmap the statistics, which all examples share, cannot be updated. Batches are normalised by their own
+    statistics from then on, in training and in evaluation.
+
+    >>> fl.func.replace_all_batch_norm_modules_(fl.nn.BatchNorm1d(2)).running_mean is None
+    True
+    """
+    from flambeau.nn.batch_norm import _BatchNorm
+
+    for module in root.modules():
+        if isinstance(module, _BatchNorm) and module.track_running_stats:
+            module.running_mean = module.running_var = module.num_batches_tracked = None
+            module.track_running_stats = False
+    return root
 
 
 def stack_module_state(models: Sequence[Any]) -> tuple[dict[str, Any], dict[str, Any]]:

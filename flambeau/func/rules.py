@@ -105,7 +105,7 @@ def _map(level: Level, operation: Any, given: dict[str, Any]) -> Any:
         if ndim > first.ndim:
             shapes = {name: tuple(value.shape) for name, value in tensors.items()}
             raise ShapeError(f"{operation.name}: the result does not have the shape of the tensor written to: {shapes}")
-    if operation.declaration.name in _RANDOM and level.randomness == "same":
+    if operation.declaration.name in RANDOM and level.randomness == "same":
         return each(operation, tuple(given.values()), {}, level, operation.name)
     made = {name: aligned(value, level, ndim) for name, value in given.items()}
     if len(tensors) > 1 and any(value.dtype is not first_dtype(tensors) for value in tensors.values()):
@@ -134,7 +134,7 @@ def _promoted(level: Level, tensors: dict[str, Any], made: dict[str, Any], ndim:
     return made
 
 
-_RANDOM = frozenset(
+RANDOM = frozenset(
     ("dropout", "random_uniform", "random_normal", "random_integers", "random_integers_wide", "random_bernoulli")
 )
 

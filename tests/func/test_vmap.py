@@ -7,7 +7,7 @@ import pytest
 import flambeau as fl
 import flambeau.nn.functional as F
 from flambeau import nn
-from flambeau.func import functional_call, grad, stack_module_state, vmap
+from flambeau.func import functional_call, grad, replace_all_batch_norm_modules_, stack_module_state, vmap
 
 
 def test_structures_and_out_dims():
@@ -256,3 +256,26 @@ def test_stack_module_state_refuses_what_does_not_match():
         stack_module_state([nn.Linear(2, 2), nn.ReLU()])
     with pytest.raises(RuntimeError, match="training/eval"):
         stack_module_state([nn.Linear(2, 2), nn.Linear(2, 2).eval()])
+
+
+def test_batch_norm():
+    net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+    parameters = {name: p.detach() for name, p in net.named_parameters()}
+    x = fl.randn(5, 6, 3)
+    with pytest.raises(RuntimeError, match="inplace"):
+        vmap(net)(x)
+
+    def loss(parameters, x):
+        return functional_call(net, parameters, (x,)).square().sum()
+
+    assert replace_all_batch_norm_modules_(net) is net
+    found = vmap(grad(loss), (None, 0))(parameters, x)
+    for i in range(5):
+        for name, value in grad(loss)(parameters, x[i]).items():
+            assert fl.allclose(found[name][i], value, rtol=1e-4, atol=1e-5), name
+
+
+def test_strided_views_count_from_each_example():
+    x = fl.randn(3, 2, 4)
+    found = vmap(lambda a: a.as_strided((2, 2), (1, 2), 1))(x)
+    assert fl.equal(found, fl.stack([a.clone().as_strided((2, 2), (1, 2), 1) for a in x]))
