@@ -226,7 +226,8 @@ def _make_subclass(level: Level, cls: Any, tensor: Any, requires_grad: bool = Fa
 @rule("cat")
 def _cat(level: Level, tensors: Sequence[Any], dim: int = 0) -> Any:
     ndim = max(t.ndim for t in tensors)
-    made = [expanded(t, level) for t in tensors]
+    # Empty vectors go with everything, as in the core.
+    made = [expanded(t, level) for t in tensors if t.ndim == ndim or tuple(t.shape) != (0,)]
     return Batched(_core.cat(made, wrap_dim(dim, ndim, "cat")), level)
 
 
