@@ -3,7 +3,7 @@
 #include <span>
 
 #include "index.h"
-#include "python.h"
+#include "python_batching.h"
 #include "record.h"
 #include "views.h"
 
@@ -150,6 +150,10 @@ Parsed parse(Tensor* t, PyObject* key) {
 }  // namespace
 
 PyObject* index_get(PyObject* self, PyObject* key) {
+    if (batching.levels) [[unlikely]] {
+        PyObject* both[2] = {self, key};
+        if (PyObject* result = batched_call("getitem", false, both, 2, nullptr); result != Py_NotImplemented) return result;
+    }
     return guarded([&]() -> PyObject* {
         Tensor* t = tensor_of(self);
         if (PyLong_CheckExact(key)) {
@@ -176,6 +180,15 @@ bool fills(PyObject* value) {
 }  // namespace
 
 int index_set(PyObject* self, PyObject* key, PyObject* value) {
+    if (batching.levels && value) [[unlikely]] {
+        PyObject* all[3] = {self, key, value};
+        PyObject* result = batched_call("setitem", false, all, 3, nullptr);
+        if (!result) return -1;
+        if (result != Py_NotImplemented) {
+            Py_DECREF(result);
+            return 0;
+        }
+    }
     PyObject* done = guarded([&]() -> PyObject* {
         if (!value) fail(ErrorKind::Type, "index: elements of a tensor cannot be deleted");
         Tensor* t = tensor_of(self);
@@ -254,8 +267,7 @@ PyObject* py_check_classes(PyObject*, PyObject* const* args, Py_ssize_t n) {
 }
 
 PyMethodDef functions[] = {
-    {"check_classes", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(py_check_classes)), METH_FASTCALL,
-     "check_classes(name, target, classes, ignored): IndexError for a class that is not there."},
+    Batchable<py_check_classes>::entry("check_classes", "check_classes(name, target, classes, ignored): IndexError for a class that is not there."),
     {nullptr, nullptr, 0, nullptr}};
 
 }  // namespace

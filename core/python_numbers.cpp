@@ -1,6 +1,6 @@
 // Tensor as a Python number and sequence: operators, comparisons, truth, conversion, iteration, and the buffer that
 // NumPy reads. It is not: the operations behind the operators, which flambeau/tensor.py registers.
-#include "python.h"
+#include "python_batching.h"
 #include "record.h"
 #include "views.h"
 
@@ -57,6 +57,7 @@ template <int slot>
 PyObject* in_place(PyObject* a, PyObject* b) {
     return guarded([&]() -> PyObject* {
         Operation* op = in_place_operations[slot];
+        if (is_batched(b)) refuse_batched(slot_names[slot]);
         if (!op || !acceptable(b)) Py_RETURN_NOTIMPLEMENTED;
         Arg args[kMaxOperands];
         args[0] = Arg(tensor_of(a));
@@ -84,6 +85,7 @@ PyObject* in_place_power(PyObject* a, PyObject* b, PyObject*) { return in_place<
 PyObject* positive(PyObject* a) { return Py_NewRef(a); }
 PyObject* compare(PyObject* a, PyObject* b, int op) {
     if (!acceptable(b)) {
+        if (is_batched(b)) Py_RETURN_NOTIMPLEMENTED;  // the proxy's own comparison is asked next
         if (op == Py_EQ) Py_RETURN_FALSE;
         if (op == Py_NE) Py_RETURN_TRUE;
         Py_RETURN_NOTIMPLEMENTED;
@@ -215,6 +217,13 @@ const PyType_Slot slots[] = {
 }  // namespace
 
 void add_number_slots(std::vector<PyType_Slot>& into) { into.insert(into.end(), std::begin(slots), std::end(slots)); }
+
+void operators_call_objects(bool on) {
+    for (int s = 0; s < kSlots; ++s) {
+        Operation* op = slot_objects[s] ? operation_of(slot_objects[s]) : nullptr;
+        slot_operations[s] = on || !op || op->row ? nullptr : op;
+    }
+}
 
 void set_operators(PyObject* operators) {
     for (int s = 0; s < kSlots; ++s)

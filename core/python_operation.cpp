@@ -1,6 +1,6 @@
 // The Python type of an operation: parses a call straight into dispatch, without Python code on the way.
 // It is not: dispatch itself. Used by every declared operation and, through its descriptor, as Tensor method.
-#include "python.h"
+#include "python_batching.h"
 
 #include <structmember.h>
 
@@ -27,6 +27,8 @@ struct PyOperation {
 
 PyObject* call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* keywords) {
     auto* o = reinterpret_cast<PyOperation*>(self);
+    if (batching.levels) [[unlikely]]
+        if (PyObject* result = batched_call(self, false, args, PyVectorcall_NARGS(nargsf), keywords); result != Py_NotImplemented) return result;
     return guarded([&] { return operation_call(*o->operation, args, PyVectorcall_NARGS(nargsf), keywords, o->writes); });
 }
 

@@ -37,12 +37,14 @@ get_num_threads, set_num_threads = _core.get_num_threads, _core.set_num_threads
 
 _LAZY = {
     "nn", "optim", "data", "utils", "cuda", "linalg", "autograd", "tabular", "serialization", "compiler", "ops",
-    "special", "testing", "backends", "random", "func", "version", "distributions",
-    "signal", "quasirandom",
+    "special", "testing", "backends", "random", "func", "version", "profiler", "distributions", "signal",
+    "quasirandom",
 }  # fmt: skip
 _LAZY_NAMES = {
     "save": "flambeau.serialization", "load": "flambeau.serialization", "finfo": "flambeau.dtypes",
     "compile": "flambeau.compiled", "Generator": "flambeau.ops.random", "manual_seed": "flambeau.ops.random",
+    "vmap": "flambeau.func", "is_anomaly_enabled": "flambeau.autograd",
+    "is_anomaly_check_nan_enabled": "flambeau.autograd",
 }  # fmt: skip
 for _module, _names in {
     "assertions": "_assert _check _check_index _check_is_size _check_not_implemented _check_tensor_all _check_type "

@@ -294,6 +294,12 @@ def _add_hook(hooks: dict[int, Any], hook: Any) -> Any:
     return handle
 
 
+def _module_path() -> str:
+    from flambeau.autograd.anomaly import module_path
+
+    return module_path()
+
+
 def _legacy_constructor(cls: Any, *args: Any, **options: Any) -> Any:
     tensor = constructors.legacy_tensor(*args, **options)
     return tensor if cls is Tensor else _core.make_subclass(cls, tensor, False)
@@ -340,6 +346,7 @@ def _attach() -> None:
         to_tensor=create.as_tensor,
         index_tensor=_index_tensor,
         add_hook=_add_hook,
+        module_path=_module_path,
         legacy_constructor=_legacy_constructor,
         view_dtype=view_dtype,
         package=__file__.rsplit("/", 1)[0] + "/",

@@ -167,12 +167,18 @@ def _checked(generator: Any) -> Generator:
     return generator
 
 
+#: Inside vmap: how many numbers are drawn where one example needs `count`; set by `flambeau.func.batching`.
+draws: Any = None
+
+
 def next_place(generator: Generator | None, count: int) -> tuple[Any, Any]:
     """Seed, as the kernels read it (signed), and position for the next `count` numbers.
 
     While a compiled function is recorded they are tensors that follow the generator.
     """
     source = default_generator if generator is None else _checked(generator)
+    if draws is not None:
+        count = draws(count)
     if recording.active is not None:
         return recording.active.random(source, count)
     seed, position = source.take(count)

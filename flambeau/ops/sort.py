@@ -384,7 +384,7 @@ def _cumprod_gradient(input: Any, dim: int) -> Callable[[Any], Any]:
         x = kept.unpack()
         backward = _cumsum_gradient(dim)
         zero = x == 0
-        if not _core.is_recording() and not zero.any().item():
+        if not (_core.is_recording() or _core.is_batched(zero)) and not zero.any().item():
             return (backward(grad * x.cumprod(dim))[0] / x,)
         count = zero.cumsum(dim)
         first, before = elementwise.logical_and(zero, count == 1), count == 0
