@@ -25,7 +25,9 @@ struct Field {
 // the result. The bits depend on sizes and values, never on the number of threads.
 void convolve_forward(const Convolution&, const Field& x, const char* weight, const char* bias, const Field& y);
 void convolve_back(const Convolution&, const Field& gradient, const char* weight, const char* bias, const Field& x);
-void convolve_weight(const Convolution&, const Field& gradient, const Field& x, char* weight);
+/// `bias` may be null, else it takes the sums of the gradient's pixels, where `sums_pixels`.
+void convolve_weight(const Convolution&, const Field& gradient, const Field& x, char* weight, char* bias);
+bool sums_pixels(const Convolution&);
 
 // --- the table that flambeau/compiler/convolution.py fills; strides and offsets in bytes ---
 struct ConvolveKernels {

@@ -182,6 +182,38 @@ struct Turned {
     }
 };
 
+/// sums[o] += the gradient's pixels of a block, for rows [o, o + count) of `a`: while they are near for the products.
+void add_rows(const Kit& kit, uint8_t dtype, const char* a, int64_t a_row, int64_t pixels, int64_t count, const char* ones, char* sums) {
+    for (int64_t row = 0; row < count;) {
+        alignas(8) char found[32];
+        const int64_t taken = count - row >= 4 ? 4 : 1;
+        const auto dots = taken == 4 ? kit.inner.memory.dots_many : kit.inner.memory.dots_one;
+        dots(pixels, a + row * a_row, a_row, ones, found);
+        with_type(dtype, [&](auto zero) {
+            using T = decltype(zero);
+            for (int64_t i = 0; i < taken; ++i) reinterpret_cast<T*>(sums)[row + i] += reinterpret_cast<T*>(found)[i];
+        });
+        row += taken;
+    }
+}
+
+/// The sums of the gradient's pixels for the bias, in as many parts as those of the weight.
+struct PixelSums {
+    uint8_t dtype;
+    int64_t channels, item;
+    std::vector<char> ones, sums;
+    PixelSums(const Kit& kit, const Convolution& v, int64_t parts, bool wanted)
+        : dtype(v.dtype), channels(v.o), item(kit.item), ones(wanted ? kPixelsAtOnce * item : 0), sums(wanted ? parts * channels * item : 0) {
+        with_type(dtype, [&](auto zero) {
+            for (size_t i = 0; i < ones.size() / size_t(item); ++i) reinterpret_cast<decltype(zero)*>(ones.data())[i] = 1;
+        });
+    }
+    void add(const Kit& kit, int64_t part, const Blocks::Block& block, const char* a, int64_t a_row, int64_t first, int64_t count) {
+        if (!ones.empty()) add_rows(kit, dtype, a, a_row, block.pixels, count, ones.data(), sums.data() + (part * channels + first) * item);
+    }
+    void finish(int64_t parts, char* bias);
+};
+
 /// to[i] = sum over parts, `apart` values from each other, in their order.
 void add_parts(uint8_t dtype, char* to, int64_t parts, int64_t apart, int64_t n) {
     with_type(dtype, [&](auto zero) {
@@ -192,9 +224,15 @@ void add_parts(uint8_t dtype, char* to, int64_t parts, int64_t apart, int64_t n)
     });
 }
 
+void PixelSums::finish(int64_t parts, char* bias) {
+    if (ones.empty()) return;
+    add_parts(dtype, sums.data(), parts, channels, channels);
+    std::memcpy(bias, sums.data(), size_t(channels * item));
+}
+
 /// Channels that fill vectors: the lines of the input are read where they lie. A task takes some chunks of channels, a
 /// panel's width each, at all of the kernel's positions, so that what it summed is turned while it is near.
-void weight_in_place(const Kit& kit, const Convolution& v, const Field& gradient, const Field& x, char* weight, bool parallel) {
+void weight_in_place(const Kit& kit, const Convolution& v, const Field& gradient, const Field& x, char* weight, char* bias, bool parallel) {
     const int64_t item = kit.item, panel = kit.panel, lanes = kit.inner.compute.lanes;
     const int64_t channels = v.c / v.groups, rows = v.o / v.groups, taps = v.taps(), most = kit.inner.compute.rows;
     const Blocks blocks(v.n, v.plane());
@@ -206,6 +244,7 @@ void weight_in_place(const Kit& kit, const Convolution& v, const Field& gradient
     const int64_t size = rows * line, tasks = v.groups * shares;  // a task's sums
     Workspace turned(v.n * right.sample * item), copies(left.bytes()), sums(parts > 1 ? parts * tasks * size * item : 0);
     right.data = turned.data, left.copies = copies.data;
+    PixelSums over(kit, v, parts, bias);
     GilRelease unlocked(parallel);
     left.copy(parallel);
     right.fill(kit, x, parallel);
@@ -233,6 +272,7 @@ void weight_in_place(const Kit& kit, const Convolution& v, const Field& gradient
             const Blocks::Block block = blocks(b);
             right.offsets(item, block, offsets);
             const char* a = left.row(block, b, g * rows);
+            if (share == 0) over.add(kit, which, block, a, left.stride(), g * rows, rows);
             for (int64_t chunk = chunk0; chunk < chunk1; ++chunk)
                 for (int64_t tap = 0; tap < taps; ++tap) {
                     const int64_t vectors = std::min(panel, channels - chunk * panel) / lanes;
@@ -255,10 +295,11 @@ void weight_in_place(const Kit& kit, const Convolution& v, const Field& gradient
             add_parts(v.dtype, row, parts, tasks * size, line);
             turn(at / rows, at % rows, row);
         });
+    over.finish(parts, bias);
 }
 
 /// Any channels: what the kernel's positions read is gathered, a panel at a time.
-void weight_gathered(const Kit& kit, const Convolution& v, const Field& gradient, const Field& x, char* weight, bool parallel) {
+void weight_gathered(const Kit& kit, const Convolution& v, const Field& gradient, const Field& x, char* weight, char* bias, bool parallel) {
     const int64_t item = kit.item, panel = kit.panel, channels = v.c / v.groups, rows = v.o / v.groups, taps = v.taps();
     const int64_t k = channels * taps, panels = ceil_div(k, panel);
     const auto& compute = kit.inner.compute;
@@ -269,6 +310,7 @@ void weight_gathered(const Kit& kit, const Convolution& v, const Field& gradient
     const int64_t parts = std::clamp<int64_t>(ceil_div(kTasks, shares * v.groups), 1, std::clamp<int64_t>(blocks.count / 2, 1, 8));
     Workspace turned(v.n * right.sample * item), copies(left.bytes()), sums(parts * v.o * k * item);
     right.data = turned.data, left.copies = copies.data;
+    PixelSums over(kit, v, parts, bias);
     GilRelease unlocked(parallel);
     left.copy(parallel);
     right.fill(kit, x, parallel);
@@ -287,6 +329,7 @@ void weight_gathered(const Kit& kit, const Convolution& v, const Field& gradient
             const Blocks::Block block = blocks(b);
             right.offsets(item, block, offsets);
             const char* a = left.row(block, b, g * rows);
+            if (share == 0) over.add(kit, which, block, a, left.stride(), g * rows, rows);
             for (int64_t j = j0; j < j1; ++j) {
                 const int64_t from = j * panel, width = std::min(panel, k - from), vectors = ceil_div(width, compute.lanes);
                 for (int64_t i = 0; i < width;) {
@@ -314,11 +357,14 @@ void weight_gathered(const Kit& kit, const Convolution& v, const Field& gradient
         if (taps == 1 || channels == 1) std::memcpy(to, row, size_t(k * item));
         else kit.transpose(row, channels * item, to, taps * item, taps, channels);
     });
+    over.finish(parts, bias);
 }
 
 }  // namespace
 
-void convolve_weight(const Convolution& v, const Field& gradient, const Field& x, char* weight) {
+bool sums_pixels(const Convolution& v) { return !depthwise(v); }
+
+void convolve_weight(const Convolution& v, const Field& gradient, const Field& x, char* weight, char* bias) {
     const Kit kit = kit_for(v.dtype);
     const bool parallel = work_of(v) > kConvolveSerialWork;
     if (depthwise(v) && in_lanes(kit, v)) {
@@ -332,7 +378,7 @@ void convolve_weight(const Convolution& v, const Field& gradient, const Field& x
         return depthwise_weight(kit, v, gradient, x, weight, parallel);
     }
     const auto run = v.c / v.groups % kit.inner.compute.lanes == 0 ? weight_in_place : weight_gathered;
-    run(kit, v, gradient, x, weight, parallel);
+    run(kit, v, gradient, x, weight, bias, parallel);
 }
 
 }  // namespace flambeau

@@ -180,9 +180,7 @@ def _sums(target: Target, dtype: str, lanes: int, rows: int, vectors: int) -> tu
         for v in range(vectors):
             old = code.load(code.at(init, v * lanes * size), dtype, lanes)
             code.store(code.at(c, v * lanes * size), code.add(old, sums[row * vectors + v], lanes), dtype, lanes)
-    signature = (
-        "i64 %k, ptr %a, i64 %a_row, ptr %source, ptr %offsets, ptr %init, i64 %init_row, ptr %c, i64 %c_row"
-    )
+    signature = "i64 %k, ptr %a, i64 %a_row, ptr %source, ptr %offsets, ptr %init, i64 %init_row, ptr %c, i64 %c_row"
     return code, code.text(f"sums_{rows}_{vectors}", signature)
 
 
@@ -296,20 +294,10 @@ _entries: dict[str, int] = {}
 
 def kernels(code: int) -> int:
     """The entry of the module of the dtype with this code, compiled or from the cache."""
-    from flambeau.compiler import cache, jit, service
+    from flambeau.compiler import service
 
     dtype = DTYPES[code]
     with service._lock:
-        if dtype in _entries:
-            return _entries[dtype]
-        text = module(dtype)
-        version = cache.compiler_version()
-        key = cache.digest(version, b"convolution", text) if version else ""
-        found = service.disk().get(key) if key else None
-        if found is None:
-            image = jit.compile_ir(text)
-            found = cache.Entry(image.code, image.entry, 0)
-            if key:
-                service.disk().put(key, found)
-        _entries[dtype] = jit.load(found.code, found.entry)
+        if dtype not in _entries:
+            _entries[dtype] = service.load_module("convolution", module(dtype))
         return _entries[dtype]
