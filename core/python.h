@@ -103,6 +103,7 @@ int add_autograd(PyObject* module);
 int add_functions(PyObject* module);
 int add_indexing(PyObject* module);
 int add_convolution(PyObject* module);
+int add_pools(PyObject* module);
 int add_dlpack(PyObject* module);
 int add_sequences(PyObject* module);
 int add_plans(PyObject* module);

@@ -14,7 +14,8 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from flambeau.compiler.program import Value
+from flambeau.compiler import philox
+from flambeau.compiler.program import Program, Value
 from flambeau.compiler.target import Target
 
 #: dtype -> LLVM type in registers. Both half types are 16-bit integers: they are only loaded, stored and converted.
@@ -36,7 +37,7 @@ _ROUNDING = {"floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "round
 #: Rough cost of an operation in units of one cheap vector instruction; decides unrolling and spilling only.
 COSTS = {
     "input": 0, "const": 0, "div": 5, "sqrt": 6, "rsqrt": 9, "idiv": 20, "irem": 24, "fmod": 30, "bitcast": 0,
-    "maximum": 2, "minimum": 2, "sign": 3, "copysign": 2, "scale": 2,
+    "maximum": 2, "minimum": 2, "sign": 3, "copysign": 2, "scale": 2, "random_word": 160,
 }  # fmt: skip
 
 
@@ -491,6 +492,8 @@ class Code:
     def compute(self, value: Value, arguments: Sequence[str], lanes: int) -> str:
         """The instructions of one value of a program, its arguments being in registers."""
         operation, to = value.op, value.dtype
+        if operation == "random_word":
+            return self.random_word(arguments[0], arguments[1], lanes)
         dtype = value.args[0].dtype if value.args else to
         type_ = REGISTER[dtype]
         full = vector(type_, lanes)
@@ -601,6 +604,33 @@ class Code:
         full = "<16 x float>"
         pairs = [(full, a), (full, exponent), (full, "zeroinitializer"), ("i16", "-1"), ("i32", "4")]
         return self.call("llvm.x86.avx512.mask.scalef.ps.512", full, pairs)
+
+    def spell_out(self, outputs: Sequence[Value], registers: dict[int, str], lanes: int) -> list[str]:
+        """Values that are built on those in `registers`, on as many lanes."""
+        for value in Program("", "map", (), tuple(outputs)).topological():
+            if value.op == "const":
+                registers[id(value)] = constant(value, lanes)
+            elif id(value) not in registers:
+                registers[id(value)] = self.compute(value, [registers[id(a)] for a in value.args], lanes)
+        return [registers[id(value)] for value in outputs]
+
+    def random_word(self, place: str, seed: str, lanes: int) -> str:
+        """The random word of each lane's place."""
+        leaves = [Value("input", (), "int64", i) for i in range(2)]
+        registers = dict(zip(map(id, leaves), (place, seed), strict=True))
+        return self.spell_out([philox.spelled_out(*leaves)], registers, lanes)[0]
+
+    def random_words(self, first: str, seed: str, lanes: int) -> list[str]:
+        """The random words of a block of places, a vector after the other: `first`, of one lane, begins a block."""
+        counter = self.new(f"lshr i64 {first}, 2")
+        registers, leaves = {}, [Value("input", (), "uint32", i) for i in range(4)]
+        for leaf, wide, shift in zip(leaves, (counter, counter, seed, seed), (0, 32, 0, 32), strict=True):
+            half = self.new(f"lshr i64 {wide}, {shift}") if shift else wide
+            registers[id(leaf)] = self.splat(self.new(f"trunc i64 {half} to i32"), "i32", lanes)
+        low = id(leaves[0])
+        registers[low] = self.new(f"or {vector('i32', lanes)} {registers[low]}, {self.steps('i32', lanes)}")
+        c0, c1, k0, k1 = leaves
+        return self.spell_out(philox.rounds(c0, c1, k0, k1, philox.SHARED), registers, lanes)
 
     def _float_unary(self, operation: str, a: str, dtype: str, lanes: int) -> str:
         type_ = REGISTER[dtype]

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .program import FLOATS, ROW, Program, Value
+from . import philox
+from .program import FLOATS, ROW, Input, Program, Value
 
 
 def run(program: Program, arrays: Sequence[Any], *, precise: bool = False, length: int | None = None) -> list[Any]:
@@ -159,6 +160,12 @@ def _not(numpy: Any, a: Any) -> Any:
     return ~a
 
 
+def _random_word(numpy: Any, place: Any, seed: Any) -> Any:
+    leaves = [Value("input", (), "int64", i) for i in range(2)]
+    program = Program("", "map", (Input("int64"), Input("int64")), (philox.spelled_out(*leaves),))
+    return run(program, [place, seed])[0]
+
+
 _OPERATIONS: dict[str, Any] = {
     "neg": lambda numpy, a: -a if a.dtype.kind != "b" else a,
     "abs": _plain("abs"), "sign": lambda numpy, a: (a > 0).astype(a.dtype) - (a < 0).astype(a.dtype),
@@ -179,5 +186,6 @@ _OPERATIONS: dict[str, Any] = {
     "or": lambda numpy, a, b: a | b, "xor": lambda numpy, a, b: a ^ b, "shl": _plain("left_shift"),
     "shr": _plain("right_shift"), "where": _plain("where"),
     "scale": lambda numpy, a, b: numpy.ldexp(a, numpy.nan_to_num(numpy.floor(b)).astype("int32")),
+    "random_word": _random_word,
     "fma": lambda numpy, a, b, c: a.astype("float64") * b + c,
 }  # fmt: skip

@@ -257,6 +257,27 @@ def _cumulative(level: Level, tensor: Any, dim: int, kind: str) -> Any:
     return Batched(_core.cumulative(inner, wrap_dim(dim, tensor.ndim, "cumulative"), kind), level)
 
 
+@rule("running_extreme")
+def _running_extreme(level: Level, tensor: Any, dim: int, largest: bool) -> Any:
+    if tensor.ndim == 0:
+        return each(_core.running_extreme, (tensor, dim, largest), {}, level)
+    at = wrap_dim(dim, tensor.ndim, "running_extreme")
+    values, places = _core.running_extreme(tensor.value, at, largest)
+    return Batched(values, level), Batched(places, level)
+
+
+@rule("window_maxima")
+def _window_maxima(level: Level, tensor: Any, *windows: Any) -> Any:
+    """Windows are over the last dimensions: one more in front changes nothing."""
+    best, place = _core.window_maxima(tensor.value, *windows)
+    return Batched(best, level), Batched(place, level)
+
+
+@rule("window_spread")
+def _window_spread(level: Level, grad: Any, place: Any, *windows: Any) -> Any:
+    return Batched(_core.window_spread(expanded(grad, level), expanded(place, level), *windows), level)
+
+
 # ------------------------------------------------------------------------------------------------------- contractions
 
 

@@ -68,8 +68,10 @@ class Windows(NamedTuple):
     out: tuple[int, ...]
     #: (number, offset in the flattened input, slices of the result, slices of the input), positions in order
     steps: tuple[tuple[int, int, tuple[Any, ...], tuple[Any, ...]], ...]
+    kernel: tuple[int, ...]
     strides: tuple[int, ...]
     padding: tuple[int, ...]
+    dilation: tuple[int, ...]
     #: Every position lies in the input for all windows; no two windows share an element.
     complete: bool
     disjoint: bool
@@ -110,7 +112,7 @@ def windows(
         for k, count, here in zip(kernel, out, ranges, strict=True)
     )
     disjoint = all(k == 1 or (d == 1 and st >= k) for k, st, d in zip(kernel, stride, dilation, strict=True))
-    return Windows(tuple(out), tuple(steps), stride, padding, complete, disjoint)
+    return Windows(tuple(out), tuple(steps), kernel, stride, padding, dilation, complete, disjoint)
 
 
 def _spatial(name: str, input: Any, dims: int) -> tuple[int, ...]:
@@ -140,6 +142,15 @@ def _options(name: str, dims: int, kernel: Any, stride: Any, padding: Any, dilat
     return kernels, strides, around, dilations
 
 
+def _by_lines(x: Any, sizes: tuple[int, ...]) -> bool:
+    """Whether the core's kernels take maxima of this dtype and size: their places are int32."""
+    return x.dtype.name in ("float32", "float64") and prod(sizes) < 2**31
+
+
+def _description(found: Windows, sizes: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    return (sizes, found.out, found.kernel, found.strides, found.padding, found.dilation)
+
+
 def _narrow(input: Any) -> bool:
     return input.dtype.name in ("float16", "bfloat16")
 
@@ -151,6 +162,9 @@ def _spread_maxima(grad: Any, place: Any, found: Windows, sizes: tuple[int, ...]
     """The gradient of the input from the one of the maxima."""
     lead = tuple(grad.shape[: grad.ndim - len(sizes)])
     values = grad.detach()
+    if _by_lines(values, sizes):
+        result = _core.window_spread(values, place, *_description(found, sizes))
+        return with_gradient(result, (grad,), lambda g: (_collect(g, place, found),), "MaxPoolBackward0")
     if found.disjoint and found.complete:  # every element of the input is in one window at most
         whole = prod(found.strides) * prod(found.out) == prod(sizes)
         result = _core.empty((*lead, *sizes), grad.dtype) if whole else _core.full((*lead, *sizes), 0.0, grad.dtype)
@@ -187,7 +201,10 @@ def max_pool(
     shape = (*input.shape[: input.ndim - dims], *found.out)
     floating = input.dtype.is_floating_point
     values, steps = input.detach(), found.steps
-    if found.complete and len(steps) >= 4 and prod(sizes) < 2**31:
+    if _by_lines(values, sizes):
+        best, place = _core.window_maxima(values, *_description(found, sizes))
+        steps = ()
+    elif found.complete and len(steps) >= 4 and prod(sizes) < 2**31:
         parts = [values[source].contiguous() for _, _, _, source in steps[:4]]
         best, place = max_pool_four(*parts, *[offset for _, offset, _, _ in steps[:4]])
         steps = steps[4:]
