@@ -131,6 +131,31 @@ def __dlpack_device__(self: Any) -> tuple[int, int]:
     return (1, 0)
 
 
+def __array_namespace__(self: Any, *, api_version: str | None = None) -> Any:
+    """The functions of the array API standard for tensors: the module `flambeau.array_api`.
+
+    Raises ValueError for a version of the standard that it does not follow.
+
+    >>> xp = fl.ones(2).__array_namespace__()
+    >>> xp.sum(xp.asarray([1.0, 2.0]))
+    tensor(3.)
+    """
+    if api_version not in (None, "2021.12", "2022.12", "2023.12", "2024.12"):
+        raise ValueError(
+            f"__array_namespace__: api_version {api_version!r} of the array API standard is not supported; use '2024.12'"
+        )
+    from flambeau import array_api
+
+    return array_api
+
+
+def to_device(self: Any, device: Any, /, *, stream: Any = None) -> Any:
+    """The tensor on another device, as the array API standard names it; `to` does the same."""
+    if stream is not None:
+        raise ValueError("to_device: streams belong to devices that have them; the CPU has none, leave stream out")
+    return to(self, device)
+
+
 def cpu(self: Any, memory_format: Any = None) -> Any:
     """The tensor on the CPU; itself if it is there."""
     return self
@@ -299,7 +324,7 @@ def _attach() -> None:
         methods.update(namespace.METHODS)
     own = (
         "to", "numpy", "__array__", "__array_wrap__",
-        "__dlpack__", "__dlpack_device__", "cpu", "cuda", "type", "type_as", "get_device",
+        "__dlpack__", "__dlpack_device__", "__array_namespace__", "to_device", "cpu", "cuda", "type", "type_as", "get_device",
         "is_pinned", "pin_memory", "share_memory_", "__deepcopy__", "__reduce_ex__", "__format__", "__contains__",
         "__rsub__", "__reversed__", "apply_",
     )  # fmt: skip
