@@ -142,7 +142,7 @@ def __array_namespace__(self: Any, *, api_version: str | None = None) -> Any:
     """
     if api_version not in (None, "2021.12", "2022.12", "2023.12", "2024.12"):
         raise ValueError(
-            f"__array_namespace__: api_version {api_version!r} of the array API standard is not supported; use '2024.12'"
+            f"__array_namespace__: api_version {api_version!r} of the array API is not supported; use '2024.12'"
         )
     from flambeau import array_api
 
@@ -324,8 +324,8 @@ def _attach() -> None:
         methods.update(namespace.METHODS)
     own = (
         "to", "numpy", "__array__", "__array_wrap__",
-        "__dlpack__", "__dlpack_device__", "__array_namespace__", "to_device", "cpu", "cuda", "type", "type_as", "get_device",
-        "is_pinned", "pin_memory", "share_memory_", "__deepcopy__", "__reduce_ex__", "__format__", "__contains__",
+        "__dlpack__", "__dlpack_device__", "__array_namespace__", "to_device", "cpu", "cuda", "type", "type_as",
+        "get_device", "is_pinned", "pin_memory", "share_memory_", "__deepcopy__", "__reduce_ex__", "__format__", "__contains__",
         "__rsub__", "__reversed__", "apply_",
     )  # fmt: skip
     methods.update({name: globals()[name] for name in own})

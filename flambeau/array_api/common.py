@@ -12,7 +12,9 @@ Tensor = _core.Tensor
 def array(name: str, x: Any, argument: str = "x") -> Any:
     """`x` if it is a tensor; TypeError names the function and the argument otherwise."""
     if not isinstance(x, Tensor):
-        raise TypeError(f"{name}(): argument {argument!r} must be a flambeau tensor, not {type(x).__name__}; use asarray")
+        raise TypeError(
+            f"{name}(): argument {argument!r} must be a flambeau tensor, not {type(x).__name__}; use asarray"
+        )
     return x
 
 
@@ -32,7 +34,9 @@ def promoted(name: str, x1: Any, x2: Any) -> tuple[Any, Any]:
         return x1, number(name, x2, x1.dtype)
     if second:
         return number(name, x1, x2.dtype), x2
-    raise TypeError(f"{name}(): one argument must be a flambeau tensor, got {type(x1).__name__} and {type(x2).__name__}")
+    raise TypeError(
+        f"{name}(): one argument must be a flambeau tensor, got {type(x1).__name__} and {type(x2).__name__}"
+    )
 
 
 def number(name: str, value: Any, dtype: Any) -> Any:

@@ -45,9 +45,7 @@ def _has_tensor(obj: Any) -> bool:
     return any(isinstance(each, Tensor) or (isinstance(each, (list, tuple)) and _has_tensor(each)) for each in obj)
 
 
-def arange(
-    start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None
-) -> Any:
+def arange(start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None) -> Any:
     """Evenly spaced values of the half-open interval; empty where `step` leads away from `stop`."""
     _on_cpu(device)
     if stop is None:

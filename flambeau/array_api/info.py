@@ -47,6 +47,6 @@ class ArrayNamespaceInfo:
         return found if kind is None else {name: each for name, each in found.items() if isdtype(each, kind)}
 
 
-def __array_namespace_info__() -> ArrayNamespaceInfo:
+def __array_namespace_info__() -> ArrayNamespaceInfo:  # noqa: N807
     """What the namespace can do: an object with devices(), dtypes(), default_dtypes(), capabilities()."""
     return ArrayNamespaceInfo()

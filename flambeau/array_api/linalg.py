@@ -1,10 +1,6 @@
 """The `linalg` extension of the array API standard."""
 
 from flambeau.array_api.linear_algebra import (
-    EighResult,
-    QRResult,
-    SlogdetResult,
-    SVDResult,
     cholesky,
     cross,
     det,

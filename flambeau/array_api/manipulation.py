@@ -92,7 +92,9 @@ def squeeze(x: Any, /, axis: int | tuple[int, ...]) -> Any:
         if not -x.ndim <= each < x.ndim:
             raise IndexError(f"squeeze(): axis {each} is out of range for shape {tuple(x.shape)}")
         if x.shape[each] != 1:
-            raise ValueError(f"squeeze(): dimension {each} has size {x.shape[each]}, not 1; the shape is {tuple(x.shape)}")
+            raise ValueError(
+                f"squeeze(): dimension {each} has size {x.shape[each]}, not 1; the shape is {tuple(x.shape)}"
+            )
     return x.squeeze(every) if every else x
 
 

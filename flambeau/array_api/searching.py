@@ -89,7 +89,7 @@ class UniqueInverseResult(NamedTuple):
 
 
 def unique_all(x: Any, /) -> UniqueAllResult:
-    """Distinct values in order, where each first is, where each element is among them, and how often; NaN are distinct."""
+    """Distinct values in order, where each first is, where each element is among them, how often; NaN are distinct."""
     flat = array("unique_all", x).reshape(-1)
     order = sorting.sort(flat, dim=0, stable=True)[1]
     ordered = flat[order]

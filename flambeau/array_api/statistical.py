@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from flambeau import dtypes
 from flambeau.array_api.common import array, axes, wide
 from flambeau.ops import create, reduction
 from flambeau.ops import sort as sorting
-
 
 
 def sum(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
@@ -24,7 +22,7 @@ def prod(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = Fal
     dtype = dtype or wide(array("prod", x).dtype)
     if axis == ():
         return x.to(dtype)
-    return _each("prod", lambda part, dim: reduction.prod(part, dim, True), x.to(dtype), axis, keepdims)
+    return _each("prod", lambda part, dim: reduction.prod(part, dim, True).to(dtype), x.to(dtype), axis, keepdims)
 
 
 def _each(name: str, reduce: Any, x: Any, axis: Any, keepdims: bool) -> Any:

@@ -55,7 +55,11 @@ def arrays(
     min_side: int = 0, special: bool = False, shape: Any = None,
 ) -> np.ndarray:  # fmt: skip
     dtype = np.dtype(draw(st.sampled_from(dtypes)))
-    shape = draw(hnp.array_shapes(min_dims=min_dims, max_dims=max_dims, min_side=min_side, max_side=4)) if shape is None else shape
+    shape = (
+        draw(hnp.array_shapes(min_dims=min_dims, max_dims=max_dims, min_side=min_side, max_side=4))
+        if shape is None
+        else shape
+    )
     return draw(hnp.arrays(dtype, shape, elements=elements(dtype, low, high, special)))
 
 
@@ -75,7 +79,9 @@ def check(actual: Any, expected: Any, rtol: float | None = None, dtype: bool = T
         rtol = {"float32": 2e-5, "float64": 1e-12}.get(actual.dtype.name, 0)
     got = np.asarray(actual.resolve_conj().detach().tolist()).reshape(expected.shape)
     if expected.dtype.kind in "fc":
-        np.testing.assert_allclose(got, expected.astype(got.dtype if got.dtype.kind in "fc" else float), rtol=rtol, atol=rtol)
+        np.testing.assert_allclose(
+            got, expected.astype(got.dtype if got.dtype.kind in "fc" else float), rtol=rtol, atol=rtol
+        )
     else:
         np.testing.assert_array_equal(got, expected)
 
@@ -109,43 +115,43 @@ def run(name: str, arguments: tuple[Any, ...], options: dict[str, Any], referenc
 # ------------------------------------------------------------------------------------------------ elementwise
 
 UNARY = {
-    "abs": dict(dtypes=[*FLOATS, *SIGNED], special=True),
-    "acos": dict(low=-1, high=1),
-    "acosh": dict(low=1),
-    "asin": dict(low=-1, high=1),
-    "asinh": dict(special=True),
-    "atan": dict(special=True),
-    "atanh": dict(low=-0.984375, high=0.984375),
-    "bitwise_invert": dict(dtypes=[*INTEGERS, "bool"]),
-    "ceil": dict(dtypes=REAL, special=True),
-    "conj": dict(dtypes=FLOATS),
-    "cos": dict(special=True),
-    "cosh": dict(special=True),
-    "exp": dict(special=True),
-    "expm1": dict(special=True),
-    "floor": dict(dtypes=REAL, special=True),
-    "isfinite": dict(dtypes=REAL, special=True),
-    "isinf": dict(dtypes=REAL, special=True),
-    "isnan": dict(dtypes=REAL, special=True),
-    "log": dict(special=True),
-    "log10": dict(special=True),
-    "log1p": dict(special=True),
-    "log2": dict(special=True),
-    "logical_not": dict(dtypes=ALL),
-    "negative": dict(dtypes=[*FLOATS, *SIGNED], special=True),
-    "positive": dict(dtypes=REAL, special=True),
-    "real": dict(dtypes=FLOATS),
-    "reciprocal": dict(special=True),
-    "round": dict(dtypes=REAL, special=True),
-    "sign": dict(dtypes=REAL, special=True),
-    "signbit": dict(special=True),
-    "sin": dict(special=True),
-    "sinh": dict(special=True),
-    "sqrt": dict(special=True),
-    "square": dict(dtypes=REAL, low=-10, high=10),
-    "tan": dict(low=-1.5, high=1.5),
-    "tanh": dict(special=True),
-    "trunc": dict(dtypes=REAL, special=True),
+    "abs": {"dtypes": [*FLOATS, *SIGNED], "special": True},
+    "acos": {"low": -1, "high": 1},
+    "acosh": {"low": 1},
+    "asin": {"low": -1, "high": 1},
+    "asinh": {"special": True},
+    "atan": {"special": True},
+    "atanh": {"low": -0.984375, "high": 0.984375},
+    "bitwise_invert": {"dtypes": [*INTEGERS, "bool"]},
+    "ceil": {"dtypes": REAL, "special": True},
+    "conj": {"dtypes": FLOATS},
+    "cos": {"special": True},
+    "cosh": {"special": True},
+    "exp": {"special": True},
+    "expm1": {"special": True},
+    "floor": {"dtypes": REAL, "special": True},
+    "isfinite": {"dtypes": REAL, "special": True},
+    "isinf": {"dtypes": REAL, "special": True},
+    "isnan": {"dtypes": REAL, "special": True},
+    "log": {"special": True},
+    "log10": {"special": True},
+    "log1p": {"special": True},
+    "log2": {"special": True},
+    "logical_not": {"dtypes": ALL},
+    "negative": {"dtypes": [*FLOATS, *SIGNED], "special": True},
+    "positive": {"dtypes": REAL, "special": True},
+    "real": {"dtypes": FLOATS},
+    "reciprocal": {"special": True},
+    "round": {"dtypes": REAL, "special": True},
+    "sign": {"dtypes": REAL, "special": True},
+    "signbit": {"special": True},
+    "sin": {"special": True},
+    "sinh": {"special": True},
+    "sqrt": {"special": True},
+    "square": {"dtypes": REAL, "low": -10, "high": 10},
+    "tan": {"low": -1.5, "high": 1.5},
+    "tanh": {"special": True},
+    "trunc": {"dtypes": REAL, "special": True},
 }  # fmt: skip
 
 
@@ -160,34 +166,34 @@ def test_functions_of_one_element(name: str) -> None:
 
 
 BINARY = {
-    "add": dict(dtypes=REAL),
-    "atan2": dict(special=True),
-    "bitwise_and": dict(dtypes=[*INTEGERS, "bool"]),
-    "bitwise_left_shift": dict(dtypes=INTEGERS, low=0, high=6),
-    "bitwise_or": dict(dtypes=[*INTEGERS, "bool"]),
-    "bitwise_right_shift": dict(dtypes=INTEGERS, low=0, high=6),
-    "bitwise_xor": dict(dtypes=[*INTEGERS, "bool"]),
-    "copysign": dict(special=True),
-    "divide": dict(special=True),
-    "equal": dict(dtypes=ALL, low=-2, high=2, special=True),
-    "floor_divide": dict(dtypes=REAL, low=1, high=20),
-    "greater": dict(dtypes=REAL, low=-2, high=2, special=True),
-    "greater_equal": dict(dtypes=REAL, low=-2, high=2, special=True),
-    "hypot": dict(special=True),
-    "less": dict(dtypes=REAL, low=-2, high=2, special=True),
-    "less_equal": dict(dtypes=REAL, low=-2, high=2, special=True),
-    "logaddexp": dict(),
-    "logical_and": dict(dtypes=["bool"]),
-    "logical_or": dict(dtypes=["bool"]),
-    "logical_xor": dict(dtypes=["bool"]),
-    "maximum": dict(dtypes=REAL, special=True),
-    "minimum": dict(dtypes=REAL, special=True),
-    "multiply": dict(dtypes=REAL, low=-5, high=5),
-    "nextafter": dict(),
-    "not_equal": dict(dtypes=ALL, low=-2, high=2, special=True),
-    "pow": dict(dtypes=FLOATS, low=0.25, high=4),
-    "remainder": dict(dtypes=REAL, low=1, high=20),
-    "subtract": dict(dtypes=REAL),
+    "add": {"dtypes": REAL},
+    "atan2": {"special": True},
+    "bitwise_and": {"dtypes": [*INTEGERS, "bool"]},
+    "bitwise_left_shift": {"dtypes": INTEGERS, "low": 0, "high": 6},
+    "bitwise_or": {"dtypes": [*INTEGERS, "bool"]},
+    "bitwise_right_shift": {"dtypes": INTEGERS, "low": 0, "high": 6},
+    "bitwise_xor": {"dtypes": [*INTEGERS, "bool"]},
+    "copysign": {"special": True},
+    "divide": {"special": True},
+    "equal": {"dtypes": ALL, "low": -2, "high": 2, "special": True},
+    "floor_divide": {"dtypes": REAL, "low": 1, "high": 20},
+    "greater": {"dtypes": REAL, "low": -2, "high": 2, "special": True},
+    "greater_equal": {"dtypes": REAL, "low": -2, "high": 2, "special": True},
+    "hypot": {"special": True},
+    "less": {"dtypes": REAL, "low": -2, "high": 2, "special": True},
+    "less_equal": {"dtypes": REAL, "low": -2, "high": 2, "special": True},
+    "logaddexp": {},
+    "logical_and": {"dtypes": ["bool"]},
+    "logical_or": {"dtypes": ["bool"]},
+    "logical_xor": {"dtypes": ["bool"]},
+    "maximum": {"dtypes": REAL, "special": True},
+    "minimum": {"dtypes": REAL, "special": True},
+    "multiply": {"dtypes": REAL, "low": -5, "high": 5},
+    "nextafter": {},
+    "not_equal": {"dtypes": ALL, "low": -2, "high": 2, "special": True},
+    "pow": {"dtypes": FLOATS, "low": 0.25, "high": 4},
+    "remainder": {"dtypes": REAL, "low": 1, "high": 20},
+    "subtract": {"dtypes": REAL},
 }  # fmt: skip
 
 
@@ -210,7 +216,11 @@ def test_functions_of_two_elements(name: str) -> None:
 
 
 @checked
-@given(arrays(dtypes=["float32", "float64", "int32", "int64"]), st.integers(1, 5), st.sampled_from(sorted(set(BINARY) - {"nextafter"})))
+@given(
+    arrays(dtypes=["float32", "float64", "int32", "int64"]),
+    st.integers(1, 5),
+    st.sampled_from(sorted(set(BINARY) - {"nextafter"})),
+)
 def test_a_number_takes_the_dtype_of_the_tensor(a: np.ndarray, number: int, name: str) -> None:
     try:
         expected = getattr(np, name)(a, number)
@@ -441,16 +451,16 @@ def reductions(draw: Any, a: np.ndarray) -> dict[str, Any]:
 
 
 REDUCTIONS: dict[str, dict[str, Any]] = {
-    "sum": dict(dtypes=REAL),
-    "prod": dict(dtypes=REAL, low=-2, high=2),
-    "mean": dict(min_side=1),
-    "var": dict(min_side=2),
-    "std": dict(min_side=2),
-    "max": dict(dtypes=REAL, min_side=1, special=True),
-    "min": dict(dtypes=REAL, min_side=1, special=True),
-    "all": dict(dtypes=ALL, low=-1, high=1),
-    "any": dict(dtypes=ALL, low=-1, high=1),
-    "count_nonzero": dict(dtypes=ALL, low=-1, high=1),
+    "sum": {"dtypes": REAL},
+    "prod": {"dtypes": REAL, "low": -2, "high": 2},
+    "mean": {"min_side": 1},
+    "var": {"min_side": 2},
+    "std": {"min_side": 2},
+    "max": {"dtypes": REAL, "min_side": 1, "special": True},
+    "min": {"dtypes": REAL, "min_side": 1, "special": True},
+    "all": {"dtypes": ALL, "low": -1, "high": 1},
+    "any": {"dtypes": ALL, "low": -1, "high": 1},
+    "count_nonzero": {"dtypes": ALL, "low": -1, "high": 1},
 }
 
 
@@ -498,7 +508,12 @@ def test_sorting(data: Any) -> None:
         return x.shape[axis] - 1 - turned
 
     run("argsort", (a,), {"axis": axis, "descending": down}, reference=lambda x, axis, descending: order(x, axis))
-    run("sort", (a,), {"axis": axis, "descending": down}, reference=lambda x, axis, descending: np.take_along_axis(x, order(x, axis), axis))
+    run(
+        "sort",
+        (a,),
+        {"axis": axis, "descending": down},
+        reference=lambda x, axis, descending: np.take_along_axis(x, order(x, axis), axis),
+    )
 
 
 @checked
@@ -692,7 +707,7 @@ def test_what_the_namespace_says_of_itself() -> None:
     assert info.devices() == [fl.device("cpu")]
     assert info.default_dtypes()["integral"] is fl.int64
     with pytest.raises(AttributeError):
-        xp.no_such_function  # noqa: B018
+        _ = xp.no_such_function
 
 
 def test_gradients_pass_through() -> None:
