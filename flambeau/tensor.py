@@ -323,10 +323,9 @@ def _attach() -> None:
     for namespace in _NAMESPACES:
         methods.update(namespace.METHODS)
     own = (
-        "to", "numpy", "__array__", "__array_wrap__",
-        "__dlpack__", "__dlpack_device__", "__array_namespace__", "to_device", "cpu", "cuda", "type", "type_as",
-        "get_device", "is_pinned", "pin_memory", "share_memory_", "__deepcopy__", "__reduce_ex__", "__format__", "__contains__",
-        "__rsub__", "__reversed__", "apply_",
+        "to", "numpy", "__array__", "__array_wrap__", "__array_namespace__", "__dlpack__", "__dlpack_device__",
+        "to_device", "cpu", "cuda", "type", "type_as", "get_device", "is_pinned", "pin_memory", "share_memory_",
+        "__deepcopy__", "__reduce_ex__", "__format__", "__contains__", "__rsub__", "__reversed__", "apply_",
     )  # fmt: skip
     methods.update({name: globals()[name] for name in own})
     for name, dtype in (
