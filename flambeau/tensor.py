@@ -337,15 +337,16 @@ def _attach() -> None:
     for name, method in methods.items():
         if not hasattr(Tensor, name) or name.startswith("__"):
             setattr(Tensor, name, method)
-    Tensor.__array_priority__ = 1000
-    Tensor.real = property(lambda self: self, doc="The tensor itself: every dtype of flambeau is real.")
-    Tensor.mH = _core.Tensor.mT
-    Tensor.is_cpu = property(lambda self: True, doc="Whether the tensor is in main memory.")
+    cls: Any = Tensor
+    cls.__array_priority__ = 1000
+    cls.real = property(lambda self: self, doc="The tensor itself: every dtype of flambeau is real.")
+    cls.mH = _core.Tensor.mT
+    cls.is_cpu = property(lambda self: True, doc="Whether the tensor is in main memory.")
     for name in ("is_nested", "is_xpu"):
         setattr(Tensor, name, property(lambda self: False, doc="Always False: there are no such tensors."))
-    Tensor.layout = property(lambda self: "strided", doc="How elements are laid out: always strided.")
-    Tensor.names = property(lambda self: (None,) * self.ndim, doc="Names of dimensions: none are kept.")
-    Tensor.__module__ = "flambeau"
+    cls.layout = property(lambda self: "strided", doc="How elements are laid out: always strided.")
+    cls.names = property(lambda self: (None,) * self.ndim, doc="Names of dimensions: none are kept.")
+    cls.__module__ = "flambeau"
     e, o = elementwise, arithmetic
     _core.register(
         dtypes=dtypes.ALL,

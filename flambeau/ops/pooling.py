@@ -15,6 +15,7 @@ from flambeau import _core, dtypes, recording
 from flambeau.errors import DTypeError, ShapeError
 from flambeau.ops.arguments import check_tensor, with_gradient
 from flambeau.ops.convolution import spread
+from flambeau.ops.elementwise import where
 
 from ..compiler import scalar as s
 from ..compiler.declare import elementwise
@@ -343,14 +344,19 @@ def adaptive_avg_pool(name: str, input: Any, size: Any, dims: int) -> Any:
         return avg_pool(name, input, dims, kernel, kernel, 0, False, True)
     result = input
     for d in range(dims):
+        # Windows as rows of one length: the places behind the end of a shorter one are masked, not multiplied by 0,
+        # so that an infinity or NaN stays in its window.
         dim = input.ndim - dims + d
-        weights: list[float] = []
-        for start, end in _bounds(sizes[d], out[d]):
-            line = [0.0] * sizes[d]
-            line[start:end] = [1.0 / (end - start)] * (end - start)
-            weights += line
-        matrix = _core.from_list(weights, input.dtype).reshape((out[d], sizes[d]))
-        result = (result.transpose(dim, -1) @ matrix.transpose(0, 1)).transpose(dim, -1)
+        bounds = _bounds(sizes[d], out[d])
+        width = max([end - start for start, end in bounds], default=0)
+        places = [min(start + i, sizes[d] - 1) for start, end in bounds for i in range(width)]
+        inside = [start + i < end for start, end in bounds for i in range(width)]
+        lengths = _core.from_list([float(end - start) for start, end in bounds], input.dtype)
+        shape = (out[d], width) + (1,) * (input.ndim - 1 - dim)
+        mask = _core.from_list(inside, dtypes.bool).reshape(shape)
+        rows = _core.index_select(result, dim, _core.from_list(places, dtypes.int64)).unflatten(dim, (out[d], width))
+        rows = where(mask, rows, 0.0)
+        result = rows.sum(dim + 1) / lengths.reshape((out[d],) + (1,) * (input.ndim - 1 - dim))
     return result.contiguous()
 
 
