@@ -111,9 +111,7 @@ def _plus(input: Any, product: Any, beta: Any, alpha: Any, out: Any) -> Any:
     if not product.dtype.is_floating_point:
         kind = bool if product.dtype.kind == 0 else int
         beta, alpha = kind(beta), kind(alpha)
-    if alpha == 0:  # the product plays no part then, NaN and infinities neither
-        product = product.new_zeros(product.shape)
-    elif alpha != 1:
+    if alpha != 1:
         product = product * alpha
     if beta == 0:
         return deliver(product, out)

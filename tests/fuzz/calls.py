@@ -585,7 +585,11 @@ def product(m: Maker) -> Call:
     if name in ("addmm", "baddbmm"):
         batch = () if name == "addmm" else (2,)
         start = m.tensor(m.broadcast([*batch, n, p]), dtype)
-        options = {"beta": m.r.choice((0, 1, 2)), "alpha": m.r.choice((1, 2, 0))} if m.odds(0.5) else {}
+        options = (
+            {"beta": m.r.choice((0, 1, 2)), "alpha": m.r.choice((1, 2, 0 if m.kind != "extreme" else 1))}
+            if m.odds(0.5)
+            else {}
+        )
         return Call(name, [start, matrix(n, k, *batch), matrix(k + wrong, p, *batch)], options)
     if name == "mv":
         return Call(name, [a, m.tensor([k + wrong], dtype)], {})

@@ -31,7 +31,7 @@ TAKEN = (
     "returned an invalid gradient", "view size is not compatible", "doesn't match the broadcast shape",
     "inconsistent tensor size", "Expected dtype int64", "Expected a long tensor", "invalid combination of arguments",
     "derivative for", "Integer division with addcdiv", "Autograd not support dtype", "modified by an inplace operation",
-    "Dimension out of range",
+    "Dimension out of range", "does not support bool",
 )  # fmt: skip
 #: What flambeau refuses on purpose, each with its reason in the text: shapes that would broadcast in a loss, rows of
 #: unequal length, positions out of range, products of bools, fractions of integers.
