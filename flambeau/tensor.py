@@ -149,6 +149,20 @@ def __array_namespace__(self: Any, *, api_version: str | None = None) -> Any:
     return array_api
 
 
+def summary(self: Any, bins: int = 32) -> Any:
+    """What is in the tensor: shape, memory, range, mean, spread, NaN, infinities, zeros and a histogram, as a table.
+
+    bins  how many bins the histogram has
+    Returns an object with these as attributes (`flambeau.summary.TensorSummary`); printing it shows the table.
+
+    >>> fl.tensor([0.0, 1.0, float("inf")]).summary().inf_count
+    1
+    """
+    from flambeau.summary import summarize
+
+    return summarize(self, bins)
+
+
 def to_device(self: Any, device: Any, /, *, stream: Any = None) -> Any:
     """The tensor on another device, as the array API standard names it; `to` does the same."""
     if stream is not None:
@@ -324,8 +338,9 @@ def _attach() -> None:
         methods.update(namespace.METHODS)
     own = (
         "to", "numpy", "__array__", "__array_wrap__", "__array_namespace__", "__dlpack__", "__dlpack_device__",
-        "to_device", "cpu", "cuda", "type", "type_as", "get_device", "is_pinned", "pin_memory", "share_memory_",
-        "__deepcopy__", "__reduce_ex__", "__format__", "__contains__", "__rsub__", "__reversed__", "apply_",
+        "summary", "to_device", "cpu", "cuda", "type", "type_as", "get_device", "is_pinned", "pin_memory",
+        "share_memory_", "__deepcopy__", "__reduce_ex__", "__format__", "__contains__", "__rsub__", "__reversed__",
+        "apply_",
     )  # fmt: skip
     methods.update({name: globals()[name] for name in own})
     for name, dtype in (
