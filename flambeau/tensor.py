@@ -330,6 +330,18 @@ def _legacy_constructor(cls: Any, *args: Any, **options: Any) -> Any:
     return tensor if cls is Tensor else _core.make_subclass(cls, tensor, False)
 
 
+_DOCUMENTATION = """Elements of one dtype: values in a storage, a layout over it, and the history of how they were made.
+
+Made by `flambeau.tensor`, `zeros`, `randn` and the like; `Tensor(2, 3)` is uninitialised memory, `Tensor([2, 3])` holds
+these values. The operations of `flambeau` are its methods; those whose name ends in `_` write into the tensor itself.
+
+>>> x = fl.tensor([1.0, 2.0], requires_grad=True)
+>>> (x * x).sum().backward()
+>>> x.grad
+tensor([2., 4.])
+"""
+
+
 def _attach() -> None:
     from flambeau.compiler.program import Value
 
@@ -362,6 +374,7 @@ def _attach() -> None:
     cls.layout = property(lambda self: "strided", doc="How elements are laid out: always strided.")
     cls.names = property(lambda self: (None,) * self.ndim, doc="Names of dimensions: none are kept.")
     cls.__module__ = "flambeau"
+    cls.__doc__ = _DOCUMENTATION
     e, o = elementwise, arithmetic
     _core.register(
         dtypes=dtypes.ALL,
