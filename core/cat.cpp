@@ -26,7 +26,7 @@ TensorRef cat_now(const std::vector<TensorRef>& tensors, int64_t dim) {
         if (t->ndim == 0) fail(ErrorKind::Runtime, "cat: zero-dimensional tensor (at position " + std::to_string(parts.size()) + ") cannot be concatenated; use stack()");
         parts.push_back(t->dtype == dtype ? t : cast(t.get(), dtype));
     }
-    if (parts.empty()) return tensors[0];
+    if (parts.empty()) return cast(tensors[0].get(), dtype);
     Shape shape = parts[0]->shape();
     int d = normal_dim(dim, shape.ndim, "cat");
     int64_t total = 0;

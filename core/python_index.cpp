@@ -208,6 +208,9 @@ int index_set(PyObject* self, PyObject* key, PyObject* value) {
         else {
             Arg number;
             if (number_arg(value, number)) {
+                // As in C, -1 is the largest unsigned number.
+                if (!(t->dtype == kUInt8 && number.code != kFloat64 && number.integer < 0 && number.integer >= -255))
+                    check_fits(number, t->dtype, "index_put_");
                 if (is_float(t->dtype) || number.code != kFloat64) {
                     from = empty(Shape(), number.code == kFloat64 ? uint8_t(t->dtype == kFloat64 ? kFloat64 : kFloat32) : number.code == kBool ? uint8_t(kBool) : uint8_t(kInt64));
                     if (is_float(from->dtype)) write_double(from->dtype, from->data, number.real);

@@ -28,7 +28,7 @@ PAGE = FOLDER / "api.md"
 FIGURES = re.compile(r"<!-- figures -->\n(.*?)<!-- end -->", re.DOTALL)
 MODULES = (
     "nn", "nn.functional", "nn.init", "nn.utils", "optim", "optim.lr_scheduler", "linalg", "fft", "special", "func",
-    "autograd", "distributions", "data", "random", "testing",
+    "autograd", "distributions", "data", "random",
 )  # fmt: skip
 TITLES = {
     "activation": "Activations", "arithmetic": "Arithmetic", "bessel": "Special functions",
@@ -126,12 +126,13 @@ def names() -> str:
         "| name | |",
         "|---|---|",
     ]
+    known = set(stubs.public_names())
     for name in sorted(vars(fl.Tensor)):
-        if name.startswith("_") or hasattr(fl, name) or (name.endswith("_") and hasattr(fl, name[:-1])):
+        if name.startswith("_") or name in known or (name.endswith("_") and name[:-1] in known):
             continue
         parts.append(f"| `{name}` | {sentence(vars(fl.Tensor)[name])} |")
-    same = [n for n in sorted(vars(fl.Tensor)) if not n.startswith("_") and hasattr(fl, n)]
-    writing = [n for n in sorted(vars(fl.Tensor)) if n.endswith("_") and not n.startswith("_") and hasattr(fl, n[:-1])]
+    same = [n for n in sorted(vars(fl.Tensor)) if not n.startswith("_") and n in known]
+    writing = [n for n in sorted(vars(fl.Tensor)) if n.endswith("_") and not n.startswith("_") and n[:-1] in known]
     parts += ["", f"Methods that are: {', '.join(f'`{n}`' for n in same)}.\n"]
     parts += [f"And in place: {', '.join(f'`{n}`' for n in writing)}.\n"]
     for path in MODULES:
@@ -219,8 +220,8 @@ def page(census: str | None = None) -> str:
     table = figures(census) if census else known.group(1) if known else ""
     return (
         "# Public names\n\n"
-        "Every public name with its first sentence; `help(name)` tells the rest. Where the docstring has no example of\n"
-        "its own, one stands here with its result, for these tensors:\n\n"
+        "Every public name with its first sentence; `help(name)` tells the rest. Where the docstring has no example\n"
+        "of its own, one stands here with its result, for these tensors:\n\n"
         f"```python\nimport flambeau as fl\n{examples.SETUP}```\n\n"
         "How much of what programs written for PyTorch use is there, by the weight of each name in a census of public\n"
         "programs (every repository counts the same; only whether a name exists is counted):\n\n"

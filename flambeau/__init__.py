@@ -84,7 +84,17 @@ def typename(value: Any) -> str:
     """The full name of an object's type."""
     if isinstance(value, Tensor):
         return value.type()
-    return f"{type(value).__module__}.{type(value).__qualname__}"
+    module = type(value).__module__
+    return type(value).__qualname__ if module == "builtins" else f"{module}.{type(value).__qualname__}"
+
+
+def is_storage(obj: Any, /) -> bool:
+    """Whether an object is a storage: none is, as storages have no objects of their own.
+
+    >>> fl.is_storage(fl.ones(1))
+    False
+    """
+    return False
 
 
 def get_default_device() -> device:

@@ -35,7 +35,7 @@ RETURNS = {
     "broadcast_shapes": "Size", "broadcast_tensors": "tuple[Tensor, ...]", "chunk": "tuple[Tensor, ...]",
     "data_ptr": "builtins.int", "dim": "builtins.int", "dsplit": "tuple[Tensor, ...]", "element_size": "builtins.int",
     "hsplit": "tuple[Tensor, ...]", "is_contiguous": "builtins.bool", "is_floating_point": "builtins.bool",
-    "is_inference": "builtins.bool", "is_set_to": "builtins.bool", "item": "Any", "lu": "Any",
+    "is_inference": "builtins.bool", "is_set_to": "builtins.bool", "is_signed": "builtins.bool", "item": "Any",
     "meshgrid": "tuple[Tensor, ...]", "ndimension": "builtins.int", "nelement": "builtins.int", "nonzero": "Any",
     "numel": "builtins.int", "numpy": "Any", "register_hook": "Any", "register_post_accumulate_grad_hook": "Any",
     "result_type": "DType", "retain_grad": "None", "size": "Any", "split": "tuple[Tensor, ...]",
@@ -207,6 +207,7 @@ def public_names() -> list[str]:
     own = {"Any", "TYPE_CHECKING", "annotations", "errors", "printing", "devices", "recording", "dtypes", "tensor_text"}
     modules, late = _lazy()
     names = {name for name in vars(flambeau) if not name.startswith("_")} | modules | set(late)
+    names = {name for name in names if not name.startswith("_")}
     found = {name: getattr(flambeau, name, None) for name in names - own}
     return sorted(
         n for n, each in found.items() if each is not None and (n in modules or not isinstance(each, ModuleType))

@@ -121,6 +121,10 @@ def __dlpack__(
     copy: bool | None = None,
 ) -> Any:
     """A DLPack capsule that shares this tensor's memory (or a copy)."""
+    if stream is not None and stream != -1:
+        raise BufferError(
+            f"__dlpack__: the tensor is on the CPU, which has no streams; stream {stream!r} was asked for"
+        )
     if dl_device is not None and tuple(dl_device) != (1, 0):
         raise BufferError(f"__dlpack__: the tensor is on the CPU, device {dl_device} was asked for")
     return _core.to_dlpack(self, max_version is not None and max_version[0] >= 1, bool(copy))
@@ -219,6 +223,15 @@ def view_dtype(self: Any, dtype: DType) -> Any:
 def get_device(self: Any) -> int:
     """The number of the CUDA device, -1 for the CPU."""
     return -1
+
+
+def is_signed(self: Any) -> bool:
+    """Whether the dtype holds negative numbers.
+
+    >>> fl.ones(1).is_signed()
+    True
+    """
+    return check_tensor("is_signed", self, "self").dtype.is_signed
 
 
 def is_pinned(self: Any, device: Any = None) -> bool:
@@ -350,7 +363,7 @@ def _attach() -> None:
         methods.update(namespace.METHODS)
     own = (
         "to", "numpy", "__array__", "__array_wrap__", "__array_namespace__", "__dlpack__", "__dlpack_device__",
-        "summary", "to_device", "cpu", "cuda", "type", "type_as", "get_device", "is_pinned", "pin_memory",
+        "summary", "to_device", "cpu", "cuda", "type", "type_as", "get_device", "is_pinned", "is_signed", "pin_memory",
         "share_memory_", "__deepcopy__", "__reduce_ex__", "__format__", "__contains__", "__rsub__", "__reversed__",
         "apply_",
     )  # fmt: skip

@@ -202,8 +202,18 @@ def _median(name: str, kind: Any, input: Any, dim: int | None, keepdim: bool, ig
     if input.shape[dim] == 0:
         raise IndexError(f"{name}: Expected reduction dim {dim} to have non-zero size, input is {tuple(input.shape)}")
     positions = recording.host(name, lambda input: to_tensor(_middle(to_numpy(input), dim, ignore_nan)), input)
-    pair = _reduced(input, dim, positions, keepdim)
-    return deliver(pair[0], out) if flat else _deliver_pair(kind, pair, out)
+    if not flat:
+        return _deliver_pair(kind, _reduced(input, dim, positions, keepdim), out)
+    value = _reduced(input.detach(), dim, positions, keepdim)[0]
+
+    def shared(gradient: Any) -> tuple[Any]:  # elements equal to the median share its gradient
+        same = input == value
+        if input.dtype.is_floating_point:
+            same = same | (elementwise.isnan(input) & elementwise.isnan(value))
+        share = same.to(input.dtype)
+        return (gradient * share / share.sum(),)
+
+    return deliver(with_gradient(value, (input,), shared, name), out)
 
 
 def _middle(values: Any, dim: int, ignore_nan: bool) -> Any:

@@ -269,6 +269,8 @@ def reduction(m: Maker) -> Call:
 def along(m: Maker) -> Call:
     """A function along one dimension."""
     name, x = m.r.choice(ONE_DIM), m.tensor()
+    if name in ("median", "nanmedian") and x.view == "expanded":  # wrong in PyTorch, which reorders shared memory
+        x = x._replace(view="same")
     ndim = x.array.ndim - (x.view == "offset" and x.array.ndim > 1)
     options: dict[str, Any] = {}
     if name == "flip":
@@ -663,8 +665,8 @@ def layers(m: Maker) -> Call:
     if "pool" in name:
         dims = int(name[-2])
         x = m.tensor([batch, channels, *side[:dims]] if m.odds(0.8) else [channels, *side[:dims]], dtype)
-        if name.startswith("adaptive"):
-            return Call(function, [x, m.r.choice((1, 2, 3, 5))], {})
+        if name.startswith("adaptive"):  # plain: sums of 1e30 and -1e30 depend on their order
+            return Call(function, [m.tensor(list(x.array.shape), dtype, plain=True), m.r.choice((1, 2, 3, 5))], {})
         options = {"stride": m.r.choice((None, 1, 2)), "padding": m.r.choice((0, 0, 1)), "ceil_mode": m.bool()}
         if name.startswith("avg"):
             options["count_include_pad"] = m.bool()

@@ -32,19 +32,21 @@ TAKEN = (
     "inconsistent tensor size", "Expected dtype int64", "Expected a long tensor", "invalid combination of arguments",
     "derivative for", "Integer division with addcdiv", "Autograd not support dtype", "modified by an inplace operation",
     "Dimension out of range", "does not support bool",
-    "can't be cast to the desired output type",
+    "can't be cast to the desired output type", "does not have an identity", "Subtraction, the `-` operator",
+    "Found dtype",
 )  # fmt: skip
 #: What flambeau refuses on purpose, each with its reason in the text: shapes that would broadcast in a loss, rows of
 #: unequal length, positions out of range, products of bools, fractions of integers.
 REFUSED = (
     "compared element against wrong element", "lists inside have unequal lengths", "out of bounds",
-    "not defined for bool", "value is a float but the operands are", "would have sizes", "out of range",
+    "not defined for bool", "so target must be", "use a logical operation", "value is a float but the operands are",
+    "would have sizes", "out of range",
 )  # fmt: skip
 #: Results that PyTorch gets wrong, by name: gradients over no dimensions and of elements that take no part, means of
 #: infinities, truth in the common dtype, where 1e-30 is 0.
 WRONG_IN_PYTORCH = ("std", "var", "std_mean", "var_mean", "scatter_reduce", "logical_xor", "logical_or", "logical_and")
-#: Where an exact place between infinities is NaN in PyTorch, which interpolates there too.
-INFINITE = ("quantile", "nanquantile")
+#: Where an exact place between infinities is NaN in PyTorch, which interpolates there too; and the mode of NaN.
+INFINITE = ("quantile", "nanquantile", "mode")
 #: Where equal elements leave the position open, values alone are compared.
 TIES = ("kthvalue", "median", "nanmedian", "topk", "mode")
 
@@ -171,7 +173,7 @@ def _differs(mine: Any, theirs: Any, tight: bool = True) -> str | None:
 
 
 def _has_infinity(call: Call) -> bool:
-    return any(isinstance(each, Data) and bool(np.isinf(each.array).any()) for each in call.arguments)
+    return any(isinstance(each, Data) and not np.isfinite(each.array).all() for each in call.arguments)
 
 
 def _first_difference(mine: Any, theirs: Any, gradients: bool) -> str | None:
@@ -214,7 +216,7 @@ def judge(call: Call, library: Any, torch: Any) -> str | None:
             return None
         return f"gives {_short(mine)}, PyTorch refuses ({type(refusal).__name__}: {str(refusal)[:160]})"
     if call.name in TIES:
-        mine, theirs = ((result[0][:1], *result[1:]) for result in (mine, theirs))
+        mine, theirs = ((result[0][:1], result[1], []) for result in (mine, theirs))
     found = _first_difference(mine, theirs, bool(mine[2] and theirs[2]))
     if found is None or call.name in WRONG_IN_PYTORCH or (call.name in INFINITE and _has_infinity(call)):
         return None
