@@ -31,7 +31,7 @@ L.can_cast(L.float32, 3)  L.finfo(3)
 L.iinfo()
 L.result_type(1, 2.5)          L.result_type(True, 2)        L.finfo()                        L.iinfo(L.uint8).max
 L.device("cuda", 1).index      L.device(type="cpu").type     L.typename(3)                    L.typename(L.ones(1))
-L.is_storage(3)                L.float == L.float32  
+L.is_storage(3)                L.float == L.float32
 L.scalar_tensor(3)               L.device("cpu", type="cpu")
 """
 
