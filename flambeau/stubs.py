@@ -1,6 +1,6 @@
-"""Type stubs of what is made from tables: the namespace `flambeau` and the methods of `Tensor`.
+"""Type stubs of what is made from tables: the namespace `flambeau`, its `special`, and the methods of `Tensor`.
 
-    python -m flambeau.stubs            write flambeau/__init__.pyi and flambeau/_methods.pyi
+    python -m flambeau.stubs            write flambeau/__init__.pyi, _methods.pyi and special.pyi
     python -m flambeau.stubs --check    exit with 1 where they are not what would be written
 
 Operations become methods and functions in loops, which static checkers do not follow; the stubs say the same in a form
@@ -267,9 +267,28 @@ def namespace() -> str:
     )
 
 
+def special() -> str:
+    """The text of `flambeau/special.pyi`, whose names are made from a table as well."""
+    from importlib import import_module
+
+    module: Any = import_module("flambeau.special")
+    functions: list[str] = []
+    for name in sorted(module.__all__):
+        functions += _definition(name, getattr(module, name), False)
+    return (
+        HEADER.format("Special functions for static checkers.")
+        + "import builtins\n"
+        + "from typing import Any\n\n"
+        + "from flambeau._core import Tensor\n"
+        + "from flambeau.dtypes import dtype as DType\n\n"
+        + "\n".join(functions)
+        + "\n"
+    )
+
+
 def texts() -> dict[str, str]:
-    """The two files by name."""
-    made = {"__init__.pyi": namespace(), "_methods.pyi": methods()}
+    """The files by name."""
+    made = {"__init__.pyi": namespace(), "_methods.pyi": methods(), "special.pyi": special()}
     return {name: "# ruff: noqa\n# fmt: off\n" + text for name, text in made.items()}
 
 

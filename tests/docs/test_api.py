@@ -43,7 +43,7 @@ def test_every_public_name_is_documented_with_an_example(make_api: Any) -> None:
     table = make_api.examples.expressions()
     for name in stubs.public_names():
         value = getattr(fl, name)
-        if not callable(value) or isinstance(value, fl.dtype):
+        if not callable(value) or isinstance(value, fl.dtype) or value.__module__ == "builtins":
             continue
         assert value.__doc__ and len(make_api.sentence(value)) > 3, f"{name} has no docstring"
         assert make_api.docstring_example(value) or name in table, f"{name} has no example"

@@ -39,6 +39,7 @@ optimizer.step()
 w = fl.tensor([1, 2], dtype=fl.float64, requires_grad=True)
 gradient: fl.Tensor | None = w.grad
 s: fl.Tensor = fl.where(w > 0, w, -w).add_(1).clamp(min=0)[0]
+smooth: fl.Tensor = fl.special.expit(s) + F.relu(s) + fl.linalg.norm(s)
 twice = fl.compile(lambda a: a * 2)
 """
 WRONG = """
