@@ -344,19 +344,30 @@ def adaptive_avg_pool(name: str, input: Any, size: Any, dims: int) -> Any:
         return avg_pool(name, input, dims, kernel, kernel, 0, False, True)
     result = input
     for d in range(dims):
-        # Windows as rows of one length: the places behind the end of a shorter one are masked, not multiplied by 0,
-        # so that an infinity or NaN stays in its window.
+        # Places behind the end of a shorter window are masked, not multiplied by 0, so that an infinity or NaN stays
+        # in its window. Narrow windows are added place by place, wide ones summed as rows.
         dim = input.ndim - dims + d
+        after = (1,) * (input.ndim - 1 - dim)
         bounds = _bounds(sizes[d], out[d])
-        width = max([end - start for start, end in bounds], default=0)
-        places = [min(start + i, sizes[d] - 1) for start, end in bounds for i in range(width)]
-        inside = [start + i < end for start, end in bounds for i in range(width)]
-        lengths = _core.from_list([float(end - start) for start, end in bounds], input.dtype)
-        shape = (out[d], width) + (1,) * (input.ndim - 1 - dim)
-        mask = _core.from_list(inside, dtypes.bool).reshape(shape)
-        rows = _core.index_select(result, dim, _core.from_list(places, dtypes.int64)).unflatten(dim, (out[d], width))
-        rows = where(mask, rows, 0.0)
-        result = rows.sum(dim + 1) / lengths.reshape((out[d],) + (1,) * (input.ndim - 1 - dim))
+        lengths = [end - start for start, end in bounds]
+        width, least = max(lengths, default=0), min(lengths, default=0)
+        if width <= 4:
+            total: Any = None
+            for i in range(width):
+                places = _core.from_list([min(start + i, sizes[d] - 1) for start, _ in bounds], dtypes.int64)
+                part = _core.index_select(result, dim, places)
+                if i >= least:
+                    mask = _core.from_list([i < length for length in lengths], dtypes.bool)
+                    part = where(mask.reshape((-1, *after)), part, 0.0)
+                total = part if total is None else total + part
+        else:
+            every = [min(start + i, sizes[d] - 1) for start, _ in bounds for i in range(width)]
+            rows = _core.index_select(result, dim, _core.from_list(every, dtypes.int64)).unflatten(dim, (out[d], width))
+            mask = _core.from_list([i < length for length in lengths for i in range(width)], dtypes.bool)
+            total = where(mask.reshape((out[d], width, *after)), rows, 0.0).sum(dim + 1)
+        if total is None:  # no windows
+            total = _core.index_select(result, dim, _core.from_list([], dtypes.int64))
+        result = total / _core.from_list([float(length) for length in lengths], input.dtype).reshape((-1, *after))
     return result.contiguous()
 
 
