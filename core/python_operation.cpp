@@ -128,6 +128,10 @@ PyObject* get_doc(PyObject* self, void*) {
     auto* o = reinterpret_cast<PyOperation*>(self);
     return PyObject_GetAttrString(static_cast<PyObject*>(o->operation->declaration), "doc");
 }
+PyObject* get_signature(PyObject* self, void*) {
+    auto* o = reinterpret_cast<PyOperation*>(self);
+    return PyObject_CallMethod(static_cast<PyObject*>(o->operation->declaration), "signature", "O", o->writes ? Py_True : Py_False);
+}
 PyObject* get_inplace(PyObject* self, void*) {
     auto* o = reinterpret_cast<PyOperation*>(self);
     return Py_NewRef(o->in_place ? o->in_place : self);
@@ -144,6 +148,7 @@ PyGetSetDef getset[] = {{"declaration", get_declaration, nullptr, "The declarati
                         {"name", get_name, nullptr, "The operation's name.", nullptr},
                         {"__qualname__", get_name, nullptr, nullptr, nullptr},
                         {"__doc__", get_doc, nullptr, nullptr, nullptr},
+                        {"__signature__", get_signature, nullptr, nullptr, nullptr},
                         {"inplace", get_inplace, nullptr, "The same operation writing into its first operand.", nullptr},
                         {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
                         {nullptr, nullptr, nullptr, nullptr, nullptr}};
@@ -173,7 +178,7 @@ void set_dims(PyObject* value, RowArguments& row, int ndim, const Operation& op)
     row.all = false;
     auto add = [&](PyObject* o) {
         int d = normal_dim(as_int(o, op.name.c_str()), ndim, op.name.c_str());
-        if (row.dims >> d & 1 && ndim)
+        if (row.dims >> d & 1)
             fail(ErrorKind::Runtime, op.name + ": dim " + std::to_string(d) + " appears multiple times in the list of dims");
         row.dims |= 1u << d;
     };

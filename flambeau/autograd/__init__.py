@@ -103,10 +103,21 @@ def grad(
     return found
 
 
-class Variable:
-    """The old name of a tensor with gradients: `Variable(t)` is t itself, or t asked for gradients."""
+class _AnyTensor(type):
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, _core.Tensor)
+
+
+class Variable(metaclass=_AnyTensor):
+    """The old name of a tensor with gradients: `Variable(t)` is t, or t asked for gradients; every tensor is one.
+
+    >>> fl.autograd.Variable(fl.ones(2), requires_grad=True)
+    tensor([1., 1.], requires_grad=True)
+    """
 
     def __new__(cls, data: Any, requires_grad: bool = False, volatile: bool = False) -> Any:
+        if not isinstance(data, _core.Tensor):
+            raise TypeError(f"Variable: data has to be a tensor, but got {type(data).__name__}; use flambeau.tensor")
         if requires_grad:
             return data.detach().requires_grad_(True)
         return data

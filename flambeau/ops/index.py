@@ -24,6 +24,7 @@ from flambeau.ops.arguments import (
     to_numpy,
     to_tensor,
     twin,
+    whole_number,
     with_gradient,
     wrap_dim,
 )
@@ -454,9 +455,7 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
             )
         return elementwise.masked_fill(input, mask, value.to(input.dtype))
     if not input.dtype.is_floating_point:
-        if isinstance(value, float) and value != value // 1:
-            raise RuntimeError(f"masked_fill: value {value} cannot be converted to {input.dtype} without overflow")
-        value = bool(value) if input.dtype is dtypes.bool else int(value)
+        value = whole_number("masked_fill", value, input.dtype)
     return elementwise.masked_fill(input, mask, value)
 
 

@@ -15,6 +15,7 @@ from flambeau import _core, dtypes, recording
 from flambeau.errors import DTypeError, ShapeError
 from flambeau.ops.arguments import check_tensor, with_gradient
 from flambeau.ops.convolution import spread
+from flambeau.ops.elementwise import where
 
 from ..compiler import scalar as s
 from ..compiler.declare import elementwise
@@ -360,14 +361,30 @@ def adaptive_avg_pool(name: str, input: Any, size: Any, dims: int) -> Any:
         return avg_pool(name, input, dims, kernel, kernel, 0, False, True)
     result = input
     for d in range(dims):
+        # Places behind the end of a shorter window are masked, not multiplied by 0, so that an infinity or NaN stays
+        # in its window. Narrow windows are added place by place, wide ones summed as rows.
         dim = input.ndim - dims + d
-        weights: list[float] = []
-        for start, end in _bounds(sizes[d], out[d]):
-            line = [0.0] * sizes[d]
-            line[start:end] = [1.0 / (end - start)] * (end - start)
-            weights += line
-        matrix = _core.from_list(weights, input.dtype).reshape((out[d], sizes[d]))
-        result = (result.transpose(dim, -1) @ matrix.transpose(0, 1)).transpose(dim, -1)
+        after = (1,) * (input.ndim - 1 - dim)
+        bounds = _bounds(sizes[d], out[d])
+        lengths = [end - start for start, end in bounds]
+        width, least = max(lengths, default=0), min(lengths, default=0)
+        if width <= 4:
+            total: Any = None
+            for i in range(width):
+                places = _core.from_list([min(start + i, sizes[d] - 1) for start, _ in bounds], dtypes.int64)
+                part = _core.index_select(result, dim, places)
+                if i >= least:
+                    mask = _core.from_list([i < length for length in lengths], dtypes.bool)
+                    part = where(mask.reshape((-1, *after)), part, 0.0)
+                total = part if total is None else total + part
+        else:
+            every = [min(start + i, sizes[d] - 1) for start, _ in bounds for i in range(width)]
+            rows = _core.index_select(result, dim, _core.from_list(every, dtypes.int64)).unflatten(dim, (out[d], width))
+            mask = _core.from_list([i < length for length in lengths for i in range(width)], dtypes.bool)
+            total = where(mask.reshape((out[d], width, *after)), rows, 0.0).sum(dim + 1)
+        if total is None:  # no windows
+            total = _core.index_select(result, dim, _core.from_list([], dtypes.int64))
+        result = total / _core.from_list([float(length) for length in lengths], input.dtype).reshape((-1, *after))
     return result.contiguous()
 
 
