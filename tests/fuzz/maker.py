@@ -1,4 +1,4 @@
-"""The parts of a call: tensors before they are made, and the random stream that shapes, values and layouts come from."""
+"""The parts of a call: tensors before they are made, and the stream that shapes, values and layouts are drawn from."""
 
 from __future__ import annotations
 
