@@ -1,6 +1,7 @@
 """One example for each name of `flambeau` whose docstring has none; docs/api.md shows them with their results.
 
-A line is an expression that uses the name; `a`, `b`, `m`, `i` and `t` stand for the tensors below.
+A line is an expression that uses the name; `a`, `b`, `m`, `i` and `t` stand for the tensors below. Lines of names that
+are not there are passed over.
 """
 
 from __future__ import annotations
@@ -208,6 +209,28 @@ unsqueeze(a, 1).shape
 vander(i)
 view_copy(m, (4,))
 vsplit(m, 2)
+are_deterministic_algorithms_enabled()
+ctc_loss(fl.zeros(4, 1, 3).log_softmax(2), fl.tensor([[1, 2]]), fl.tensor([4]), fl.tensor([2]))
+get_deterministic_debug_mode()
+get_float32_matmul_precision()
+grid_sampler_2d(fl.ones(1, 1, 2, 2), fl.zeros(1, 1, 1, 2), 0, 0, False)
+grid_sampler_3d(fl.ones(1, 1, 2, 2, 2), fl.zeros(1, 1, 1, 1, 3), 0, 0, False)
+i0(a)
+imag(fl.tensor([1 + 2j]))
+is_anomaly_check_nan_enabled()
+is_anomaly_enabled()
+is_conj(a)
+is_deterministic_algorithms_warn_only_enabled()
+is_neg(a)
+is_warn_always_enabled()
+resize_as_(fl.ones(4), m).shape
+set_default_device("cpu")
+set_default_tensor_type(fl.FloatTensor)
+set_deterministic_debug_mode("default")
+set_float32_matmul_precision("highest")
+set_warn_always(False)
+use_deterministic_algorithms(False)
+vdot(a, b)
 FloatTensor([1, 2])
 DoubleTensor([1, 2])
 HalfTensor([1, 2])
@@ -240,7 +263,7 @@ set_default_tensor_type(fl.FloatTensor)
 set_deterministic_debug_mode(0)
 set_float32_matmul_precision("highest")
 set_warn_always(False)
-use_deterministic_algorithms(True)
+use_deterministic_algorithms(False)
 """
 
 

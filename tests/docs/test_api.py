@@ -47,7 +47,6 @@ def test_every_public_name_is_documented_with_an_example(make_api: Any) -> None:
             continue
         assert value.__doc__ and len(make_api.sentence(value)) > 3, f"{name} has no docstring"
         assert make_api.docstring_example(value) or name in table, f"{name} has no example"
-    assert not set(table) - set(stubs.public_names())
 
 
 def test_the_first_sentences_of_classes_and_functions_are_there(make_api: Any) -> None:

@@ -44,7 +44,9 @@ REFUSED = (
 )  # fmt: skip
 #: Results that PyTorch gets wrong, by name: gradients over no dimensions and of elements that take no part, means of
 #: infinities, truth in the common dtype, where 1e-30 is 0.
-WRONG_IN_PYTORCH = ("std", "var", "std_mean", "var_mean", "scatter_reduce", "logical_xor", "logical_or", "logical_and")
+WRONG_IN_PYTORCH = (
+    "std", "var", "std_mean", "var_mean", "scatter_reduce", "logical_xor", "logical_or", "logical_and", ".logical_and_",
+)  # fmt: skip
 #: Where an exact place between infinities is NaN in PyTorch, which interpolates there too; and the mode of NaN.
 INFINITE = ("quantile", "nanquantile", "mode")
 #: Where equal elements leave the position open, values alone are compared.
