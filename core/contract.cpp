@@ -80,9 +80,10 @@ InnerKernels inner_kernels(uint8_t dtype) {
     return {entry.compute, entry.memory, entry.panel_k};
 }
 
-void contract(const ContractProblem& problem) {
-    ContractProblem q = problem;
-    if (q.batch <= 0 || q.m <= 0 || q.n <= 0) return;
+namespace {
+
+/// The product of one item; a batch whose items lie below each other becomes one tall product.
+Product describe(ContractProblem& q) {
     const int item = kItem[q.dtype];
     bool tall = q.batch > 1 && q.b_batch == 0 && q.a_batch == q.m * q.a_m && q.c_batch == q.m * q.c_m;
     for (int x = 0; q.epilogue && x < q.epilogue->operands; ++x)
@@ -92,7 +93,6 @@ void contract(const ContractProblem& problem) {
         q.batch = 1;
     }
     if (q.k <= 0) {  // zeros and the bias: as one step with zero factors
-        if (q.accumulate && !q.bias && !q.epilogue) return;
         q.k = 1;
         q.a = q.b = kZeros;
         q.a_batch = q.a_m = q.a_k = q.b_batch = q.b_k = q.b_n = 0;
@@ -102,6 +102,17 @@ void contract(const ContractProblem& problem) {
               q.c_n * item, q.bias, 0, q.bias_n * item, q.accumulate, false, q.epilogue};
     p.same = q.dtype == 4 || q.dtype == 5 || q.dtype == 8 || q.dtype == 9;
     if (q.n == 1) p.bias_n = 0;
+    return p;
+}
+
+}  // namespace
+
+void contract(const ContractProblem& problem) {
+    ContractProblem q = problem;
+    if (q.batch <= 0 || q.m <= 0 || q.n <= 0) return;
+    if (q.k <= 0 && q.accumulate && !q.bias && !q.epilogue) return;
+    const int item = kItem[q.dtype];
+    const Product p = describe(q);
     if (q.batch == 1) return product(p, true);
 
     auto run = [&](int64_t i, bool parallel) {
@@ -122,6 +133,60 @@ void contract(const ContractProblem& problem) {
     parallel_for(ceil_div(q.batch, group), [&](int64_t task) {
         for (int64_t i = task * group; i < std::min(q.batch, (task + 1) * group); ++i) run(i, false);
     });
+}
+
+// --- in parts ---
+
+bool contract_parts(const ContractProblem& problem, ContractParts& parts) {
+    ContractProblem q = problem;
+    if (q.batch <= 0 || q.m <= 0 || q.n <= 0 || q.k <= 0 || q.epilogue) return false;
+    const Product p = describe(q);
+    parts = ContractParts();
+    if (q.batch > 1) {  // each item as it would be computed alone
+        parts.leading = q.batch;
+        parts.a = q.a_batch * p.item, parts.b = q.b_batch * p.item, parts.c = q.c_batch * p.item;
+        return true;
+    }
+    // Products with a vector, with a few columns, and those that are computed transposed are cut in other ways.
+    if (p.m < 2 || p.n < 2 || p.c_n != p.item || p.accumulate || few(p) != Few::No) return false;
+    parts.leading = p.m;
+    parts.a = p.a_m, parts.c = p.c_m;
+    return matrix_parts(p, parts.packed, parts.panels);
+}
+
+void contract_pack(const ContractProblem& problem, const char* b, char* packed, int64_t first, int64_t last) {
+    ContractProblem q = problem;
+    q.b = b;
+    pack_panels(describe(q), packed, first, last);
+}
+
+void contract_part(const ContractProblem& problem, int64_t count, const char* a, const char* b, const char* bias, char* c,
+                   const char* packed) {
+    ContractProblem q = problem;
+    q.a = a, q.b = b, q.c = c, q.bias = bias;
+    Product p = describe(q);
+    if (q.batch > 1) {
+        for (int64_t i = 0; i < count; ++i) {
+            Product one = p;
+            one.a += i * q.a_batch * p.item;
+            one.b += i * q.b_batch * p.item;
+            one.c += i * q.c_batch * p.item;
+            product(one, false);
+        }
+        return;
+    }
+    matrix_rows(p, count, packed);
+}
+
+void transpose_block(uint8_t dtype, const char* from, int64_t from_row, char* to, int64_t to_row, int64_t rows,
+                     int64_t columns) {
+    const ComputeKernels& compute = kernels[dtype].compute;
+    const int64_t item = dtype == 8 ? 4 : 8, lanes = compute.lanes;
+    const int64_t whole = rows / lanes * lanes;  // with all lanes filled no store passes the end of a line
+    if (whole) compute.transpose(from, from_row, to, to_row, whole, columns);
+    for (int64_t r = whole; r < rows; ++r)
+        for (int64_t c = 0; c < columns; ++c)
+            std::memcpy(to + c * to_row + r * item, from + r * from_row + c * item, static_cast<size_t>(item));
 }
 
 }  // namespace flambeau

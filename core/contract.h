@@ -41,6 +41,19 @@ struct ContractProblem {
 /// depend on sizes, strides and values, never on the number of threads.
 void contract(const ContractProblem& problem);
 
+/// A product that can be computed some rows, or some items of its batch, at a time, with the bits of the whole.
+struct ContractParts {
+    int64_t leading = 0;          // rows of C, or items of the batch
+    int64_t a = 0, b = 0, c = 0;  // bytes from one of them to the next
+    int64_t packed = 0;           // bytes of B when packed, which all parts then read; 0: B is read in place
+    int64_t panels = 0;           // pieces of B that can be packed apart
+};
+bool contract_parts(const ContractProblem& problem, ContractParts& parts);
+void contract_pack(const ContractProblem& problem, const char* b, char* packed, int64_t first, int64_t last);
+/// `a`, `b` and `c` start with the part; on the calling thread.
+void contract_part(const ContractProblem& problem, int64_t count, const char* a, const char* b, const char* bias, char* c,
+                   const char* packed);
+
 /// Called once for a dtype when it is first needed, with the GIL held; must end in `register_contraction_kernels` or
 /// throw. The bindings set it.
 extern void (*request_contraction_kernels)(uint8_t dtype);

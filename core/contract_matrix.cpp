@@ -235,6 +235,16 @@ void fill_rows(const Product& p, const char* bias, char* c, int64_t c_m) {
     });
 }
 
+/// Packing B costs 2/m of the arithmetic or more, packing A 4/n or more; reading far apart costs more than that only for
+/// many tiles. Pairs of A are read in place where they lie side by side.
+void choose_packing(Tiling& t) {
+    const Product& p = t.p;
+    t.pack_b = !p.same || p.b_n != p.item || p.m >= 128;
+    const bool conflicts = p.a_m % 2048 == 0 && p.m > 4 && p.k > 16;  // rows that compete for the same cache sets
+    const bool in_place = p.same || (t.kernel.depth == 2 && p.a_k == p.item && p.k % 2 == 0);
+    t.pack_a = !in_place || p.n >= 256 || (conflicts && p.n >= 64);
+}
+
 /// The blocks of a long sum side by side, where there are too few tiles for all threads. Added in order, so that the
 /// bits are those of one block after another.
 void split_sum(const Product& p, bool parallel) {
@@ -331,13 +341,70 @@ void matrix_product(const Product& p, bool parallel) {
         t.init_m = c_m;
         t.init_n = p.width;
     }
-    // Packing B costs 2/m of the arithmetic or more, packing A 4/n or more; reading far apart costs more than that
-    // only for many tiles. Pairs of A are read in place where they lie side by side.
-    t.pack_b = !p.same || p.b_n != p.item || p.m >= 128;
-    const bool conflicts = p.a_m % 2048 == 0 && p.m > 4 && p.k > 16;  // rows that compete for the same cache sets
-    const bool in_place = p.same || (kernel.depth == 2 && p.a_k == p.item && p.k % 2 == 0);
-    t.pack_a = !in_place || p.n >= 256 || (conflicts && p.n >= 64);
+    choose_packing(t);
     multiply(t, parallel);
+}
+
+// --- rows at a time, B packed before --------------------------------------------------------------------------------
+
+namespace {
+
+/// How the panels of B lie in memory packed as a whole: by blocks of K, in each of them panel after panel.
+struct PackedB {
+    int64_t steps, blocks, panel, panels;
+    explicit PackedB(const Product& p)
+        : steps(ceil_div(p.k, p.kernels->compute.depth)), blocks(ceil_div(steps, p.kernels->block_k)),
+          panel(p.kernels->compute.lanes * p.kernels->compute.vectors), panels(ceil_div(p.n, panel)) {}
+    int64_t start(int64_t block) const { return part(steps, blocks, block); }
+    int64_t offset(const Product& p, int64_t block) const { return start(block) * panels * panel * p.width; }
+};
+
+}  // namespace
+
+bool matrix_parts(const Product& p, int64_t& packed, int64_t& panels) {
+    const PackedB b(p);
+    const bool stage = !p.same || p.c_n != p.item || (p.accumulate && p.bias);
+    if ((stage && b.blocks > 1) || (p.bias && p.bias_m)) return false;
+    Tiling t{p, p.kernels->compute, nullptr, 0, nullptr, 0, 0, false, false, stage, b.steps};
+    choose_packing(t);
+    packed = t.pack_b ? b.steps * b.panels * b.panel * p.width + 256 : 0;
+    panels = b.panels;
+    return true;
+}
+
+void pack_panels(const Product& p, char* packed, int64_t first, int64_t last) {
+    const PackedB b(p);
+    Tiling t{p, p.kernels->compute, nullptr, 0, nullptr, 0, 0, false, false, false, b.steps};
+    for (int64_t block = 0; block < b.blocks; ++block) {
+        const int64_t k0 = b.start(block), k = b.start(block + 1) - k0;
+        for (int64_t i = first; i < last; ++i) {
+            const int64_t j = i * b.panel;
+            pack(p, p.b + k0 * t.kernel.depth * p.b_k + j * p.b_n, p.b_n, p.b_k, std::min(b.panel, p.n - j),
+                 elements(t, k0, k), packed + b.offset(p, block) + i * b.panel * k * p.width, b.panel * p.width);
+        }
+    }
+}
+
+void matrix_rows(const Product& p, int64_t count, const char* packed) {
+    const PackedB b(p);
+    const bool stage = !p.same || p.c_n != p.item || (p.accumulate && p.bias);
+    Tiling t{p, p.kernels->compute, stage ? nullptr : p.c, p.c_m, kZeros, 0, 0, false, false, stage, b.steps};
+    if (p.bias) {
+        t.init = contiguous_bias(p);
+        t.init_n = p.width;
+    } else if (p.accumulate && !stage) {
+        t.init = p.c;
+        t.init_m = p.c_m;
+        t.init_n = p.width;
+    }
+    choose_packing(t);
+    const int64_t most = p.kernels->block_m;
+    for (int64_t i0 = 0; i0 < count; i0 += most)
+        for (int64_t block = 0; block < b.blocks; ++block) {
+            const int64_t i1 = std::min(count, i0 + most), k0 = b.start(block), k = b.start(block + 1) - k0;
+            multiply_block(t, i0, i1, 0, p.n, k0, k, t.pack_a ? pack_rows(t, i0, i1, k0, k) : nullptr,
+                           packed ? packed + b.offset(p, block) : nullptr);
+        }
 }
 
 }  // namespace flambeau::contraction

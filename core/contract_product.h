@@ -100,6 +100,16 @@ const char* contiguous_bias(const Product& p);
 
 void matrix_product(const Product& p, bool parallel);
 
+/// Whether rows of C can be computed some at a time with the bits of the whole; how many bytes the packed B takes (0: it
+/// is read in place), and how many panels that is.
+bool matrix_parts(const Product& p, int64_t& packed, int64_t& panels);
+
+/// Packs the panels [first, last) of B, for `matrix_rows`.
+void pack_panels(const Product& p, char* packed, int64_t first, int64_t last);
+
+/// The first `count` rows of C, on this thread.
+void matrix_rows(const Product& p, int64_t count, const char* packed);
+
 /// m == 1: c[n] = x[k] @ b[k, n]. False if no path fits.
 bool vector_product(const Product& p, bool parallel);
 

@@ -156,17 +156,22 @@ void run_block(MapKernel kernel, char* const* bases, const Loop& loop, int64_t o
     }
 }
 
+// A transposed operand reads a cache line for one element: narrow inner blocks keep those lines until used up.
+bool reads_across(const Loop& loop) {
+    int nd = loop.ndim;
+    if (nd < 2 || loop.sizes[nd - 1] <= 64) return false;
+    for (int o = 0; o < loop.operands; ++o) {
+        int64_t in = std::abs(loop.strides[o][nd - 1]), out = std::abs(loop.strides[o][nd - 2]);
+        if (in > 64 && out > 0 && out < in) return true;
+    }
+    return false;
+}
+
 void run_loop(MapKernel kernel, char* const* bases, const Loop& loop) {
     int nd = loop.ndim;
     int64_t inner = nd ? loop.sizes[nd - 1] : 1, outer = 1;
     for (int d = 0; d + 1 < nd; ++d) outer *= loop.sizes[d];
-    // A transposed operand reads a cache line for one element: narrow inner blocks keep those lines until used up.
-    bool transposed = false;
-    if (nd >= 2 && inner > 64)
-        for (int o = 0; o < loop.operands; ++o) {
-            int64_t in = std::abs(loop.strides[o][nd - 1]), out = std::abs(loop.strides[o][nd - 2]);
-            if (in > 64 && out > 0 && out < in) transposed = true;
-        }
+    bool transposed = reads_across(loop);
     int64_t total = inner * outer;
     if (total < kParallelWork && !transposed) {
         run_block(kernel, bases, loop, 0, outer, 0, inner);
@@ -195,14 +200,32 @@ void run_loop(MapKernel kernel, char* const* bases, const Loop& loop) {
     }
     Launch& launch = recorder->builder->add(args, count, outputs, r.outputs, bases);
     if (loop.operands > r.outputs + count) launch.places.push_back(Place{-2, 0});
+    int64_t elements = 1;
+    for (int d = 0; d < loop.ndim; ++d) elements *= loop.sizes[d];
+    launch.cost = 0.5 * double(elements);
+    auto shared = std::make_shared<Loop>(loop);
     if (loop.ndim <= 1 && (loop.ndim == 0 || loop.sizes[0] < kParallelWork)) {
         launch.kind = LaunchKind::Flat;
         launch.kernel = kernel;
         launch.size = loop.ndim ? loop.sizes[0] : 1;
         for (int o = 0; o < loop.operands; ++o) launch.strides.push_back(loop.ndim ? loop.strides[o][0] : 0);
     } else {
-        auto shared = std::make_shared<Loop>(loop);
         launch.run = [kernel, shared](char* const* pointers) { run_loop(kernel, pointers, *shared); };
+    }
+    if (loop.ndim && !reads_across(loop)) {
+        Parts& parts = launch.parts;
+        parts.leading = loop.sizes[0];
+        for (int o = 0; o < loop.operands; ++o) {
+            int64_t item = o < r.outputs ? item_size(outputs[o]->dtype) : o < r.outputs + count ? item_size(args[o - r.outputs].code) : 1;
+            parts.operand(loop.strides[o], loop.sizes, loop.ndim, item);
+        }
+        parts.run = [kernel, shared](char* const* pointers, int64_t count) {
+            Loop some = *shared;
+            some.sizes[0] = count;
+            int64_t inner = some.sizes[some.ndim - 1], outer = 1;
+            for (int d = 0; d + 1 < some.ndim; ++d) outer *= some.sizes[d];
+            run_block(kernel, pointers, some, 0, outer, 0, inner);
+        };
     }
     return true;
 }
@@ -379,12 +402,50 @@ void run_map(Operation& op, Resolution& r, Arg* args, int count, TensorRef* outp
     run_loop(reinterpret_cast<MapKernel>(k.address), bases, loop);
 }
 
+// High derivatives have many results, which come from several kernels.
+void split_gradient(Operation& op, Resolution& r, GradientPlan& plan) {
+    std::vector<int> needed;
+    for (int i = 0; i < 32; ++i)
+        if (plan.needs >> i & 1) needed.push_back(i);
+    GradientPlan whole = std::move(plan);
+    plan = GradientPlan();
+    plan.needs = whole.needs;
+    plan.through = whole.through;
+    plan.result_of.assign(needed.size(), -1);
+    int made = 0;
+    for (size_t begin = 0; begin < needed.size();) {
+        GradientPlan part;
+        std::vector<size_t> chosen;
+        for (; begin < needed.size() && chosen.size() < kMaxOutputs; ++begin)
+            if (whole.result_of[begin] >= 0) {
+                chosen.push_back(begin);
+                part.needs |= 1u << needed[begin];
+            }
+        if (chosen.empty()) break;
+        compiler.gradient(op, r, part);
+        GradientPlan::Part& into = plan.parts.emplace_back(GradientPlan::Part{part.operation, {}, made});
+        for (auto& operand : part.operands) {
+            auto found = std::find(plan.operands.begin(), plan.operands.end(), operand);
+            into.operands.push_back(int(found - plan.operands.begin()));
+            if (found == plan.operands.end()) plan.operands.push_back(operand);
+        }
+        int most = 0;
+        for (size_t k = 0; k < chosen.size(); ++k) {
+            plan.result_of[chosen[k]] = made + part.result_of[k];
+            most = std::max(most, part.result_of[k] + 1);
+        }
+        made += most;
+    }
+    if (made > kMaxOperands) fail(ErrorKind::Autograd, op.name + ": a derivative of this order has too many parts");
+}
+
 GradientPlan& gradient_plan(Operation& op, Resolution& r, uint32_t needs) {
     for (auto& plan : r.gradients)
         if (plan->needs == needs) return *plan;
     auto plan = std::make_unique<GradientPlan>();
     plan->needs = needs;
     compiler.gradient(op, r, *plan);
+    if (std::any_of(plan->result_of.begin(), plan->result_of.end(), [](int k) { return k >= kMaxOutputs; })) split_gradient(op, r, *plan);
     r.gradients.push_back(std::move(plan));
     return *r.gradients.back();
 }
@@ -425,6 +486,17 @@ struct OperationNode : Node, Recycled<OperationNode> {
             }
             if (plan->operation->row) call_row_over(*plan->operation, args, n, row, full.get(), made);
             else call_map(*plan->operation, args, n, made);
+        }
+        for (const GradientPlan::Part& part : plan->parts) {
+            int n = 0;
+            for (int i : part.operands) {
+                auto [kind, index] = plan->operands[size_t(i)];
+                if (kind == Read::Gradient) args[n++] = Arg(gradients[index].get());
+                else if (saved[size_t(i)].tensor) args[n++] = Arg(saved[size_t(i)].tensor.unpack(this).get());
+                else args[n++] = saved[size_t(i)].number;
+            }
+            if (part.operation->row) call_row_over(*part.operation, args, n, row, full.get(), made + part.first);
+            else call_map(*part.operation, args, n, made + part.first);
         }
         int k = 0;
         for (size_t i = 0; i < edges.size(); ++i) {

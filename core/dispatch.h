@@ -8,6 +8,7 @@
 
 namespace flambeau {
 
+constexpr int kMaxOutputs = 4;    // of one kernel; its classes have room for so many dtypes
 constexpr int kMaxOperands = 24;  // outputs and inputs of one kernel
 
 // One operand of a call: a tensor, or a Python number passed by value.
@@ -42,6 +43,13 @@ struct GradientPlan {
     // For each needed input in order: the gradient that passes through unchanged, or -1.
     std::vector<int> through;
     std::vector<int> result_of;                 // which output of `operation` belongs to it, or -1
+    // Where more gradients are computed than one kernel has outputs: several operations, one after the other.
+    struct Part {
+        struct Operation* operation;
+        std::vector<int> operands;              // positions in `operands`
+        int first;                              // its first result among all
+    };
+    std::vector<Part> parts;
 };
 
 // What a combination of operand dtypes means for one operation. Asked once, kept for ever.
@@ -49,8 +57,8 @@ struct Resolution {
     uint64_t key[2];
     int operands = 0, outputs = 0;
     uint8_t operand_codes[kMaxOperands];
-    uint8_t output_codes[4];
-    bool output_rows[4] = {};      // row kind: this output exists once a row
+    uint8_t output_codes[kMaxOutputs];
+    bool output_rows[kMaxOutputs] = {};      // row kind: this output exists once a row
     void* compute = nullptr;       // the compiler's name for the dtype it computes in, owned
     std::vector<KernelEntry> kernels;
     std::vector<std::unique_ptr<GradientPlan>> gradients;

@@ -94,6 +94,7 @@ void require_grad(Tensor* t, bool value);
 PyMethodDef* tensor_methods();
 void add_number_slots(std::vector<PyType_Slot>& into);
 void set_operators(PyObject* operators);
+void operators_call_objects(bool on);  // whether a + b calls its operation as Python would, so that a profiler sees it
 
 int add_tensor_type(PyObject* module);
 int add_conversions(PyObject* module);
@@ -102,10 +103,12 @@ int add_autograd(PyObject* module);
 int add_functions(PyObject* module);
 int add_indexing(PyObject* module);
 int add_convolution(PyObject* module);
+int add_pools(PyObject* module);
 int add_dlpack(PyObject* module);
 int add_sequences(PyObject* module);
 int add_plans(PyObject* module);
 int add_records(PyObject* module);
+int add_batching(PyObject* module);
 int add_autocast(PyObject* module);
 // The arguments of an operation that autocast runs in float32; empty: as they are.
 std::vector<Owned> widened(const std::string& operation, PyObject* const* args, Py_ssize_t n);

@@ -1,5 +1,6 @@
 // Tensor as a Python number and sequence: operators, comparisons, truth, conversion, iteration, and the buffer that
 // NumPy reads. It is not: the operations behind the operators, which flambeau/tensor.py registers.
+#include "python_batching.h"
 #include "python_sparse.h"
 #include "record.h"
 #include "views.h"
@@ -57,6 +58,7 @@ template <int slot>
 PyObject* in_place(PyObject* a, PyObject* b) {
     return guarded([&]() -> PyObject* {
         Operation* op = in_place_operations[slot];
+        if (is_batched(b)) refuse_batched(slot_names[slot]);
         if (op && is_sparse_object(b)) {  // a += sparse changes a
             PyObject* pair[2] = {a, b};
             Owned name(checked(PyUnicode_FromFormat("%s_", slot_names[slot])));
@@ -89,6 +91,7 @@ PyObject* in_place_power(PyObject* a, PyObject* b, PyObject*) { return in_place<
 PyObject* positive(PyObject* a) { return Py_NewRef(a); }
 PyObject* compare(PyObject* a, PyObject* b, int op) {
     if (!acceptable(b)) {
+        if (is_batched(b)) Py_RETURN_NOTIMPLEMENTED;  // the proxy's own comparison is asked next
         if (op == Py_EQ) Py_RETURN_FALSE;
         if (op == Py_NE) Py_RETURN_TRUE;
         Py_RETURN_NOTIMPLEMENTED;
@@ -187,6 +190,7 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
     view->len = t->numel * size;
     view->itemsize = size;
     view->readonly = t->storage->read_only;
+    if (!view->readonly) t->storage->exported = true;
     view->ndim = t->ndim;
     view->format = (flags & PyBUF_FORMAT) ? const_cast<char*>(formats[t->dtype]) : nullptr;
     view->shape = (flags & PyBUF_ND) ? memory : nullptr;
@@ -219,6 +223,13 @@ const PyType_Slot slots[] = {
 }  // namespace
 
 void add_number_slots(std::vector<PyType_Slot>& into) { into.insert(into.end(), std::begin(slots), std::end(slots)); }
+
+void operators_call_objects(bool on) {
+    for (int s = 0; s < kSlots; ++s) {
+        Operation* op = slot_objects[s] ? operation_of(slot_objects[s]) : nullptr;
+        slot_operations[s] = on || !op || op->row ? nullptr : op;
+    }
+}
 
 void set_operators(PyObject* operators) {
     for (int s = 0; s < kSlots; ++s)

@@ -1,6 +1,7 @@
 // The Python type of an operation: parses a call straight into dispatch, without Python code on the way.
 // It is not: dispatch itself. Used by every declared operation and, through its descriptor, as Tensor method.
 #include "autocast.h"
+#include "python_batching.h"
 #include "python_sparse.h"
 
 #include <structmember.h>
@@ -40,9 +41,12 @@ PyObject* call_widened(PyObject* self, PyObject* const* args, size_t nargsf, PyO
 
 PyObject* call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* keywords) {
     auto* o = reinterpret_cast<PyOperation*>(self);
+    if (batching.levels) [[unlikely]]
+        if (PyObject* result = batched_call(self, false, args, PyVectorcall_NARGS(nargsf), keywords); result != Py_NotImplemented) return result;
     if (Autocast::regions) [[unlikely]] return call_widened(self, args, nargsf, keywords);
     PyObject* result = guarded([&] { return operation_call(*o->operation, args, PyVectorcall_NARGS(nargsf), keywords, o->writes); });
-    return result ? result : sparse_call(self, args, PyVectorcall_NARGS(nargsf), keywords);
+    if (!result) [[unlikely]] return sparse_call(self, args, PyVectorcall_NARGS(nargsf), keywords);
+    return result;
 }
 
 std::vector<std::string> strings(PyObject* sequence) {
@@ -141,6 +145,10 @@ PyObject* get_doc(PyObject* self, void*) {
     auto* o = reinterpret_cast<PyOperation*>(self);
     return PyObject_GetAttrString(static_cast<PyObject*>(o->operation->declaration), "doc");
 }
+PyObject* get_signature(PyObject* self, void*) {
+    auto* o = reinterpret_cast<PyOperation*>(self);
+    return PyObject_CallMethod(static_cast<PyObject*>(o->operation->declaration), "signature", "O", o->writes ? Py_True : Py_False);
+}
 PyObject* get_inplace(PyObject* self, void*) {
     auto* o = reinterpret_cast<PyOperation*>(self);
     return Py_NewRef(o->in_place ? o->in_place : self);
@@ -157,6 +165,7 @@ PyGetSetDef getset[] = {{"declaration", get_declaration, nullptr, "The declarati
                         {"name", get_name, nullptr, "The operation's name.", nullptr},
                         {"__qualname__", get_name, nullptr, nullptr, nullptr},
                         {"__doc__", get_doc, nullptr, nullptr, nullptr},
+                        {"__signature__", get_signature, nullptr, nullptr, nullptr},
                         {"inplace", get_inplace, nullptr, "The same operation writing into its first operand.", nullptr},
                         {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
                         {nullptr, nullptr, nullptr, nullptr, nullptr}};
@@ -186,7 +195,7 @@ void set_dims(PyObject* value, RowArguments& row, int ndim, const Operation& op)
     row.all = false;
     auto add = [&](PyObject* o) {
         int d = normal_dim(as_int(o, op.name.c_str()), ndim, op.name.c_str());
-        if (row.dims >> d & 1 && ndim)
+        if (row.dims >> d & 1)
             fail(ErrorKind::Runtime, op.name + ": dim " + std::to_string(d) + " appears multiple times in the list of dims");
         row.dims |= 1u << d;
     };

@@ -57,6 +57,8 @@ struct Template {
 struct PyPlan {
     std::vector<Slot> slots;
     std::vector<Launch> launches;
+    std::vector<Group> groups;
+    std::vector<double> seconds;             // of each group in the last run, if it is being timed
     std::vector<Pattern> arguments;          // args, kwargs
     std::vector<int> argument_alias;         // the first argument with the same storage
     std::vector<int64_t> argument_offset;    // bytes from the storage's start to the first element
@@ -130,12 +132,22 @@ PyObject* py_make(PyObject*, PyObject* const* args, Py_ssize_t n) {
         {
             GradModeGuard off(false);
             Preparing preparing(r, &builder);
-            PyObject* steps = get("steps");  // ints, or (operation, inputs, outputs, name, step)
+            PyObject* steps = get("steps");  // ints, (number, inputs, outputs), or (operation, inputs, outputs, name, step[, reduced dims, keepdim, full shape])
             for (Py_ssize_t i = 0; i < PyList_GET_SIZE(steps); ++i) {
                 PyObject* s = PyList_GET_ITEM(steps, i);
                 if (PyLong_Check(s)) {
                     int number = int(PyLong_AsLong(s));
                     builder.prepare(r->steps.at(size_t(number)), number);
+                    continue;
+                }
+                if (PyTuple_GET_SIZE(s) == 3) {  // a step on other tensors than it was recorded with
+                    int number = int(PyLong_AsLong(PyTuple_GetItem(s, 0)));
+                    Step other = r->steps.at(size_t(number));
+                    PyObject *reads = PyTuple_GetItem(s, 1), *writes = PyTuple_GetItem(s, 2);
+                    for (size_t k = 0; k < other.inputs.size(); ++k)
+                        if (other.inputs[k].tensor >= 0) other.inputs[k].tensor = int(PyLong_AsLong(PyList_GetItem(reads, Py_ssize_t(k))));
+                    for (size_t k = 0; k < other.outputs.size(); ++k) other.outputs[k] = int(PyLong_AsLong(PyList_GetItem(writes, Py_ssize_t(k))));
+                    builder.prepare(other, number);
                     continue;
                 }
                 Operation* op = operation_of(PyTuple_GetItem(s, 0));
@@ -154,7 +166,18 @@ PyObject* py_make(PyObject*, PyObject* const* args, Py_ssize_t n) {
                 for (Py_ssize_t k = 0; k < PyList_GET_SIZE(outputs); ++k)
                     results[k] = r->tensors.at(size_t(PyLong_AsLong(PyList_GET_ITEM(outputs, k))));
                 builder.step = int(PyLong_AsLong(PyTuple_GetItem(s, 4)));
-                builder.prepare_map(*op, operands, count, results);
+                if (PyTuple_GET_SIZE(s) > 5) {
+                    RowArguments row;
+                    row.all = false;
+                    row.dims = uint32_t(PyLong_AsUnsignedLong(PyTuple_GetItem(s, 5)));
+                    row.keepdim = PyObject_IsTrue(PyTuple_GetItem(s, 6)) == 1;
+                    Shape full;
+                    PyObject* sizes = PyTuple_GetItem(s, 7);
+                    for (Py_ssize_t d = 0; d < PyTuple_GET_SIZE(sizes); ++d) full.sizes[full.ndim++] = PyLong_AsLongLong(PyTuple_GET_ITEM(sizes, d));
+                    builder.prepare_row(*op, operands, count, row, full, results);
+                } else {
+                    builder.prepare_map(*op, operands, count, results);
+                }
                 if (!builder.launches.empty()) builder.launches.back().name = PyUnicode_AsUTF8(PyTuple_GetItem(s, 3));
             }
         }
@@ -249,6 +272,7 @@ PyObject* py_make(PyObject*, PyObject* const* args, Py_ssize_t n) {
         plan->result.push_back(template_of(get("result"), *plan));
         for (Slot& s : builder.slots)
             if (s.kind == SlotKind::Unknown) s.kind = SlotKind::Arena;
+        builder.make_groups();
         builder.finish_use();
         for (Slot& s : builder.slots)
             if ((s.kind == SlotKind::Arena || s.kind == SlotKind::Output) && s.read_first && s.bytes) {
@@ -322,6 +346,7 @@ PyObject* py_make(PyObject*, PyObject* const* args, Py_ssize_t n) {
         plan->autocast = Autocast::dtype;
         plan->slots = std::move(builder.slots);
         plan->launches = std::move(builder.launches);
+        plan->groups = std::move(builder.groups);
         return PyCapsule_New(plan.release(), kPlanName, plan_end);
     });
 }
@@ -385,7 +410,7 @@ const char* misfit(PyPlan& plan, PyObject* args, PyObject* kwargs, std::vector<P
     for (const LeafPlan& l : plan.leaves) {
         if (!l.read) continue;
         Tensor* grad = l.leaf->autograd ? l.leaf->autograd->grad.get() : nullptr;
-        if (bool(grad) != !l.entry.empty() || (grad && !l.entry[0].fits(grad))) return "the .grad of a parameter";
+        if (bool(grad) != !l.entry.empty() || (grad && (grad->carrier || !l.entry[0].fits(grad)))) return "the .grad of a parameter";
     }
     return nullptr;
 }
@@ -414,6 +439,8 @@ PyObject* py_run(PyObject*, PyObject* const* args, Py_ssize_t n) {
             bases[i] = tensor_of(arguments[size_t(number)])->data - plan.argument_offset[size_t(number)];
         }
         for (int i : plan.gradient_slots) bases[i] = plan.leaves[size_t(plan.slots[size_t(i)].number)].leaf->autograd->grad->storage->data;
+        for (const LeafPlan& l : plan.leaves)  // gradients that nobody reads before they are made anew
+            if (!l.read && !l.keep && l.leaf->autograd) l.leaf->autograd->grad = TensorRef();
         std::vector<Ref<Storage>> outputs;
         outputs.reserve(plan.output_slots.size());
         for (int i : plan.output_slots) {
@@ -440,7 +467,7 @@ PyObject* py_run(PyObject*, PyObject* const* args, Py_ssize_t n) {
             }
             bases[l.slot] = reinterpret_cast<char*>(&numbers[i]);
         }
-        run_launches(plan.launches, bases);
+        run_groups(plan.groups, plan.launches, plan.slots, bases, plan.seconds.empty() ? nullptr : plan.seconds.data());
         ++plan.runs;
         void* here = nullptr;
         for (auto [kind, i] : plan.bumped) {
@@ -494,25 +521,45 @@ PyObject* py_misfit(PyObject*, PyObject* const* args, Py_ssize_t n) {
     });
 }
 
-// plan_show(plan) -> (launches: (name, step, kind, places: (slot, offset), outputs), slots: (kind, bytes, offset), arena bytes, runs)
+// plan_show(plan) -> (launches: (name, step, kind, places: (slot, offset), outputs, cost), slots: (kind, bytes, offset),
+// arena bytes, runs, groups: (kind, first, count, units, seconds of the last timed run or -1,
+// packed, of these kept, local slots, why it is alone))
 PyObject* py_show(PyObject*, PyObject* o) {
     return guarded([&]() -> PyObject* {
         PyPlan& plan = *plan_of(o);
-        Owned launches(checked(PyList_New(0))), slots(checked(PyList_New(0)));
+        Owned launches(checked(PyList_New(0))), slots(checked(PyList_New(0))), groups(checked(PyList_New(0)));
         for (const Launch& l : plan.launches) {
             Owned places(checked(PyList_New(0)));
             for (const Place& p : l.places) {
                 Owned item(Py_BuildValue("(iL)", p.slot, (long long)p.offset));
                 PyList_Append(places, item);
             }
-            Owned item(Py_BuildValue("(siiOi)", l.name.c_str(), l.step, int(l.kind), places.p, l.outputs));
+            Owned item(Py_BuildValue("(siiOid)", l.name.c_str(), l.step, int(l.kind), places.p, l.outputs, l.cost));
             PyList_Append(launches, item);
         }
         for (const Slot& s : plan.slots) {
             Owned item(Py_BuildValue("(inL)", int(s.kind), Py_ssize_t(s.bytes), (long long)s.offset));
             PyList_Append(slots, item);
         }
-        return Py_BuildValue("(OOnK)", launches.p, slots.p, Py_ssize_t(plan.arena), (unsigned long long)plan.runs);
+        for (size_t g = 0; g < plan.groups.size(); ++g) {
+            const Group& group = plan.groups[g];
+            int kept = 0;
+            for (const PackedWeights& p : group.packed) kept += p.kept;
+            Owned item(Py_BuildValue("(iiiLdiiis)", int(group.kind), group.first, group.count, (long long)group.units,
+                                     plan.seconds.empty() ? -1.0 : plan.seconds[g], int(group.packed.size()), kept, int(group.local.size()), group.why));
+            PyList_Append(groups, item);
+        }
+        return Py_BuildValue("(OOnKO)", launches.p, slots.p, Py_ssize_t(plan.arena), (unsigned long long)plan.runs, groups.p);
+    });
+}
+
+// plan_time(plan, on): whether runs of the plan note how long each group takes.
+PyObject* py_time(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    return guarded([&]() -> PyObject* {
+        if (n != 2) fail(ErrorKind::Type, "plan_time takes (plan, on)");
+        PyPlan& plan = *plan_of(args[0]);
+        plan.seconds.assign(PyObject_IsTrue(args[1]) == 1 ? plan.groups.size() : 0, 0.0);
+        Py_RETURN_NONE;
     });
 }
 
@@ -521,6 +568,7 @@ PyMethodDef functions[] = {
     FAST("plan_make", py_make, "plan_make(record, description)"),
     FAST("plan_run", py_run, "plan_run(plan, args, kwargs): the result, or NotImplemented."),
     FAST("plan_misfit", py_misfit, "plan_misfit(plan, args, kwargs): which guard does not hold, or None."),
+    FAST("plan_time", py_time, "plan_time(plan, on): whether each run notes how long its groups take."),
     {"plan_show", py_show, METH_O, "plan_show(plan): its launches and slots."},
     {nullptr, nullptr, 0, nullptr}};
 

@@ -37,13 +37,16 @@ get_num_threads, set_num_threads = _core.get_num_threads, _core.set_num_threads
 
 _LAZY = {
     "nn", "optim", "data", "utils", "cuda", "linalg", "autograd", "tabular", "serialization", "compiler", "ops",
-    "special", "testing", "backends", "random", "func", "version", "distributions",
-    "signal", "quasirandom", "sparse", "amp", "cpu", "jit", "hub", "multiprocessing", "distributed",
-    "accelerator", "xpu", "mps", "onnx", "_dynamo", "_C",
+    "special", "testing", "backends", "random", "func", "version", "profiler", "distributions", "signal",
+    "quasirandom", "array_api", "sparse", "amp", "cpu", "jit", "hub", "multiprocessing", "distributed",
+    "accelerator", "xpu", "mps", "onnx", "_dynamo", "_C", "_utils", "futures",
+    "_vmap_internals",
 }  # fmt: skip
 _LAZY_NAMES = {
     "save": "flambeau.serialization", "load": "flambeau.serialization", "finfo": "flambeau.dtypes",
     "compile": "flambeau.compiled", "Generator": "flambeau.ops.random", "manual_seed": "flambeau.ops.random",
+    "vmap": "flambeau.func", "is_anomaly_enabled": "flambeau.autograd",
+    "is_anomaly_check_nan_enabled": "flambeau.autograd",
 }  # fmt: skip
 for _module, _names in {
     "assertions": "_assert _check _check_index _check_is_size _check_not_implemented _check_tensor_all _check_type "
@@ -52,6 +55,7 @@ for _module, _names in {
     "get_autocast_cpu_dtype get_autocast_dtype get_autocast_gpu_dtype is_autocast_cache_enabled "
     "is_autocast_cpu_enabled is_autocast_enabled set_autocast_dtype set_autocast_enabled",
     "cuda.streams": "Event Stream",
+    "futures": "Future",
     "sparse": "sparse_coo_tensor sparse_csr_tensor",
     "switches": "are_deterministic_algorithms_enabled get_deterministic_debug_mode get_float32_matmul_precision "
     "is_deterministic_algorithms_warn_only_enabled is_warn_always_enabled set_default_device set_default_tensor_type "
@@ -104,7 +108,8 @@ def typename(value: Any) -> str:
     """The full name of an object's type."""
     if isinstance(value, Tensor):
         return value.type()
-    return f"{type(value).__module__}.{type(value).__qualname__}"
+    module = type(value).__module__
+    return type(value).__qualname__ if module == "builtins" else f"{module}.{type(value).__qualname__}"
 
 
 def get_default_device() -> device:

@@ -139,9 +139,7 @@ def can_cast(from_: dtype, to: dtype) -> _bool:
     for value in (from_, to):
         if not isinstance(value, dtype):
             raise TypeError(f"can_cast(): arguments must be flambeau.dtype, not {value.__class__.__name__}")
-    if from_.kind > to.kind:
-        return False
-    return not (from_.is_signed and to is uint8 and from_.kind == 1)
+    return from_.kind <= to.kind
 
 
 class Size(tuple):

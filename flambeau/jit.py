@@ -14,11 +14,19 @@ from typing import Any, Final
 import flambeau
 
 __all__ = [
-    "Attribute", "Final", "annotate", "enable_onednn_fusion", "export", "fork", "freeze", "fuser", "ignore",
-    "interface", "is_scripting", "is_tracing", "isinstance", "load", "optimize_for_inference", "optimized_execution",
+    "Attribute", "Final", "TracerWarning", "annotate", "enable_onednn_fusion", "export", "fork", "freeze", "fuser",
+    "ignore", "interface", "is_scripting", "is_tracing", "isinstance", "load", "optimize_for_inference", "optimized_execution",
     "save", "script", "script_if_tracing", "script_method", "set_fusion_strategy", "trace", "trace_module", "unused",
     "wait",
 ]  # fmt: skip
+
+
+class TracerWarning(Warning):
+    """PyTorch's warning of values that a trace freezes, for programs that silence it: nothing is traced here."""
+
+    @staticmethod
+    def ignore_lib_warnings() -> None:
+        """Nothing to do: there are no such warnings."""
 
 
 def is_scripting() -> bool:

@@ -177,14 +177,19 @@ def _text(tensor: Any, prefix: str, dtypes: Any) -> str:
         suffixes.append(f"grad_fn=<{name}>")
     elif tensor.requires_grad:
         suffixes.append("requires_grad=True")
-    # A suffix that does not fit the last line starts a line of its own.
-    text = f"{prefix}({body}"
-    last = len(text) - text.rfind("\n") - 1
+    return _with_suffixes(f"{prefix}({body}", suffixes, indent)
+
+
+def _with_suffixes(text: str, suffixes: list[str], indent: int, new_line: bool = False) -> str:
+    """The text and what follows it: a suffix that does not fit the last line, or the first one, begins a new line."""
+    last = len(text) - text.rfind("\n") + 1
     for suffix in suffixes:
-        if last + len(suffix) + 2 > _options["linewidth"]:
+        # Lines break where PyTorch's do: "flambeau." counts as "torch.", three letters less.
+        length = len(suffix) - (3 if "=flambeau." in suffix else 0)
+        if new_line or last + length + 2 > _options["linewidth"]:
             text += ",\n" + " " * indent + suffix
-            last = indent + len(suffix)
+            last, new_line = indent + length, False
         else:
             text += ", " + suffix
-            last += len(suffix) + 2
+            last += length + 2
     return text + ")"

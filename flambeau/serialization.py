@@ -15,9 +15,10 @@ from typing import Any, BinaryIO
 
 from flambeau import _core, dtypes
 from flambeau.devices import device as Device
+from flambeau.safe_globals import add_safe_globals, clear_safe_globals, get_safe_globals, safe_globals
 from flambeau.utils.memory import bytes_of, empty_with_bytes
 
-__all__ = ["load", "save"]
+__all__ = ["add_safe_globals", "clear_safe_globals", "get_safe_globals", "load", "safe_globals", "save"]
 
 Tensor = _core.Tensor
 
@@ -424,15 +425,17 @@ def _read(file: BinaryIO, name: Any, map_location: Any) -> Any:
         metadata = header.pop("__metadata__", None) or {}
         entries = sorted(((key, _Entry(key, entry)) for key, entry in header.items()), key=lambda pair: pair[1].start)
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
-        raise _damaged(name, f"its header cannot be read ({error})") from None
+        raise _damaged(name, f"its header cannot be read ({str(error)[:200]})") from None
     tree, expected = _structure(name, metadata)
     tensors = _read_entries(file, name, entries, expected, _check_of(header))
     if tree is None:
         return {key: _moved(tensor, None, map_location) for key, tensor in sorted(tensors.items())}
     try:
         return _Reader(tensors, map_location).decode(tree)
-    except (KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
-        raise _damaged(name, f"its structure cannot be read ({type(error).__name__}: {error})") from None
+    except (LookupError, TypeError, AttributeError, ValueError, RuntimeError, OverflowError, StopIteration) as error:
+        if str(error).startswith("load: "):  # a device that is not there: the file is whole
+            raise
+        raise _damaged(name, f"its structure cannot be read ({type(error).__name__}: {str(error)[:200]})") from None
 
 
 class _Entry:
@@ -476,7 +479,9 @@ def _structure(name: Any, metadata: dict) -> tuple[Any, int | None]:
         if zlib.crc32(text.encode()) != int(check[:8], 16):
             raise _damaged(name, "its structure does not match its checksum")
         return [json.loads(text)], int(check[8:], 16)
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError, RecursionError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        if str(error).startswith("load: "):
+            raise
         raise _damaged(name, f"its structure cannot be read ({error})") from None
 
 

@@ -164,14 +164,22 @@ def clear_autocast_cache() -> None:
 
 
 def autocast_increment_nesting() -> int:
-    """One region more; for programs that enter one by hand."""
+    """One region more; for programs that enter one by hand.
+
+    >>> fl.autocast_increment_nesting(), fl.autocast_decrement_nesting()
+    (1, 0)
+    """
     global _nesting
     _nesting += 1
     return _nesting
 
 
 def autocast_decrement_nesting() -> int:
-    """One region less."""
+    """One region less.
+
+    >>> fl.autocast_increment_nesting(), fl.autocast_decrement_nesting()
+    (1, 0)
+    """
     global _nesting
     _nesting -= 1
     return _nesting

@@ -140,7 +140,8 @@ class Walk:
             return
         self._seen[id(value)] = value
         if isinstance(value, _core.Tensor) and value.layout != "strided":
-            for part in value.parts():  # a sparse tensor is the tensors that it holds
+            sparse: Any = value
+            for part in sparse.parts():  # a sparse tensor is the tensors that it holds
                 self._visit(part, text)
         elif isinstance(value, _core.Tensor):
             self.guards.append(Guard(TENSOR, value, _where(value), value, False, text))

@@ -51,6 +51,8 @@ class RowKernel:
         self.strided = any(c == "s" for c, level in zip(classes, self.levels) if level is ELEMENT)
         if self.strided or any(r.positional for p in self.passes for r in p.reductions):
             self.lanes = min(self.lanes, 16)
+        if program.order:
+            self.lanes = program.order[0]
         self.work = max((sum(cost(v) for v in p.values) for p in self.passes), default=0)
         self.masked = target.masked and self.lanes > 1
         self.kept: dict[int, int] = {}  # id -> bytes a row element before it in scratch

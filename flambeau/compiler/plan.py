@@ -75,6 +75,15 @@ class Record:
         )
 
 
+class Working:
+    """A record's steps while they are improved; `origin` tells which recorded step each one was."""
+
+    def __init__(self, record: Record) -> None:
+        self.steps = list(record.steps)
+        self.tensors = record.tensors
+        self.origin = list(range(len(record.steps)))
+
+
 def difference(before: tuple[Any, ...], after: tuple[Any, ...]) -> str:
     """How two signatures differ, in words."""
     import struct
@@ -99,7 +108,7 @@ class Schedule:
     """The steps of a plan, and what was done to get there."""
 
     def __init__(self) -> None:
-        self.steps: list[Any] = []  # numbers of recorded steps, or (operation, inputs, outputs, name, step)
+        self.steps: list[Any] = []  # what `plan_make` takes (core/python_plan.cpp)
         self.notes: list[str] = []
 
 
@@ -108,21 +117,37 @@ def schedule(record: Record, kept: set[int], first: int = 0, last: int | None = 
 
     `kept` are the storages that are read after the plan: results, gradients, what others hold.
     """
+    from .equal import share
+    from .fuse import Merger
+    from .recompute import recompute
+
     result = Schedule()
     alive = needed(record, kept, first, last)
     every = range(first, len(record.steps) if last is None else last)
     dropped = [record.steps[i].name for i in every if i not in alive]
     if dropped:
         result.notes.append(f"dropped as nobody reads their results: {', '.join(dropped)}")
-    from .fuse import Merger
-
-    merger = Merger(record, sorted(alive), kept)
-    result.steps = merger.steps()
+    work = Working(record)
+    changed, notes = share(record, alive, kept)
+    result.notes += notes
+    for number, inputs in changed.items():
+        work.steps[number] = work.steps[number]._replace(inputs=inputs)
+    order, notes = recompute(record, work, sorted(alive & needed(work, kept, first, last)), kept)
+    result.notes += notes
+    merger = Merger(work, order, kept)
+    for step in merger.steps():
+        if not isinstance(step, int):
+            result.steps.append((*step[:4], work.origin[step[4]], *step[5:]))
+            continue
+        number, now = work.origin[step], work.steps[step]
+        recorded = record.steps[number]
+        same = now.inputs == recorded.inputs and now.outputs == recorded.outputs
+        result.steps.append(number if same else (number, now.inputs, now.outputs))
     result.notes += merger.notes
     return result
 
 
-def needed(record: Record, kept: set[int], first: int = 0, last: int | None = None) -> set[int]:
+def needed(record: Record | Working, kept: set[int], first: int = 0, last: int | None = None) -> set[int]:
     """The numbers of the steps whose results are read later or kept, and of those that check values."""
     wanted = set(kept)
     alive: set[int] = set()

@@ -41,6 +41,7 @@ class Value:
     `op` is a name from the tuples above; `args` are the values it is computed from; `dtype` is the dtype of the result
     (never float16 or bfloat16 except as an `input` or the argument-free target of a final `cast`: arithmetic on them
     is done in float32); `attr` is the input's number, or the constant's value; `level` is ELEMENT or ROW.
+    `lookup` (its attr is a table) and `scale` are what `mathematics_tables` writes; operations never hold them.
     A constant and the length are ROW level in a row program, so that arithmetic on reductions stays ROW level; a
     `cast` to the value's own dtype at level ELEMENT spreads a ROW value over the elements. `index` is the position of
     the element in the loop (map) or along the reduced dimensions (row). `rule`, if any, is a stated gradient that
@@ -100,13 +101,16 @@ class Input(NamedTuple):
 class Program(NamedTuple):
     """What one kernel computes: `outputs[i]` from `inputs`, at two levels if `kind` is "row".
 
-    The dtype in memory of output i is `outputs[i].dtype`. Output levels are the levels of their values.
+    The dtype in memory of output i is `outputs[i].dtype`. Output levels are the levels of their values. `order` is for
+    rows that maps were merged into: the lanes and, for each pass, the vectors side by side with which the row alone
+    would add, so that its sums keep their bits.
     """
 
     name: str
     kind: str  # "map" or "row"
     inputs: tuple[Input, ...]
     outputs: tuple[Value, ...]
+    order: tuple[int, ...] = ()
 
     def topological(self) -> list[Value]:
         """All values the outputs need, each after its arguments (iterative: programs may be deep)."""
@@ -130,6 +134,8 @@ class Program(NamedTuple):
         order = self.topological()
         number = {id(value): i for i, value in enumerate(order)}
         lines = [f"{self.kind} {self.name}({', '.join(f'{i.dtype}:{i.level}' for i in self.inputs)})"]
+        if self.order:
+            lines.append(f"  order {self.order}")
         for i, value in enumerate(order):
             arguments = " ".join(f"%{number[id(a)]}" for a in value.args)
             attribute = "" if value.attr is None else f" [{value.attr!r}]"

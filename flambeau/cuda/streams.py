@@ -11,14 +11,22 @@ __all__ = ["Event", "Stream", "StreamContext", "current_stream", "default_stream
 
 
 class Stream:
-    """A queue of work on a CUDA device; DeviceError without one."""
+    """A queue of work on a CUDA device; DeviceError without one.
+
+    >>> fl.cuda.is_available() and fl.cuda.Stream()
+    False
+    """
 
     def __init__(self, device: Any = None, priority: int = 0, **options: Any) -> None:
         raise DeviceError(NO_CUDA)
 
 
 class Event:
-    """A mark in a stream, which says when the work before it is done; DeviceError without a CUDA device."""
+    """A mark in a stream, which says when the work before it is done; DeviceError without a CUDA device.
+
+    >>> fl.cuda.is_available() and fl.cuda.Event()
+    False
+    """
 
     def __init__(self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False) -> None:
         raise DeviceError(NO_CUDA)

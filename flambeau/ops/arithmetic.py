@@ -31,7 +31,7 @@ _DIRECT = (
     "lerp", "lgamma", "log", "log10", "log1p", "log2", "logaddexp", "logaddexp2", "logical_and", "logical_not",
     "logical_or", "logical_xor", "lt", "maximum", "minimum", "mul", "ne", "neg", "rad2deg", "reciprocal", "relu",
     "remainder", "rsqrt", "selu", "sgn", "sigmoid", "sign", "signbit", "sin", "sinc", "sinh", "sqrt", "square", "tan",
-    "tanh", "trunc", "xlogy", "celu", "hardshrink", "prelu", "rsub",
+    "tanh", "trunc", "xlogy", "celu", "hardshrink", "prelu", "rsub", "i0",
 )  # fmt: skip
 _ALIASES = {
     "absolute": "abs", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh", "arctan": "atan",
@@ -132,6 +132,13 @@ def pow(input: Any, exponent: Any, *, out: Any = None) -> Any:
             result = result.to(dtypes.bool if isinstance(exponent, (bool, Tensor)) else dtypes.int64)
             return deliver(result, out)
     return e.pow(input, exponent) if out is None else e.pow(input, exponent, out=out)
+
+
+def _pow_(self: Any, exponent: Any) -> Any:
+    """The tensor to the power of the exponent, in place."""
+    if type(exponent) is int and exponent < 0 and isinstance(self, Tensor) and self.dtype.kind == 1:
+        raise RuntimeError("pow_: Integers to negative integer powers are not allowed; use input.float()")
+    return e.pow.inplace(self, exponent)
 
 
 # ------------------------------------------------------------------------------------------------- bounds, rounding
@@ -356,9 +363,15 @@ def lcm(input: Any, other: Any, *, out: Any = None) -> Any:
 
 
 def nextafter(input: Any, other: Any, *, out: Any = None) -> Any:
-    """The next floating number after `input` in the direction of `other`, elementwise."""
+    """The next floating number after `input` in the direction of `other`, elementwise.
+
+    >>> fl.nextafter(fl.tensor([1.0]), fl.tensor([2.0])) - 1
+    tensor([1.1921e-07])
+    """
     check_tensor("nextafter", input)
     check_tensor("nextafter", other, "other")
+    joint = result_type(input, other)
+    input, other = input.to(joint), other.to(joint)
 
     def compute(input: Any, other: Any) -> Any:
         import numpy
@@ -368,9 +381,8 @@ def nextafter(input: Any, other: Any, *, out: Any = None) -> Any:
     result = recording.host("nextafter", compute, input, other)
 
     def vjp(gradient: Any) -> tuple[Any, Any]:
-        same = e.eq(input, other)
-        moved, still = e.where(same, 0.0, gradient), e.where(same, gradient, 0.0)
-        return moved.sum_to_size(input.shape), still.sum_to_size(other.shape)
+        moved = e.where(e.eq(input, other), 0.0, gradient)
+        return moved.sum_to_size(input.shape), other.new_zeros(other.shape)
 
     return deliver(with_gradient(result, (input, other), vjp, "nextafter"), out)
 
@@ -437,7 +449,7 @@ METHODS.update(
         "polygamma": lambda self, n: polygamma(n, self),
         "positive": positive,
         "pow": pow,
-        "pow_": e.pow.inplace,
+        "pow_": _pow_,
         "resolve_conj": conj,
         "resolve_neg": conj,
         "round": round,

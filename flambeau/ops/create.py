@@ -318,15 +318,31 @@ def frombuffer(buffer: Any, *, dtype: DType, count: int = -1, offset: int = 0, r
     return result
 
 
-def from_dlpack(ext_tensor: Any) -> Any:
-    """A tensor that shares memory with any object that speaks DLPack."""
+def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Any:
+    """A tensor that shares memory with any object that speaks DLPack.
+
+    device  where the tensor is wanted; the exporter is asked to bring it there
+    copy    True gives memory of its own, False raises BufferError or ValueError where sharing is not possible
+
+    >>> fl.from_dlpack(fl.arange(3))
+    tensor([0, 1, 2])
+    """
+    if device is not None:
+        check_device(device)
     export = getattr(ext_tensor, "__dlpack__", None)
     if export is None:
-        return _core.from_dlpack(ext_tensor)  # a capsule, or an error that says so
+        tensor = _core.from_dlpack(ext_tensor)  # a capsule, or an error that says so
+        return tensor.clone() if copy else tensor
+    wanted: dict[str, Any] = {"max_version": (1, 0)}
+    if device is not None:
+        wanted["dl_device"] = (1, 0)
+    if copy is not None:
+        wanted["copy"] = copy
     try:
-        capsule = export(max_version=(1, 0))
-    except TypeError:  # an exporter of the time before versions
-        capsule = export()
+        capsule = export(**wanted)
+    except TypeError:  # an exporter of the time before versions: it shares, and cannot move or copy
+        tensor = _core.from_dlpack(export())
+        return tensor.clone() if copy else tensor
     return _core.from_dlpack(capsule)
 
 

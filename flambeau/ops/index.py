@@ -17,20 +17,22 @@ from flambeau.ops.arguments import (
     check_out,
     check_tensor,
     deliver,
+    integer,
     integers,
     not_tensor,
     shape_error,
     to_numpy,
     to_tensor,
     twin,
+    whole_number,
     with_gradient,
     wrap_dim,
 )
 
 __all__ = [
     "argwhere", "embedding", "gather", "index_add", "index_copy", "index_fill", "index_put", "index_reduce",
-    "index_select", "masked_fill", "masked_scatter", "masked_select", "nonzero", "one_hot", "put", "scatter",
-    "scatter_add", "scatter_reduce", "take", "take_along_dim", "unravel_index", "where",
+    "index_select", "masked_fill", "masked_scatter", "masked_select", "nonzero", "nonzero_static", "one_hot", "put",
+    "scatter", "scatter_add", "scatter_reduce", "take", "take_along_dim", "unravel_index", "where",
 ]  # fmt: skip
 
 
@@ -453,9 +455,7 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
             )
         return elementwise.masked_fill(input, mask, value.to(input.dtype))
     if not input.dtype.is_floating_point:
-        if isinstance(value, float) and value != value // 1:
-            raise RuntimeError(f"masked_fill: value {value} cannot be converted to {input.dtype} without overflow")
-        value = bool(value) if input.dtype is dtypes.bool else int(value)
+        value = whole_number("masked_fill", value, input.dtype)
     return elementwise.masked_fill(input, mask, value)
 
 
@@ -510,6 +510,28 @@ def nonzero(input: Any, *, as_tuple: bool = False, out: Any = None) -> Any:
         found = _core.nonzero(input.reshape((1,)) if input.ndim == 0 else input)
         return tuple([column.contiguous() for column in found.unbind(1)])
     return deliver(_core.nonzero(input), out)
+
+
+def nonzero_static(input: Any, *, size: int, fill_value: int = -1, out: Any = None) -> Any:
+    """The first `size` positions of elements that are not zero: (size, ndim), filled up with rows of `fill_value`.
+
+    The shape of the result does not depend on the values. Errors: RuntimeError for a negative size.
+
+    >>> fl.nonzero_static(fl.tensor([0, 3, 4]), size=3)
+    tensor([[ 1],
+            [ 2],
+            [-1]])
+    """
+    check_tensor("nonzero_static", input)
+    size = integer("nonzero_static", size, "size")
+    if size < 0:
+        raise RuntimeError(f"nonzero_static: 'size' must be an non-negative integer, got {size}")
+    found = _core.nonzero(input)
+    count = min(size, found.shape[0])
+    result = _core.full((size, input.ndim), integer("nonzero_static", fill_value, "fill_value"), dtypes.int64)
+    if count and input.ndim:
+        result.narrow(0, 0, count).copy_(found.narrow(0, 0, count))
+    return deliver(result, out)
 
 
 def argwhere(input: Any) -> Any:
@@ -689,6 +711,7 @@ METHODS = {
     "masked_scatter_": twin(masked_scatter),
     "masked_select": masked_select,
     "nonzero": nonzero,
+    "nonzero_static": nonzero_static,
     "put": put,
     "put_": twin(put),
     "scatter": scatter,

@@ -79,7 +79,12 @@ def _only_sparse(name: str) -> Any:
 
 
 def spmm(input: Any, mat2: Any) -> Any:
-    """The matrix product of a sparse matrix and a dense one, as `flambeau.sparse.mm`."""
+    """The matrix product of a sparse matrix and a dense one, as `flambeau.sparse.mm`.
+
+    >>> fl.spmm(fl.eye(2).to_sparse(), fl.tensor([[1.0], [2.0]]))
+    tensor([[1.],
+            [2.]])
+    """
     from flambeau.ops.products import mm
 
     return mm(input, mat2)

@@ -10,7 +10,10 @@ from flambeau.ops import elementwise
 from flambeau.ops import reduce as r
 from flambeau.ops.arguments import Tensor, check_tensor, constant, deliver, in_float32, shape_error, twin, wrap_dims
 
-__all__ = ["cdist", "cosine_similarity", "dist", "frobenius_norm", "norm", "nuclear_norm", "pdist", "renorm"]
+__all__ = [
+    "cdist", "cosine_similarity", "dist", "frobenius_norm", "norm", "norm_except_dim", "nuclear_norm", "pdist",
+    "renorm",
+]  # fmt: skip
 
 _INFINITY = float("inf")
 
@@ -229,6 +232,26 @@ def renorm(input: Any, p: float, dim: int, maxnorm: float, *, out: Any = None) -
     norms = _along(input, float(p), others, True)
     factor = elementwise.where(norms > maxnorm, maxnorm / (norms + 1e-7), 1.0)
     return deliver((input * factor).to(input.dtype), out)
+
+
+def norm_except_dim(v: Any, pow: float = 2, dim: int = 0) -> Any:
+    """The p-norm of each slice along `dim`, kept as ones in the other dimensions; of all in one for dim -1.
+
+    >>> fl.norm_except_dim(fl.tensor([[3.0, 4.0], [0.0, 1.0]]))
+    tensor([[5.],
+            [1.]])
+    """
+    check_tensor("norm_except_dim", v, "v")
+    if dim == -1:
+        return norm(v, pow)
+    (dim,) = wrap_dims("norm_except_dim", dim, v.ndim)
+    others = tuple([d for d in range(v.ndim) if d != dim])
+    return _along(v, float(pow), others, True) if others else v.abs()
+
+
+def weight_normalised(v: Any, g: Any, dim: int = 0) -> Any:
+    """g * v / norm_except_dim(v, 2, dim)."""
+    return v * (g / norm_except_dim(v, 2, dim))
 
 
 #: What `flambeau.linalg` exports from here.

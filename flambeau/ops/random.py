@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from flambeau import _core, dtypes, recording
+from flambeau.compiler.philox import BLOCK
 from flambeau.devices import CPU, check_device
 from flambeau.dtypes import dtype as DType
 from flambeau.errors import DTypeError
@@ -167,12 +168,19 @@ def _checked(generator: Any) -> Generator:
     return generator
 
 
+#: Inside vmap: how many numbers are drawn where one example needs `count`; set by `flambeau.func.batching`.
+draws: Any = None
+
+
 def next_place(generator: Generator | None, count: int) -> tuple[Any, Any]:
     """Seed, as the kernels read it (signed), and position for the next `count` numbers.
 
     While a compiled function is recorded they are tensors that follow the generator.
     """
     source = default_generator if generator is None else _checked(generator)
+    if draws is not None:
+        count = draws(count)
+    count += -count % BLOCK  # the next numbers begin a block, which is the quickest
     if recording.active is not None:
         return recording.active.random(source, count)
     seed, position = source.take(count)
@@ -427,6 +435,14 @@ def _from_numpy(name: str, draw: Any, generator: Generator | None, *tensors: Any
         return to_tensor(numpy.asarray(found, "float64"), tensors[0].dtype)
 
     return recording.host(name, compute, *place, *(t.detach() for t in tensors))
+
+
+def _host_generator(generator: Generator | None) -> Any:
+    """A NumPy generator at a fresh place of the stream, for what NumPy draws and no plan repeats."""
+    import numpy
+
+    seed, position = (default_generator if generator is None else _checked(generator)).take(1)
+    return numpy.random.Generator(numpy.random.Philox(key=[seed & _MASK, position]))
 
 
 def poisson(input: Any, generator: Generator | None = None) -> Any:

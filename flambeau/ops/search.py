@@ -1,7 +1,11 @@
-"""Lookups and counts by value: searchsorted, bucketize, bincount, histc, unique, isin. None of them has a gradient."""
+"""Lookups and counts by value: searchsorted, bucketize, bincount, histograms, unique, isin, a hash of the elements.
+
+None of them has a gradient.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -9,18 +13,22 @@ from flambeau import _core, dtypes, recording
 from flambeau.errors import DTypeError
 from flambeau.ops.arguments import (
     Tensor,
+    check_floating,
     check_tensor,
     deliver,
     integer,
+    named_result,
     not_tensor,
     shape_error,
     to_numpy,
     to_tensor,
     wrap_dim,
+    wrap_dims,
 )
 
 __all__ = [
-    "bincount", "bucketize", "histc", "histogram", "isin", "searchsorted", "unique", "unique_consecutive",
+    "bincount", "bucketize", "hash_tensor", "histc", "histogram", "histogramdd", "isin", "searchsorted",
+    "unique", "unique_consecutive",
 ]  # fmt: skip
 
 
@@ -84,6 +92,7 @@ def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bo
     return searchsorted(boundaries, input, out_int32=out_int32, right=right, out=out)
 
 
+@recording.by_example
 def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
     """How often each non-negative integer occurs in a vector, or the sum of the weights of its occurrences.
 
@@ -146,6 +155,7 @@ class _Histogram(tuple):
     bin_edges = property(lambda self: self[1])
 
 
+@recording.by_example
 def histogram(
     input: Any, bins: Any, *, range: Sequence[float] | None = None, weight: Any = None, density: bool = False
 ) -> Any:
@@ -167,6 +177,108 @@ def histogram(
     count: Any = numpy.histogram  # its overloads know a literal density only
     counts, edges = count(values, edges, limits, density, heights)
     return _Histogram((to_tensor(counts, input.dtype), to_tensor(numpy.asarray(edges), input.dtype)))
+
+
+_HistogramDD = named_result("histogramdd", "hist", "bin_edges")
+
+
+def histogramdd(
+    input: Any, bins: Any, *, range: Sequence[float] | None = None, weight: Any = None, density: bool = False
+) -> Any:
+    """Counts (or weights, or densities) of points in the cells of a grid, and the edges of the cells.
+
+    Arguments: `input` (..., D), floating, points of D coordinates; `bins`, how many equal bins, one number or one for
+    each coordinate, or a list of D increasing vectors of edges; `range`, the smallest and largest edge of each
+    coordinate, 2 D numbers (by default those of the points); `weight` (...), one for each point; `density`, divide by
+    the total and by each cell's volume. Returns hist with D dimensions and a tuple of D vectors of edges. Errors:
+    DTypeError, ShapeError, RuntimeError.
+
+    >>> fl.histogramdd(fl.tensor([[0.0, 0.0], [1.0, 1.0]]), (2, 2)).hist
+    tensor([[1., 0.],
+            [0., 1.]])
+    """
+    import numpy
+
+    check_floating("histogramdd", check_tensor("histogramdd", input))
+    if input.ndim < 2:
+        raise shape_error("histogramdd", "input must be (..., D) with at least 2 dimensions", input=input)
+    D = input.shape[-1]
+    given = list(bins) if isinstance(bins, (tuple, list)) else [integer("histogramdd", bins, "bins")] * D
+    if len(given) != D:
+        raise RuntimeError(
+            f"histogramdd: expected {D} sequences of bin edges for a {D}-dimensional histogram but got {len(given)}"
+        )
+    if range is not None and len(range) != 2 * D:
+        raise RuntimeError(
+            f"histogramdd: for a {D}-dimensional histogram range should have {2 * D} elements, got {len(range)}"
+        )
+    points = to_numpy(input).reshape(-1, D)
+    heights = None
+    if weight is not None:
+        check_tensor("histogramdd", weight, "weight")
+        if tuple(weight.shape) != tuple(input.shape[:-1]) or weight.dtype is not input.dtype:
+            raise shape_error("histogramdd", "weight must have one value of the input's dtype for each point",
+                              input=input, weight=weight)  # fmt: skip
+        heights = to_numpy(weight).reshape(-1)
+    edges = []
+    for d, each in enumerate(given):
+        if isinstance(each, Tensor):
+            edges.append(to_numpy(each))
+            continue
+        count = integer("histogramdd", each, "bins")
+        if count <= 0:
+            raise RuntimeError(f"histogramdd: bins must be > 0, but got {count} for dimension {d}")
+        low, high = (0.0, 1.0) if range is None else (float(range[2 * d]), float(range[2 * d + 1]))
+        if range is None and len(points):
+            low, high = float(points[:, d].min()), float(points[:, d].max())
+        if low == high:
+            low, high = low - 0.5, high + 0.5
+        edges.append(numpy.linspace(low, high, count + 1, dtype=points.dtype))
+    sizes = tuple([len(each) - 1 for each in edges])
+    inside = numpy.ones(len(points), bool)
+    places = []
+    for d, each in enumerate(edges):
+        column = points[:, d]
+        inside &= (column >= each[0]) & (column <= each[-1])
+        found = numpy.searchsorted(each, column, "right") - 1  # the last bin holds its right edge too
+        places.append(numpy.where(column == each[-1], sizes[d] - 1, found).clip(0, max(sizes[d] - 1, 0)))
+    chosen: Any = [place[inside] for place in places]
+    cells: Any = numpy.ravel_multi_index(chosen, sizes) if len(points) else []
+    counts = numpy.bincount(cells, None if heights is None else heights[inside], int(numpy.prod(sizes)))
+    hist = counts.astype("float64").reshape(sizes)
+    if density:
+        hist = hist / hist.sum()
+        for d, each in enumerate(edges):
+            hist = hist / numpy.diff(each).reshape((-1,) + (1,) * (D - 1 - d))
+    return _HistogramDD(to_tensor(hist, input.dtype), tuple([to_tensor(each, input.dtype) for each in edges]))
+
+
+def hash_tensor(
+    input: Any, dim: int | Sequence[int] = (), *, keepdim: bool = False, mode: int = 0, out: Any = None
+) -> Any:
+    """A hash of the elements: the exclusive or of their bits, each widened to 64 bits first.
+
+    Floats are widened to float64, integers and bool to int64. The order of the elements does not matter; a change of
+    one of them always changes the hash.
+
+    Arguments: `dim`, the dimensions that are hashed (all by default); `keepdim`, whether they stay with size 1;
+    `mode`, 0, the only one. Returns int64: the bits that PyTorch gives as uint64. Errors: RuntimeError for a mode.
+
+    >>> fl.hash_tensor(fl.tensor([1, 2, 4]))
+    tensor(7)
+    """
+    import numpy
+
+    check_tensor("hash_tensor", input)
+    if mode != 0:
+        raise RuntimeError(f"hash_tensor: unknown mode {mode}; only 0, the exclusive or, is there")
+    dims = wrap_dims("hash_tensor", None if dim == () else dim, input.ndim)
+    wide = to_numpy(input.to(dtypes.float64 if input.dtype.is_floating_point else dtypes.int64))
+    bits = numpy.ascontiguousarray(wide).view("int64").reshape(wide.shape)
+    axes = tuple([d for d in dims if d < input.ndim])
+    mixed: Any = numpy.bitwise_xor  # its overloads know a literal keepdims only
+    found = mixed.reduce(bits, axis=axes, keepdims=keepdim) if axes else bits
+    return deliver(to_tensor(numpy.asarray(found, "int64").copy()), out)
 
 
 def unique(
@@ -223,7 +335,11 @@ def unique_consecutive(
     else:
         axis = wrap_dim("unique_consecutive", dim, input.ndim)
         shape = (values.shape[axis],)
-        rows = numpy.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)
+        rows = numpy.moveaxis(values, axis, 0)
+        if rows.shape[0] and not rows.size:
+            raise shape_error("unique_consecutive", "there are 0 sized dimensions, and they aren't selected, so unique "
+                              "cannot be applied", input=input)  # fmt: skip
+        rows = rows.reshape(rows.shape[0], math.prod(rows.shape[1:]))
     length = rows.shape[0]
     starts = numpy.ones(length, bool)
     if length:
@@ -259,6 +375,7 @@ METHODS = {
     "bincount": bincount,
     "histc": histc,
     "histogram": histogram,
+    "hash_tensor": hash_tensor,
     "unique": unique,
     "unique_consecutive": unique_consecutive,
 }

@@ -18,7 +18,7 @@ from flambeau.sparse.tensor import COO, CSR, SparseTensor, flat_places, from_den
 
 __all__ = ["addmm", "handle", "log_softmax", "mm", "sampled_addmm", "softmax", "spdiags", "sum"]
 
-Tensor = _core.Tensor
+Tensor: Any = _core.Tensor
 
 
 def _refused(name: str, why: str) -> NotImplementedError:

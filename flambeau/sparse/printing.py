@@ -39,12 +39,4 @@ def sparse_text(tensor: Any) -> str:
         ends.append(f"grad_fn=<{tensor.grad_fn.name()}>")
     elif tensor.requires_grad:
         ends.append("requires_grad=True")
-    if by_place:  # the size begins a line
-        text += ",\n       " + ends.pop(0)
-    last = len(text) - text.rfind("\n") - 1
-    for end in ends:
-        if last + len(end) + 2 > printing._options["linewidth"]:
-            text, last = text + ",\n       " + end, 7 + len(end)
-        else:
-            text, last = text + ", " + end, last + len(end) + 2
-    return text + ")"
+    return printing._with_suffixes(text, ends, len("tensor("), new_line=by_place)

@@ -42,6 +42,8 @@ CLASSES = fl.tensor([0, 1, 2, 3])
         (lambda: F.kl_div(H, H.sigmoid(), reduction="sum"), F32), (lambda: F.huber_loss(H, H, reduction="none"), F32),
         (lambda: F.binary_cross_entropy_with_logits(H, H.sigmoid()), F32),
         (lambda: F.cosine_embedding_loss(H, H, fl.ones(4)), F32),
+        (lambda: F.ctc_loss(H[:, None].log_softmax(-1), fl.tensor([[1, 2]]), (4,), (2,)), F32),
+        (lambda: F.grid_sample(H[None, None], fl.zeros(1, 2, 2, 2).bfloat16(), align_corners=False), F32),
     ],
 )  # fmt: skip
 def test_dtypes_are_pytorchs(call, dtype):

@@ -310,8 +310,8 @@ def test_explain() -> None:
     k = 3.0
     compiled(fl.ones(5))
     text = compiled.explain()
-    assert "2 plans" in text and "k changed" in text and "mul+tanh+add" in text
-    assert "map merged" in compiled.show() and "define" in compiled.show()
+    assert "2 plans" in text and "k changed" in text and "mul+tanh+add+sum" in text
+    assert "row merged" in compiled.show() and "define" in compiled.show()
 
 
 def test_globals_named_like_attributes_are_no_dependency() -> None:

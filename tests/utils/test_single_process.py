@@ -126,3 +126,30 @@ def test_scripts_run_as_python():
 
     function(fl.ones(2))
     assert seen[0] is True and not fl.compiler.is_compiling()
+
+
+def test_wishes_of_cuda_and_lists_of_classes_are_kept():
+    cuda = fl.backends.cuda
+    with cuda.sdp_kernel(enable_flash=False, enable_cudnn=False):
+        assert not cuda.flash_sdp_enabled() and not cuda.cudnn_sdp_enabled()
+        assert cuda.math_sdp_enabled() and cuda.mem_efficient_sdp_enabled()
+        cuda.enable_math_sdp(False)
+        assert not cuda.math_sdp_enabled()
+    assert cuda.flash_sdp_enabled() and cuda.math_sdp_enabled() and cuda.cudnn_sdp_enabled()
+    listed = fl.serialization
+    listed.add_safe_globals([int])
+    with listed.safe_globals([dict, int]):
+        assert listed.get_safe_globals() == [int, dict]
+    assert listed.get_safe_globals() == [int]
+    listed.clear_safe_globals()
+    assert listed.get_safe_globals() == [] and issubclass(fl.jit.TracerWarning, Warning)
+
+
+def test_lists_of_tensors_as_one_vector():
+    parts = [fl.ones(2, 3), fl.zeros(4), fl.tensor(5.0)]
+    flat = fl._utils._flatten_dense_tensors(parts)
+    again = fl._utils._unflatten_dense_tensors(flat * 2, parts)
+    assert flat.shape == (11,) and [t.shape for t in again] == [t.shape for t in parts]
+    assert all(fl.equal(t, part * 2) for t, part in zip(again, parts, strict=True))
+    with pytest.raises(ValueError, match="there are no tensors"):
+        fl._utils._flatten_dense_tensors([])
