@@ -15,9 +15,9 @@ import flambeau
 
 __all__ = [
     "Attribute", "Final", "TracerWarning", "annotate", "enable_onednn_fusion", "export", "fork", "freeze", "fuser",
-    "ignore", "interface", "is_scripting", "is_tracing", "isinstance", "load", "optimize_for_inference", "optimized_execution",
-    "save", "script", "script_if_tracing", "script_method", "set_fusion_strategy", "trace", "trace_module", "unused",
-    "wait",
+    "ignore", "interface", "is_scripting", "is_tracing", "isinstance", "load", "optimize_for_inference",
+    "optimized_execution", "save", "script", "script_if_tracing", "script_method", "set_fusion_strategy", "trace",
+    "trace_module", "unused", "wait",
 ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from flambeau import _core
 from flambeau.errors import DTypeError, ShapeError
-from flambeau.ops.arguments import Tensor, check_tensor, check_tensors, deliver, shape_error, twin, wrap_dim
+from flambeau.ops.arguments import Tensor, check_tensor, check_tensors, deliver, in_float32, shape_error, twin, wrap_dim
 from flambeau.ops.constructors import broadcast_shapes
 
 __all__ = [
@@ -467,6 +467,7 @@ def vecdot(x: Any, y: Any, *, dim: int = -1, out: Any = None) -> Any:
     return deliver((check_tensor("linalg.vecdot", x, "x") * check_tensor("linalg.vecdot", y, "y")).sum(dim), out)
 
 
+@in_float32
 def trace(input: Any) -> Any:
     """The sum of the main diagonal of a matrix."""
     _dims("trace", 2, input=input)

@@ -17,6 +17,7 @@ from flambeau.ops.arguments import (
     check_floating,
     check_tensor,
     deliver,
+    in_float32,
     integer,
     named_result,
     to_numpy,
@@ -342,6 +343,7 @@ def _ranks(ordered: Any, q: Any, interpolation: str, skip: bool) -> tuple[Any, .
     )
 
 
+@in_float32
 def quantile(
     input: Any, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear", out: Any = None
 ) -> Any:
@@ -353,6 +355,7 @@ def quantile(
     return deliver(_quantile("quantile", input, q, dim, keepdim, interpolation, False), out)
 
 
+@in_float32
 def nanquantile(
     input: Any, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear", out: Any = None
 ) -> Any:

@@ -13,6 +13,8 @@ import flambeau as fl
 
 #: Written by PyTorch 2.13: a module's and an optimizer's state, views of one storage, every kind of plain value.
 CHECKPOINT = Path(__file__).parent / "data" / "checkpoint.pt"
+#: The same: sparse tensors in three layouts.
+SPARSE = Path(__file__).parent / "data" / "sparse.pt"
 
 
 def archive(text: bytes, storages: dict[str, bytes] | None = None, **options) -> io.BytesIO:
@@ -55,6 +57,23 @@ def test_a_model_and_its_optimizer_go_on():
     model(fl.randn(5, 3)).sum().backward()
     optimizer.step()
     assert all(state["step"] == 2 for state in optimizer.state.values())
+
+
+def test_sparse_tensors():
+    found = fl.load(SPARSE)
+    assert found["coo"].layout is fl.sparse_coo and not found["coo"].is_coalesced() and found["coo"]._nnz() == 3
+    assert found["coalesced"].is_coalesced() and found["csr"].layout is fl.sparse_csr
+    for tensor in found.values():
+        assert tensor.to_dense().tolist() == [[0, 0, 3], [9, 0, 0]] and tensor.dtype is fl.float64
+    entries = contents(SPARSE)
+    text = next(name for name in entries if name.endswith("data.pkl"))
+    for old, new in (
+        (b"sparse_coo", b"sparse_cow"),
+        (b"K\x02K\x03", b"K\x02K\x02"),
+    ):
+        broken = {**entries, text: entries[text].replace(old, new)}
+        with pytest.raises(ValueError, match="damaged"):
+            fl.load(io.BytesIO(repacked(broken)))
 
 
 def test_map_location_and_open_files():
