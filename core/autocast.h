@@ -9,16 +9,17 @@ namespace flambeau {
 
 struct Autocast {
     static inline int regions = 0;              // entered and not left, in all threads together
-    static thread_local uint8_t dtype;          // of this thread's innermost region; kDTypes where there is none
+    static constinit thread_local uint8_t dtype;  // of this thread's innermost region; kDTypes where there is none
     static bool on() { return regions && dtype != kDTypes; }
 };
 // The operand in the region's dtype: floats narrower than float64 are converted.
 TensorRef lowered(Tensor* t);
 // A scope without autocast: backward passes compute in the dtypes that forward left.
 struct AutocastOff {
-    uint8_t before = Autocast::dtype;
-    AutocastOff() { Autocast::dtype = kDTypes; }
-    ~AutocastOff() { Autocast::dtype = before; }
+    const bool entered = Autocast::on();
+    const uint8_t before = entered ? Autocast::dtype : uint8_t(kDTypes);
+    AutocastOff() { if (entered) Autocast::dtype = kDTypes; }
+    ~AutocastOff() { if (entered) Autocast::dtype = before; }
 };
 
 }  // namespace flambeau

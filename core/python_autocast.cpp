@@ -9,7 +9,7 @@
 
 namespace flambeau {
 
-thread_local uint8_t Autocast::dtype = kDTypes;
+constinit thread_local uint8_t Autocast::dtype = kDTypes;
 
 TensorRef lowered(Tensor* t) {
     const bool narrow = t->dtype == kFloat32 || t->dtype == kFloat16 || t->dtype == kBFloat16;

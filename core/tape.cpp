@@ -537,13 +537,14 @@ std::vector<TensorRef> run_backward(const BackwardRequest& request) {
         if (only_wanted) continue;
         if (!request.inputs.empty() && !useful.count(node.get())) continue;
         if (node->accumulates() && !request.inputs.empty() && !request.accumulate) continue;
-        bool any = false;
-        for (const TensorRef& g : gradients) any = any || bool(g);
+        bool any = false, sparse = false;
+        for (const TensorRef& g : gradients)
+            if (g) any = true, sparse = sparse || g->carrier;
         if (!any) continue;
         results.assign(node->edges.size(), TensorRef());
-        if (!node->accumulates())  // only leaves keep sparse gradients
+        if (sparse && !node->accumulates()) [[unlikely]]  // only leaves keep sparse gradients
             for (TensorRef& g : gradients)
-                if (g && g->carrier) [[unlikely]] g = bridge.to_dense(g.get());
+                if (g && g->carrier) g = bridge.to_dense(g.get());
         node->apply(gradients.data(), results.data());
         if (node->post_hooks) bridge.call_post_hooks(node->post_hooks, node.get(), results.data(), gradients.data());
         if (bridge.detect_anomaly && bridge.check_nan) refuse_nan(node.get(), results);
