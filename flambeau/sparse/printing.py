@@ -13,10 +13,9 @@ def _part(name: str, tensor: Any) -> str:
     tensor = tensor.detach()
     if tensor.numel() == 0:
         return f"{name}=tensor([], size={_sizes(tensor.shape)})"
-    values = printing._summarised(tensor) if tensor.numel() > printing._options["threshold"] else tensor.tolist()
-    form = printing._Format(printing._flat(values), tensor.dtype.is_floating_point)
     indent = len("tensor(") + len(name) + len("=tensor(")
-    return f"{name}=tensor({printing._nested(values, tensor.ndim, form, indent)})"
+    text = printing._text(tensor, " " * (indent - 1), dtypes)
+    return f"{name}=tensor({text[indent : text.rindex(']') + 1]})"  # the dtype is told once, at the end
 
 
 def _sizes(sizes: Any) -> str:
@@ -32,7 +31,8 @@ def sparse_text(tensor: Any) -> str:
         parts = [_part("crow_indices", tensor._index[0]), _part("col_indices", tensor._index[1])]
     text = "tensor(" + ",\n       ".join([*parts, _part("values", tensor._value)])
     ends = [f"size={_sizes(tensor.shape)}", f"nnz={tensor._nnz()}"]
-    if tensor.dtype not in (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool):
+    default = dtypes.get_default_dtype().name
+    if tensor.dtype.name not in (default, "complex128" if default == "float64" else "complex64", "int64", "bool"):
         ends.append(f"dtype={tensor.dtype}")
     ends.append(f"layout={tensor.layout!r}")
     if tensor.grad_fn is not None:
