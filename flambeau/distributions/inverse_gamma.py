@@ -8,7 +8,7 @@ from typing import Any
 import flambeau as fl
 from flambeau.distributions import constraints
 from flambeau.distributions.gamma import Gamma
-from flambeau.distributions.transformed_distribution import TransformedDistribution
+from flambeau.distributions.transformed_distribution import TransformedDistribution, of_base
 from flambeau.distributions.transforms import PowerTransform
 
 __all__ = ["InverseGamma"]
@@ -25,20 +25,12 @@ class InverseGamma(TransformedDistribution):
     support = constraints.positive
     has_rsample = True
     _expanded: dict[str, int] = {}
+    concentration = of_base("concentration", "The shape of the gamma distribution.")
+    rate = of_base("rate", "The inverse scale of the gamma distribution, which is the scale of this one.")
 
     def __init__(self, concentration: Any, rate: Any, validate_args: bool | None = None) -> None:
         base = Gamma(concentration, rate, validate_args=validate_args)
         super().__init__(base, PowerTransform(-base.rate.new_ones(())), validate_args=validate_args)
-
-    @property
-    def concentration(self) -> Any:
-        """The shape of the gamma distribution."""
-        return self.base_dist.concentration
-
-    @property
-    def rate(self) -> Any:
-        """The inverse scale of the gamma distribution, which is the scale of this one."""
-        return self.base_dist.rate
 
     @property
     def mean(self) -> Any:

@@ -6,36 +6,20 @@ import math
 from typing import Any
 
 import flambeau as fl
-from flambeau.distributions import constraints
-from flambeau.distributions.distribution import Distribution
-from flambeau.distributions.utils import broadcast_all, uniform
+from flambeau.distributions.location_scale import LocationScale
+from flambeau.distributions.utils import uniform
 
 __all__ = ["Laplace"]
 
 
-class Laplace(Distribution):
+class Laplace(LocationScale):
     """Two exponential distributions back to back: exp(-|x - loc| / scale) / (2 scale).
 
     >>> Laplace(0.0, 1.0).entropy()
     tensor(1.6931)
     """
 
-    arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
-    support = constraints.real
-    has_rsample = True
     _expanded = {"loc": 0, "scale": 0}
-
-    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
-        self.loc, self.scale = broadcast_all(loc, scale)
-        super().__init__(self.loc.shape, validate_args=validate_args)
-
-    @property
-    def mean(self) -> Any:
-        return self.loc
-
-    @property
-    def mode(self) -> Any:
-        return self.loc
 
     @property
     def variance(self) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 from flambeau.distributions import constraints
 from flambeau.distributions.normal import Normal
-from flambeau.distributions.transformed_distribution import TransformedDistribution
+from flambeau.distributions.transformed_distribution import TransformedDistribution, of_base
 from flambeau.distributions.transforms import ExpTransform
 
 __all__ = ["LogNormal"]
@@ -23,19 +23,11 @@ class LogNormal(TransformedDistribution):
     support = constraints.positive
     has_rsample = True
     _expanded: dict[str, int] = {}
+    loc = of_base("loc", "The mean of the logarithm.")
+    scale = of_base("scale", "The standard deviation of the logarithm.")
 
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
         super().__init__(Normal(loc, scale, validate_args=validate_args), ExpTransform(), validate_args=validate_args)
-
-    @property
-    def loc(self) -> Any:
-        """The mean of the logarithm."""
-        return self.base_dist.loc
-
-    @property
-    def scale(self) -> Any:
-        """The standard deviation of the logarithm."""
-        return self.base_dist.scale
 
     @property
     def mean(self) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import flambeau as fl
 from flambeau.distributions import constraints
 from flambeau.distributions.distribution import Distribution
-from flambeau.distributions.transformed_distribution import TransformedDistribution
+from flambeau.distributions.transformed_distribution import TransformedDistribution, of_base
 from flambeau.distributions.transforms import SigmoidTransform
 from flambeau.distributions.utils import (
     BinaryOdds,
@@ -69,24 +69,12 @@ class RelaxedBernoulli(TransformedDistribution):
     support = constraints.unit_interval
     has_rsample = True
     _expanded: dict[str, int] = {}
+    temperature = of_base("temperature", "The temperature.")
+    logits = of_base("logits", "The log odds.")
+    probs = of_base("probs", "The probabilities.")
 
     def __init__(
         self, temperature: Any, probs: Any = None, logits: Any = None, validate_args: bool | None = None
     ) -> None:
         base = LogitRelaxedBernoulli(temperature, probs, logits, validate_args=validate_args)
         super().__init__(base, SigmoidTransform(), validate_args=validate_args)
-
-    @property
-    def temperature(self) -> Any:
-        """The temperature."""
-        return self.base_dist.temperature
-
-    @property
-    def logits(self) -> Any:
-        """The log odds."""
-        return self.base_dist.logits
-
-    @property
-    def probs(self) -> Any:
-        """The probabilities."""
-        return self.base_dist.probs

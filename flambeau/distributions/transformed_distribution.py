@@ -14,6 +14,11 @@ from flambeau.distributions.utils import _sum_rightmost
 __all__ = ["TransformedDistribution"]
 
 
+def of_base(name: str, text: str) -> Any:
+    """A property that reads the attribute `name` of the base distribution."""
+    return property(lambda self: getattr(self.base_dist, name), doc=text)
+
+
 class TransformedDistribution(Distribution):
     """The distribution of y = f(x), for x of `base_distribution` and f the `transforms`, the first one first.
 
