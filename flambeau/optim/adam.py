@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import flambeau
-from flambeau import _core
 from flambeau.ops import update as _update
-from flambeau.optim.gather import gather, learning_rate
-from flambeau.optim.optimizer import Optimizer, check_betas, check_not_negative, refuse_differentiable, run_closure
+from flambeau.optim.fused import FusedOptimizer, zeros
+from flambeau.optim.gather import learning_rate
+from flambeau.optim.optimizer import check_options
 
 __all__ = ["Adam", "AdamW"]
 
 
-def _start(parameter: Any, group: dict) -> dict[str, Any]:
-    state = {
-        "exp_avg": flambeau.zeros_like(parameter, requires_grad=False),
-        "exp_avg_sq": flambeau.zeros_like(parameter, requires_grad=False),
-    }
-    if group["amsgrad"]:
-        state["max_exp_avg_sq"] = flambeau.zeros_like(parameter, requires_grad=False)
-    return state
-
-
-class Adam(Optimizer):
+class Adam(FusedOptimizer):
     """Steps scaled by running means of the gradient and of its square.
 
     m ← β1·m + (1 - β1)·g, v ← β2·v + (1 - β2)·g², θ ← θ - lr·m̂ / (√v̂ + eps), with m̂ = m / (1 - β1^t), v̂ = v / (1 -
@@ -37,6 +25,9 @@ class Adam(Optimizer):
     Example:
         >>> optimizer = fl.optim.Adam(model.parameters(), lr=1e-3)
     """
+
+    _later = {**FusedOptimizer._later, "amsgrad": False, "decoupled_weight_decay": False, "fused": None}
+    _states = ("exp_avg", "exp_avg_sq")
 
     def __init__(
         self,
@@ -54,11 +45,6 @@ class Adam(Optimizer):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
-        check_not_negative("learning rate", lr)
-        check_not_negative("epsilon value", eps)
-        check_betas(betas)
-        check_not_negative("weight_decay value", weight_decay)
-        refuse_differentiable(differentiable)
         defaults = {
             "lr": lr,
             "betas": betas,
@@ -72,48 +58,33 @@ class Adam(Optimizer):
             "fused": fused,
             "decoupled_weight_decay": decoupled_weight_decay,
         }
+        check_options(defaults, "lr", "eps", "betas", "weight_decay")
         super().__init__(params, defaults)
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        for group in self.param_groups:
-            for name in ("amsgrad", "maximize", "capturable", "differentiable", "decoupled_weight_decay"):
-                group.setdefault(name, False)
-            group.setdefault("foreach", None)
-            group.setdefault("fused", None)
+    def _start(self, parameter: Any, group: dict) -> dict[str, Any]:
+        state = super()._start(parameter, group)
+        if group["amsgrad"]:
+            state["max_exp_avg_sq"] = zeros(parameter)
+        return state
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step; returns what `closure` returned."""
-        loss = None if closure is None else run_closure(closure)
-        seen: list = []
-        for group in self.param_groups:
-            beta1, beta2 = group["betas"]
-            decoupled = group["decoupled_weight_decay"]
-            for bundle in gather(self, group, _start, seen):
-                lists = [bundle.params, bundle.gradients, bundle.column("exp_avg"), bundle.column("exp_avg_sq")]
-                outputs: tuple = (0, 2, 3)
-                operation = _update.adamw if decoupled else _update.adam
-                if group["amsgrad"]:
-                    lists.append(bundle.column("max_exp_avg_sq"))
-                    outputs = (0, 2, 3, 4)
-                    operation = _update.adamw_amsgrad if decoupled else _update.adam_amsgrad
-                _core.foreach(
-                    operation,
-                    lists,
-                    scalars=(
-                        learning_rate(group),
-                        float(beta1),
-                        float(beta2),
-                        group["eps"],
-                        group["weight_decay"],
-                        1.0 - float(beta1) ** bundle.step,
-                        1.0 - float(beta2) ** bundle.step,
-                        group["maximize"],
-                    ),
-                    outputs=outputs,
-                )
-        self._watch(seen)
-        return loss
+    def _update(self, group: dict, bundle: Any) -> None:
+        beta1, beta2 = map(float, group["betas"])
+        scalars = (
+            learning_rate(group),
+            beta1,
+            beta2,
+            group["eps"],
+            group["weight_decay"],
+            1.0 - beta1**bundle.step,
+            1.0 - beta2**bundle.step,
+            group["maximize"],
+        )
+        decoupled = group["decoupled_weight_decay"]
+        if group["amsgrad"]:
+            operation = _update.adamw_amsgrad if decoupled else _update.adam_amsgrad
+            bundle.run(operation, scalars, "exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+        else:
+            bundle.run(_update.adamw if decoupled else _update.adam, scalars, "exp_avg", "exp_avg_sq")
 
 
 class AdamW(Adam):

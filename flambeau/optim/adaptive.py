@@ -2,54 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import flambeau
 from flambeau import _core
 from flambeau.ops import update as _update
-from flambeau.optim.gather import gather, learning_rate
-from flambeau.optim.optimizer import Optimizer, check_betas, check_not_negative, refuse_differentiable, run_closure
+from flambeau.optim.fused import FusedOptimizer, zeros
+from flambeau.optim.gather import learning_rate
+from flambeau.optim.optimizer import check_options
 
 __all__ = ["Adadelta", "Adagrad", "Adamax", "RMSprop"]
 
 
-def _zeros(parameter: Any) -> Any:
-    return flambeau.zeros_like(parameter, requires_grad=False)
-
-
-class _Adaptive(Optimizer):
-    """What these rules have in common: gather the bundles of each group and make one call for each."""
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        for group in self.param_groups:
-            for name, value in (
-                ("foreach", None),
-                ("maximize", False),
-                ("differentiable", False),
-                ("capturable", False),
-            ):
-                group.setdefault(name, value)
-
-    def _start(self, parameter: Any, group: dict) -> dict[str, Any]:
-        raise NotImplementedError
-
-    def _update(self, group: dict, bundle: Any) -> None:
-        raise NotImplementedError
-
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step; returns what `closure` returned."""
-        loss = None if closure is None else run_closure(closure)
-        seen: list = []
-        for group in self.param_groups:
-            for bundle in gather(self, group, self._start, seen):
-                self._update(group, bundle)
-        self._watch(seen)
-        return loss
-
-
-class RMSprop(_Adaptive):
+class RMSprop(FusedOptimizer):
     """v ← α·v + (1 - α)·g², θ ← θ - lr·g / (√v + eps), with momentum on the scaled gradient.
 
     Arguments: `alpha`, how much of the history stays; `centered`, subtract the squared running mean of g from v;
@@ -70,15 +35,6 @@ class RMSprop(_Adaptive):
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
-        for name, value in (
-            ("learning rate", lr),
-            ("epsilon value", eps),
-            ("momentum value", momentum),
-            ("weight_decay value", weight_decay),
-            ("alpha value", alpha),
-        ):
-            check_not_negative(name, value)
-        refuse_differentiable(differentiable)
         defaults = {
             "lr": lr,
             "momentum": momentum,
@@ -91,14 +47,15 @@ class RMSprop(_Adaptive):
             "maximize": maximize,
             "differentiable": differentiable,
         }
+        check_options(defaults, "lr", "eps", "momentum", "weight_decay", "alpha")
         super().__init__(params, defaults)
 
     def _start(self, parameter: Any, group: dict) -> dict[str, Any]:
-        state = {"square_avg": _zeros(parameter)}
+        state = {"square_avg": zeros(parameter)}
         if group["momentum"] > 0:
-            state["momentum_buffer"] = _zeros(parameter)
+            state["momentum_buffer"] = zeros(parameter)
         if group["centered"]:
-            state["grad_avg"] = _zeros(parameter)
+            state["grad_avg"] = zeros(parameter)
         return state
 
     def _update(self, group: dict, bundle: Any) -> None:
@@ -107,7 +64,7 @@ class RMSprop(_Adaptive):
         if group["momentum"] > 0:
             for parameter, state in zip(bundle.params, bundle.states, strict=True):
                 if "momentum_buffer" not in state:  # momentum was switched on later
-                    state["momentum_buffer"] = _zeros(parameter)
+                    state["momentum_buffer"] = zeros(parameter)
             buffers, outputs = bundle.column("momentum_buffer"), (0, 2, 3)
         else:
             # Without momentum the rule returns its buffer as it is: the squares stand in, and that output is not kept.
@@ -130,7 +87,7 @@ class RMSprop(_Adaptive):
         _core.foreach(operation, lists, scalars=scalars, outputs=outputs)
 
 
-class Adagrad(_Adaptive):
+class Adagrad(FusedOptimizer):
     """s ← s + g², θ ← θ - lr / (1 + (t - 1)·lr_decay)·g / (√s + eps).
 
     Arguments: `lr_decay`; `initial_accumulator_value`, s at the start; `weight_decay`, times θ added to g; `maximize`.
@@ -151,15 +108,6 @@ class Adagrad(_Adaptive):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        for name, value in (
-            ("learning rate", lr),
-            ("lr_decay value", lr_decay),
-            ("weight_decay value", weight_decay),
-            ("initial_accumulator_value value", initial_accumulator_value),
-            ("epsilon value", eps),
-        ):
-            check_not_negative(name, value)
-        refuse_differentiable(differentiable)
         defaults = {
             "lr": lr,
             "lr_decay": lr_decay,
@@ -171,6 +119,7 @@ class Adagrad(_Adaptive):
             "differentiable": differentiable,
             "fused": fused,
         }
+        check_options(defaults, "lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps")
         super().__init__(params, defaults)
 
     def _start(self, parameter: Any, group: dict) -> dict[str, Any]:
@@ -178,17 +127,17 @@ class Adagrad(_Adaptive):
 
     def _update(self, group: dict, bundle: Any) -> None:
         lr = learning_rate(group) / (1 + (bundle.step - 1) * group["lr_decay"])
-        scalars = (lr, group["eps"], group["weight_decay"], group["maximize"])
-        lists = [bundle.params, bundle.gradients, bundle.column("sum")]
-        _core.foreach(_update.adagrad, lists, scalars=scalars, outputs=(0, 2))
+        bundle.run(_update.adagrad, (lr, group["eps"], group["weight_decay"], group["maximize"]), "sum")
 
 
-class Adadelta(_Adaptive):
+class Adadelta(FusedOptimizer):
     """Steps scaled by running means of squared gradients and squared changes: no rate of one's own is needed.
 
     Arguments: `rho`, how much of the histories stays; `lr`, a factor of every change; `weight_decay`; `maximize`.
     Errors: ValueError for options out of range.
     """
+
+    _states = ("square_avg", "acc_delta")
 
     def __init__(
         self,
@@ -203,12 +152,8 @@ class Adadelta(_Adaptive):
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
-        check_not_negative("learning rate", lr)
         if not 0.0 <= rho <= 1.0:
             raise ValueError(f"Invalid rho value: {rho}; it must be between 0 and 1")
-        check_not_negative("epsilon value", eps)
-        check_not_negative("weight_decay value", weight_decay)
-        refuse_differentiable(differentiable)
         defaults = {
             "lr": lr,
             "rho": rho,
@@ -219,22 +164,21 @@ class Adadelta(_Adaptive):
             "foreach": foreach,
             "differentiable": differentiable,
         }
+        check_options(defaults, "lr", "eps", "weight_decay")
         super().__init__(params, defaults)
 
-    def _start(self, parameter: Any, group: dict) -> dict[str, Any]:
-        return {"square_avg": _zeros(parameter), "acc_delta": _zeros(parameter)}
-
     def _update(self, group: dict, bundle: Any) -> None:
-        lists = [bundle.params, bundle.gradients, bundle.column("square_avg"), bundle.column("acc_delta")]
         scalars = (learning_rate(group), group["rho"], group["eps"], group["weight_decay"], group["maximize"])
-        _core.foreach(_update.adadelta, lists, scalars=scalars, outputs=(0, 2, 3))
+        bundle.run(_update.adadelta, scalars, *self._states)
 
 
-class Adamax(_Adaptive):
+class Adamax(FusedOptimizer):
     """Adam with the largest decayed gradient in place of the root of the mean square.
 
     Arguments: those of `Adam` without amsgrad. Errors: ValueError for options out of range.
     """
+
+    _states = ("exp_avg", "exp_inf")
 
     def __init__(
         self,
@@ -249,11 +193,6 @@ class Adamax(_Adaptive):
         differentiable: bool = False,
         capturable: bool = False,
     ) -> None:
-        check_not_negative("learning rate", lr)
-        check_not_negative("epsilon value", eps)
-        check_betas(betas)
-        check_not_negative("weight_decay value", weight_decay)
-        refuse_differentiable(differentiable)
         defaults = {
             "lr": lr,
             "betas": betas,
@@ -264,14 +203,11 @@ class Adamax(_Adaptive):
             "differentiable": differentiable,
             "capturable": capturable,
         }
+        check_options(defaults, "lr", "eps", "betas", "weight_decay")
         super().__init__(params, defaults)
-
-    def _start(self, parameter: Any, group: dict) -> dict[str, Any]:
-        return {"exp_avg": _zeros(parameter), "exp_inf": _zeros(parameter)}
 
     def _update(self, group: dict, bundle: Any) -> None:
         beta1, beta2 = group["betas"]
-        lists = [bundle.params, bundle.gradients, bundle.column("exp_avg"), bundle.column("exp_inf")]
         scalars = (
             learning_rate(group),
             beta1,
@@ -281,4 +217,4 @@ class Adamax(_Adaptive):
             1.0 - beta1**bundle.step,
             group["maximize"],
         )
-        _core.foreach(_update.adamax, lists, scalars=scalars, outputs=(0, 2, 3))
+        bundle.run(_update.adamax, scalars, *self._states)

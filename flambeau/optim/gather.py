@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import flambeau
-from flambeau import recording
+from flambeau import _core, recording
 
 __all__ = ["Bundle", "choose", "gather", "learning_rate", "set_shared_number", "shared_number"]
 
@@ -32,6 +32,11 @@ class Bundle:
     def column(self, name: str) -> list:
         """One state tensor of every parameter."""
         return [state[name] for state in self.states]
+
+    def run(self, operation: Any, scalars: tuple, *columns: str) -> None:
+        """One fused call that writes the parameters and the named state tensors anew."""
+        lists = [self.params, self.gradients, *map(self.column, columns)]
+        _core.foreach(operation, lists, scalars=scalars, outputs=(0, *range(2, len(lists))))
 
 
 def learning_rate(group: dict) -> Any:

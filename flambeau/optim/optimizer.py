@@ -84,6 +84,8 @@ class Optimizer:
     group, whose other entries are that group's options; `defaults`, the options of groups that do not give their own.
     """
 
+    _later: dict[str, Any] = {}  # options that states saved by older versions lack, and what they stand for
+
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         self.defaults = defaults
         self._optimizer_step_pre_hooks: OrderedDict = OrderedDict()
@@ -124,6 +126,9 @@ class Optimizer:
             self.__dict__.setdefault(f"_optimizer_{name}_hooks", OrderedDict())
         for name in ("load_state_dict_pre", "load_state_dict_post"):
             self.__dict__.setdefault(f"_optimizer_{name}_hooks", OrderedDict())
+        for name, value in self._later.items():
+            for group in self.param_groups:
+                group.setdefault(name, value)
         self._stepped = ()
         self._hook_step()
         self.defaults.setdefault("differentiable", False)
@@ -373,13 +378,24 @@ def run_closure(closure: Callable[[], Any]) -> Any:
         return closure()
 
 
-def refuse_differentiable(differentiable: bool) -> None:
-    """ValueError for the option that would put the step itself on the tape: a fused step is not recorded."""
-    if differentiable:
+def check_options(options: dict[str, Any], *names: str) -> None:
+    """ValueError for one of the named options that is negative ("betas": outside [0, 1)), or for `differentiable`.
+
+    That option would put the step itself on the tape, and a fused step is not recorded.
+    """
+    for name in names:
+        if name == "betas":
+            check_betas(options[name])
+        else:
+            check_not_negative(_TITLES.get(name) or f"{name} value", options[name])
+    if options["differentiable"]:
         raise ValueError(
             "differentiable=True is not supported: the step is one fused call in place; write the update with tensor "
             "operations to differentiate through it"
         )
+
+
+_TITLES = {"lr": "learning rate", "eps": "epsilon value"}
 
 
 def check_betas(betas: tuple) -> None:

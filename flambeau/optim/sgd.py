@@ -9,7 +9,7 @@ import flambeau
 from flambeau import _core
 from flambeau.ops import update as _update
 from flambeau.optim.gather import learning_rate
-from flambeau.optim.optimizer import Optimizer, check_not_negative, refuse_differentiable, run_closure
+from flambeau.optim.optimizer import Optimizer, check_options, run_closure
 
 __all__ = ["SGD"]
 
@@ -25,6 +25,8 @@ class SGD(Optimizer):
         >>> optimizer = fl.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     """
 
+    _later = {"nesterov": False, "maximize": False, "foreach": None, "fused": None, "differentiable": False}
+
     def __init__(
         self,
         params: Any,
@@ -39,12 +41,6 @@ class SGD(Optimizer):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        check_not_negative("learning rate", lr)
-        check_not_negative("momentum value", momentum)
-        check_not_negative("weight_decay value", weight_decay)
-        refuse_differentiable(differentiable)
-        if nesterov and (momentum <= 0 or dampening != 0):
-            raise ValueError("Nesterov momentum requires a momentum and zero dampening")
         defaults = {
             "lr": lr,
             "momentum": momentum,
@@ -56,14 +52,10 @@ class SGD(Optimizer):
             "differentiable": differentiable,
             "fused": fused,
         }
+        check_options(defaults, "lr", "momentum", "weight_decay")
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ValueError("Nesterov momentum requires a momentum and zero dampening")
         super().__init__(params, defaults)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        for group in self.param_groups:
-            for name, value in (("nesterov", False), ("maximize", False), ("foreach", None), ("fused", None)):
-                group.setdefault(name, value)
-            group.setdefault("differentiable", False)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step; returns what `closure` returned."""

@@ -5,23 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import flambeau
-from flambeau import _core
 from flambeau.ops import update as _update
-from flambeau.optim.adaptive import _Adaptive, _zeros
+from flambeau.optim.fused import FusedOptimizer, zeros
 from flambeau.optim.gather import choose, learning_rate, set_shared_number, shared_number
-from flambeau.optim.optimizer import check_betas, check_not_negative, refuse_differentiable
+from flambeau.optim.optimizer import check_options
 
 __all__ = ["ASGD", "NAdam", "RAdam", "Rprop"]
 
 
-def _check(lr: Any, eps: float, betas: tuple, weight_decay: float) -> None:
-    check_not_negative("learning rate", lr)
-    check_not_negative("epsilon value", eps)
-    check_betas(betas)
-    check_not_negative("weight_decay value", weight_decay)
-
-
-class NAdam(_Adaptive):
+class NAdam(FusedOptimizer):
     """Adam with Nesterov's momentum: the step looks ahead by the momentum of the next step.
 
     With mu_t = β1·(1 - 0.96^(t·momentum_decay) / 2), the step is lr·((1 - mu_t)·g / (1 - Πmu) + mu_(t+1)·m / (1 -
@@ -30,6 +22,8 @@ class NAdam(_Adaptive):
     Arguments: those of `Adam` without amsgrad, and `momentum_decay`; `decoupled_weight_decay`, as `AdamW`. Errors:
     ValueError for options out of range.
     """
+
+    _states = ("exp_avg", "exp_avg_sq")
 
     def __init__(
         self,
@@ -46,9 +40,6 @@ class NAdam(_Adaptive):
         capturable: bool = False,
         differentiable: bool = False,
     ) -> None:
-        _check(lr, eps, betas, weight_decay)
-        check_not_negative("momentum_decay value", momentum_decay)
-        refuse_differentiable(differentiable)
         defaults = {
             "lr": lr,
             "betas": betas,
@@ -61,10 +52,11 @@ class NAdam(_Adaptive):
             "capturable": capturable,
             "differentiable": differentiable,
         }
+        check_options(defaults, "lr", "eps", "betas", "weight_decay", "momentum_decay")
         super().__init__(params, defaults)
 
     def _start(self, parameter: Any, group: dict) -> dict[str, Any]:
-        return {"mu_product": flambeau.ones(()), "exp_avg": _zeros(parameter), "exp_avg_sq": _zeros(parameter)}
+        return {"mu_product": flambeau.ones(()), **super()._start(parameter, group)}
 
     def _update(self, group: dict, bundle: Any) -> None:
         (beta1, beta2), decay, step = group["betas"], group["momentum_decay"], bundle.step
@@ -84,17 +76,18 @@ class NAdam(_Adaptive):
             group["decoupled_weight_decay"],
             group["maximize"],
         )
-        lists = [bundle.params, bundle.gradients, bundle.column("exp_avg"), bundle.column("exp_avg_sq")]
-        _core.foreach(_update.nadam, lists, scalars=scalars, outputs=(0, 2, 3))
+        bundle.run(_update.nadam, scalars, *self._states)
         set_shared_number(self, bundle.states, "mu_product", product)
 
 
-class RAdam(_Adaptive):
+class RAdam(FusedOptimizer):
     """Adam whose scaling waits until the variance of v̂ is bounded, and is then rectified by the length of its memory.
 
     Arguments: those of `Adam` without amsgrad; `decoupled_weight_decay`, as `AdamW`. Errors: ValueError for options
     out of range.
     """
+
+    _states = ("exp_avg", "exp_avg_sq")
 
     def __init__(
         self,
@@ -110,8 +103,6 @@ class RAdam(_Adaptive):
         capturable: bool = False,
         differentiable: bool = False,
     ) -> None:
-        _check(lr, eps, betas, weight_decay)
-        refuse_differentiable(differentiable)
         defaults = {
             "lr": lr,
             "betas": betas,
@@ -123,10 +114,8 @@ class RAdam(_Adaptive):
             "decoupled_weight_decay": decoupled_weight_decay,
             "differentiable": differentiable,
         }
+        check_options(defaults, "lr", "eps", "betas", "weight_decay")
         super().__init__(params, defaults)
-
-    def _start(self, parameter: Any, group: dict) -> dict[str, Any]:
-        return {"exp_avg": _zeros(parameter), "exp_avg_sq": _zeros(parameter)}
 
     def _update(self, group: dict, bundle: Any) -> None:
         (beta1, beta2), step = group["betas"], bundle.step
@@ -150,11 +139,10 @@ class RAdam(_Adaptive):
             group["decoupled_weight_decay"],
             group["maximize"],
         )
-        lists = [bundle.params, bundle.gradients, bundle.column("exp_avg"), bundle.column("exp_avg_sq")]
-        _core.foreach(_update.radam, lists, scalars=scalars, outputs=(0, 2, 3))
+        bundle.run(_update.radam, scalars, *self._states)
 
 
-class Rprop(_Adaptive):
+class Rprop(FusedOptimizer):
     """Steps of each element's own size, of which only the gradient's sign is used; for whole batches.
 
     Arguments: `lr`, the sizes at the start; `etas`, the factors when the sign turns and when it stays; `step_sizes`,
@@ -173,10 +161,8 @@ class Rprop(_Adaptive):
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
-        check_not_negative("learning rate", lr)
         if not 0.0 < etas[0] < 1.0 < etas[1]:
             raise ValueError(f"Invalid eta values: {etas[0]}, {etas[1]}; they must be below and above 1")
-        refuse_differentiable(differentiable)
         defaults = {
             "lr": lr,
             "etas": etas,
@@ -186,19 +172,19 @@ class Rprop(_Adaptive):
             "differentiable": differentiable,
             "capturable": capturable,
         }
+        check_options(defaults, "lr")
         super().__init__(params, defaults)
 
     def _start(self, parameter: Any, group: dict) -> dict[str, Any]:
-        return {"prev": _zeros(parameter), "step_size": _zeros(parameter).add_(learning_rate(group))}
+        return {"prev": zeros(parameter), "step_size": zeros(parameter).add_(learning_rate(group))}
 
     def _update(self, group: dict, bundle: Any) -> None:
         learning_rate(group)  # only its first value counts: plans need not depend on the others
-        lists = [bundle.params, bundle.gradients, bundle.column("prev"), bundle.column("step_size")]
         scalars = (*map(float, (*group["etas"], *group["step_sizes"])), group["maximize"], bundle.step == 1)
-        _core.foreach(_update.rprop, lists, scalars=scalars, outputs=(0, 2, 3))
+        bundle.run(_update.rprop, scalars, "prev", "step_size")
 
 
-class ASGD(_Adaptive):
+class ASGD(FusedOptimizer):
     """SGD with a falling rate lr / (1 + lambd·lr·t)^alpha whose average over the steps after `t0` is kept in "ax".
 
     Arguments: `lambd`, the decay; `alpha`, the power of the rate; `t0`, where averaging begins; `weight_decay`, times θ
@@ -218,9 +204,6 @@ class ASGD(_Adaptive):
         differentiable: bool = False,
         capturable: bool = False,
     ) -> None:
-        check_not_negative("learning rate", lr)
-        check_not_negative("weight_decay value", weight_decay)
-        refuse_differentiable(differentiable)
         defaults = {
             "lr": lr,
             "lambd": lambd,
@@ -232,19 +215,17 @@ class ASGD(_Adaptive):
             "differentiable": differentiable,
             "capturable": capturable,
         }
+        check_options(defaults, "lr", "weight_decay")
         super().__init__(params, defaults)
 
     def _start(self, parameter: Any, group: dict) -> dict[str, Any]:
         rate = flambeau.zeros(()).add_(learning_rate(group))
-        return {"eta": rate, "mu": flambeau.ones(()), "ax": _zeros(parameter)}
+        return {"eta": rate, "mu": flambeau.ones(()), "ax": zeros(parameter)}
 
     def _update(self, group: dict, bundle: Any) -> None:
         lr = learning_rate(group)
         eta, mu = (shared_number(bundle.states, name) for name in ("eta", "mu"))
-        scalars = (eta, group["lambd"], mu, group["weight_decay"], group["maximize"])
-        _core.foreach(
-            _update.asgd, [bundle.params, bundle.gradients, bundle.column("ax")], scalars=scalars, outputs=(0, 2)
-        )
+        bundle.run(_update.asgd, (eta, group["lambd"], mu, group["weight_decay"], group["maximize"]), "ax")
         rate = lr / (1 + group["lambd"] * lr * bundle.step) ** group["alpha"]
         since = bundle.step - group["t0"]
         set_shared_number(self, bundle.states, "eta", rate)
