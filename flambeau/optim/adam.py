@@ -68,7 +68,8 @@ class Adam(FusedOptimizer):
         return state
 
     def _update(self, group: dict, bundle: Any) -> None:
-        beta1, beta2 = map(float, group["betas"])
+        beta1, beta2 = group["betas"]
+        beta1, beta2 = float(beta1), float(beta2)
         scalars = (
             learning_rate(group),
             beta1,

@@ -15,6 +15,8 @@ from flambeau import _core, recording
 __all__ = ["Bundle", "choose", "gather", "learning_rate", "set_shared_number", "shared_number"]
 
 Tensor = flambeau.Tensor
+#: The lists that a call writes, by how many columns it has: all but the gradients.
+_WRITTEN = ((0,), (0, 2), (0, 2, 3), (0, 2, 3, 4))
 
 
 class Bundle:
@@ -35,8 +37,10 @@ class Bundle:
 
     def run(self, operation: Any, scalars: tuple, *columns: str) -> None:
         """One fused call that writes the parameters and the named state tensors anew."""
-        lists = [self.params, self.gradients, *map(self.column, columns)]
-        _core.foreach(operation, lists, scalars=scalars, outputs=(0, *range(2, len(lists))))
+        lists = [self.params, self.gradients]
+        for name in columns:
+            lists.append([state[name] for state in self.states])
+        _core.foreach(operation, lists, scalars=scalars, outputs=_WRITTEN[len(columns)])
 
 
 def learning_rate(group: dict) -> Any:
