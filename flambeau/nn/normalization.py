@@ -17,7 +17,24 @@ def _sizes(normalized_shape: Any) -> tuple[int, ...]:
     return (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
 
 
-class LayerNorm(Module):
+class _Affine(Module):
+    """A normalisation that is followed by a factor `weight` and a summand `bias`, where it has them."""
+
+    def _make(self, shape: Any, wanted: dict[str, bool], device: Any, dtype: Any) -> None:
+        for name, there in wanted.items():
+            value = Parameter(flambeau.empty(shape, device=device, dtype=dtype)) if there else None
+            self.register_parameter(name, value)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """A weight of ones and a bias of zeros."""
+        for name, start in (("weight", init.ones_), ("bias", init.zeros_)):
+            value = getattr(self, name, None)
+            if value is not None:
+                start(value)
+
+
+class LayerNorm(_Affine):
     """(x - mean) / √(var + eps) · weight + bias over the last dimensions.
 
     Arguments: `normalized_shape`, the last sizes of the input; `elementwise_affine`, whether there are `weight` (ones)
@@ -41,19 +58,9 @@ class LayerNorm(Module):
         self.normalized_shape = _sizes(normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
-        for name, wanted in (("weight", True), ("bias", bias)):
-            if elementwise_affine and wanted:
-                setattr(self, name, Parameter(flambeau.empty(self.normalized_shape, device=device, dtype=dtype)))
-            else:
-                self.register_parameter(name, None)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Ones and zeros."""
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
+        self._make(
+            self.normalized_shape, {"weight": elementwise_affine, "bias": elementwise_affine and bias}, device, dtype
+        )
 
     def forward(self, input: Any) -> Any:
         """(..., *normalized_shape) to the same."""
@@ -65,7 +72,7 @@ class LayerNorm(Module):
         return f"{text}, bias={self.bias is not None}"
 
 
-class RMSNorm(Module):
+class RMSNorm(_Affine):
     """x / √(mean(x²) + eps) · weight over the last dimensions.
 
     Arguments: `normalized_shape`, the last sizes of the input; `eps`, the dtype's rounding unit when None;
@@ -84,16 +91,7 @@ class RMSNorm(Module):
         self.normalized_shape = _sizes(normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
-        if elementwise_affine:
-            self.weight = Parameter(flambeau.empty(self.normalized_shape, device=device, dtype=dtype))
-        else:
-            self.register_parameter("weight", None)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Ones."""
-        if self.weight is not None:
-            init.ones_(self.weight)
+        self._make(self.normalized_shape, {"weight": elementwise_affine}, device, dtype)
 
     def forward(self, x: Any) -> Any:
         """(..., *normalized_shape) to the same."""
@@ -104,7 +102,7 @@ class RMSNorm(Module):
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
 
 
-class GroupNorm(Module):
+class GroupNorm(_Affine):
     """(x - mean) / √(var + eps) over each group of channels of each sample, times weight plus bias.
 
     Arguments: `num_groups`, by which `num_channels` must be divisible; `affine`, whether there are `weight` (ones) and,
@@ -129,19 +127,7 @@ class GroupNorm(Module):
         self.num_channels = num_channels
         self.eps = eps
         self.affine = affine
-        for name, wanted in (("weight", True), ("bias", bias)):
-            if affine and wanted:
-                setattr(self, name, Parameter(flambeau.empty(num_channels, device=device, dtype=dtype)))
-            else:
-                self.register_parameter(name, None)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Ones and zeros."""
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
+        self._make(num_channels, {"weight": affine, "bias": affine and bias}, device, dtype)
 
     def forward(self, input: Any) -> Any:
         """(N, num_channels, ...) to the same."""

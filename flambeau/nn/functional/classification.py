@@ -7,7 +7,7 @@ from typing import Any
 import flambeau
 from flambeau import _core
 from flambeau.errors import DTypeError, ShapeError
-from flambeau.nn.functional.loss import _check_reduction, _legacy, _reduce, _shapes_differ
+from flambeau.nn.functional.loss import _reduce, _reduction, _shapes_differ
 from flambeau.ops import loss as _loss
 from flambeau.ops.arguments import Tensor, check_tensor, in_float32, not_tensor
 
@@ -80,9 +80,7 @@ def nll_loss(
         raise not_tensor("nll_loss", target, "target")
     if weight is not None:
         check_tensor("nll_loss", weight, "weight")
-    if size_average is not None or reduce is not None:
-        reduction = _legacy(size_average, reduce)
-    _check_reduction("nll_loss", reduction)
+    reduction = _reduction("nll_loss", reduction, size_average, reduce)
     dim = _check_classes("nll_loss", input, target, weight)
     _check_targets("nll_loss", target, input.shape[dim], ignore_index)
     if weight is None:
@@ -119,9 +117,7 @@ def cross_entropy(
         raise not_tensor("cross_entropy", target, "target")
     if weight is not None:
         check_tensor("cross_entropy", weight, "weight")
-    if size_average is not None or reduce is not None:
-        reduction = _legacy(size_average, reduce)
-    _check_reduction("cross_entropy", reduction)
+    reduction = _reduction("cross_entropy", reduction, size_average, reduce)
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"cross_entropy: label_smoothing must be between 0.0 and 1.0, but got {label_smoothing}")
     if input.shape == target.shape and target.dtype.is_floating_point:
@@ -178,9 +174,7 @@ def multi_margin_loss(
     check_tensor("multi_margin_loss", target, "target")
     if weight is not None:
         check_tensor("multi_margin_loss", weight, "weight")
-    if size_average is not None or reduce is not None:
-        reduction = _legacy(size_average, reduce)
-    _check_reduction("multi_margin_loss", reduction)
+    reduction = _reduction("multi_margin_loss", reduction, size_average, reduce)
     if p not in (1, 2):
         raise ValueError("multi_margin_loss: only p == 1 and p == 2 supported")
     if input.ndim == 0:
@@ -213,9 +207,7 @@ def multilabel_soft_margin_loss(
     check_tensor("multilabel_soft_margin_loss", target, "target")
     if input.shape != target.shape:
         raise _shapes_differ("multilabel_soft_margin_loss", input, target)
-    if size_average is not None or reduce is not None:
-        reduction = _legacy(size_average, reduce)
-    _check_reduction("multilabel_soft_margin_loss", reduction)
+    reduction = _reduction("multilabel_soft_margin_loss", reduction, size_average, reduce)
     values = -(target * logsigmoid(input) + (1 - target) * logsigmoid(-input))
     if weight is not None:
         values = values * weight
@@ -238,9 +230,7 @@ def multilabel_margin_loss(
     check_tensor("multilabel_margin_loss", target, "target")
     if input.shape != target.shape:
         raise _shapes_differ("multilabel_margin_loss", input, target)
-    if size_average is not None or reduce is not None:
-        reduction = _legacy(size_average, reduce)
-    _check_reduction("multilabel_margin_loss", reduction)
+    reduction = _reduction("multilabel_margin_loss", reduction, size_average, reduce)
     if input.ndim > 2 or (input.ndim and not input.shape[-1]):
         raise ShapeError(
             f"multilabel_margin_loss: input must be (C,) or (N, C), with at least one class, but it is "

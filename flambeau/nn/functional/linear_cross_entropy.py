@@ -10,7 +10,7 @@ from flambeau import _core
 from flambeau.errors import ShapeError
 from flambeau.nn.functional.classification import _check_classes, _check_targets, cross_entropy
 from flambeau.nn.functional.linear import linear
-from flambeau.nn.functional.loss import _check_reduction
+from flambeau.nn.functional.loss import _reduction
 from flambeau.ops import loss as _loss
 from flambeau.ops.arguments import check_tensor, with_gradient
 
@@ -133,7 +133,7 @@ def linear_cross_entropy(
         tensor(1.3863)
     """
     _check(input, linear_weight, target, linear_bias, ignore_index)
-    _check_reduction("linear_cross_entropy", reduction)
+    _reduction("linear_cross_entropy", reduction)
     ignore = -100 if ignore_index is None else ignore_index
     named = {"weight": weight, "ignore_index": ignore, "label_smoothing": label_smoothing}
     outputs = tuple(linear_weight.shape[:-1])

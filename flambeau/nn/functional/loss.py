@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 
-def _legacy(size_average: bool | None, reduce: bool | None) -> str:
+def _legacy(size_average: bool | None, reduce: bool | None, stacklevel: int = 3) -> str:
     """The `reduction` that the two older arguments stand for."""
     import warnings
 
@@ -32,14 +32,19 @@ def _legacy(size_average: bool | None, reduce: bool | None) -> str:
     reduce = True if reduce is None else reduce
     reduction = ("mean" if size_average else "sum") if reduce else "none"
     warnings.warn(
-        f"size_average and reduce args will be deprecated, please use reduction='{reduction}' instead.", stacklevel=3
+        f"size_average and reduce args will be deprecated, please use reduction='{reduction}' instead.",
+        stacklevel=stacklevel,
     )
     return reduction
 
 
-def _check_reduction(name: str, reduction: str) -> None:
+def _reduction(name: str, reduction: str, size_average: bool | None = None, reduce: bool | None = None) -> str:
+    """The reduction that a loss was asked for, by its name or by the two older arguments; ValueError for others."""
+    if size_average is not None or reduce is not None:
+        return _legacy(size_average, reduce, stacklevel=4)
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"{name}: {reduction} is not a valid value for reduction; use 'mean', 'sum' or 'none'")
+    return reduction
 
 
 def _shapes_differ(name: str, input: Any, target: Any) -> ShapeError:
@@ -150,9 +155,7 @@ def _elementwise(
         check_tensor(name, weight, "weight")
     if input.shape != target.shape:
         raise _shapes_differ(name, input, target)
-    if size_average is not None or reduce is not None:
-        reduction = _legacy(size_average, reduce)
-    _check_reduction(name, reduction)
+    reduction = _reduction(name, reduction, size_average, reduce)
     if weight is None:
         return _call(name, reduction, input, target, *parameters)
     if weight.shape != input.shape:
@@ -216,9 +219,7 @@ def binary_cross_entropy(
         raise not_tensor("binary_cross_entropy", target, "target")
     if input.shape != target.shape:
         raise _shapes_differ("binary_cross_entropy", input, target)
-    if size_average is not None or reduce is not None:
-        reduction = _legacy(size_average, reduce)
-    _check_reduction("binary_cross_entropy", reduction)
+    reduction = _reduction("binary_cross_entropy", reduction, size_average, reduce)
     if weight is None:
         return _call("binary_cross_entropy", reduction, input, target)
     return _call("binary_cross_entropy_weighted", reduction, input, target, weight)
@@ -248,9 +249,7 @@ def binary_cross_entropy_with_logits(
         raise not_tensor("binary_cross_entropy_with_logits", target, "target")
     if input.shape != target.shape:
         raise _shapes_differ("binary_cross_entropy_with_logits", input, target)
-    if size_average is not None or reduce is not None:
-        reduction = _legacy(size_average, reduce)
-    _check_reduction("binary_cross_entropy_with_logits", reduction)
+    reduction = _reduction("binary_cross_entropy_with_logits", reduction, size_average, reduce)
     if weight is None and pos_weight is None:
         return _call("binary_cross_entropy_with_logits", reduction, input, target)
     one = flambeau.ones((), dtype=input.dtype, device=input.device)
@@ -329,9 +328,7 @@ def poisson_nll_loss(
     check_tensor("poisson_nll_loss", target, "target")
     if input.shape != target.shape:
         raise _shapes_differ("poisson_nll_loss", input, target)
-    if size_average is not None or reduce is not None:
-        reduction = _legacy(size_average, reduce)
-    _check_reduction("poisson_nll_loss", reduction)
+    reduction = _reduction("poisson_nll_loss", reduction, size_average, reduce)
     if log_input:
         return _call("poisson_nll_log_loss", reduction, input, target, full)
     return _call("poisson_nll_loss", reduction, input, target, full, eps)
@@ -359,7 +356,7 @@ def gaussian_nll_loss(
                 f"gaussian_nll_loss: var is of incorrect size: it is {own}, the input is {shape}; give one variance "
                 f"for each element, or {(*shape[:-1], 1)}"
             )
-    _check_reduction("gaussian_nll_loss", reduction)
+    _reduction("gaussian_nll_loss", reduction)
     recording.host("gaussian_nll_loss", _check_variance, var)
     return _call("gaussian_nll_loss", reduction, input, target, var, full, eps)
 

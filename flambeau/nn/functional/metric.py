@@ -7,7 +7,7 @@ from typing import Any
 
 import flambeau
 from flambeau.nn.functional.distance import pairwise_distance
-from flambeau.nn.functional.loss import _call, _check_reduction, _legacy, _reduce, _shapes_differ
+from flambeau.nn.functional.loss import _call, _legacy, _reduce, _reduction, _shapes_differ
 from flambeau.ops.arguments import check_tensor, in_float32
 
 __all__ = [
@@ -32,9 +32,7 @@ def hinge_embedding_loss(
     check_tensor("hinge_embedding_loss", target, "target")
     if input.shape != target.shape:
         raise _shapes_differ("hinge_embedding_loss", input, target)
-    if size_average is not None or reduce is not None:
-        reduction = _legacy(size_average, reduce)
-    _check_reduction("hinge_embedding_loss", reduction)
+    reduction = _reduction("hinge_embedding_loss", reduction, size_average, reduce)
     return _call("hinge_embedding_loss", reduction, input, target, margin)
 
 
@@ -54,9 +52,7 @@ def margin_ranking_loss(
     for other in (input2, target):
         if other.shape != input1.shape:
             raise _shapes_differ("margin_ranking_loss", input1, other)
-    if size_average is not None or reduce is not None:
-        reduction = _legacy(size_average, reduce)
-    _check_reduction("margin_ranking_loss", reduction)
+    reduction = _reduction("margin_ranking_loss", reduction, size_average, reduce)
     return _call("margin_ranking_loss", reduction, input1, input2, target, margin)
 
 
@@ -74,9 +70,7 @@ def cosine_embedding_loss(
     check_tensor("cosine_embedding_loss", input1, "input1")
     check_tensor("cosine_embedding_loss", input2, "input2")
     check_tensor("cosine_embedding_loss", target, "target")
-    if size_average is not None or reduce is not None:
-        reduction = _legacy(size_average, reduce)
-    _check_reduction("cosine_embedding_loss", reduction)
+    reduction = _reduction("cosine_embedding_loss", reduction, size_average, reduce)
     if input1.shape != input2.shape:
         raise _shapes_differ("cosine_embedding_loss", input1, input2)
     if tuple(target.shape) != tuple(input1.shape)[:-1]:
@@ -146,7 +140,7 @@ def triplet_margin_with_distance_loss(
     check_tensor("triplet_margin_with_distance_loss", negative, "negative")
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")
-    _check_reduction("triplet_margin_with_distance_loss", reduction)
+    _reduction("triplet_margin_with_distance_loss", reduction)
     for other in (positive, negative):
         if other.ndim != anchor.ndim:
             raise RuntimeError(

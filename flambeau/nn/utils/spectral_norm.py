@@ -10,8 +10,9 @@ from typing import Any
 import flambeau
 from flambeau.nn import functional as F
 from flambeau.nn.convolution import _Transposed
-from flambeau.nn.parameter import Parameter, is_lazy
+from flambeau.nn.parameter import Parameter
 from flambeau.nn.utils.parametrizations import as_matrix
+from flambeau.nn.utils.weight_hook import check_new, check_sizes, find_hook
 
 __all__ = ["SpectralNorm", "remove_spectral_norm", "spectral_norm"]
 
@@ -56,17 +57,11 @@ def spectral_norm(
         >>> sorted(fl.nn.utils.spectral_norm(fl.nn.Linear(2, 3)).state_dict())
         ['bias', 'weight_orig', 'weight_u', 'weight_v']
     """
-    for known in module._forward_pre_hooks.values():
-        if isinstance(known, SpectralNorm) and known.name == name:
-            raise RuntimeError(f"Cannot register two spectral_norm hooks on the same parameter {name}")
+    check_new(module, SpectralNorm, "spectral_norm", name)
     weight = module._parameters[name]
     if weight is None:
         raise ValueError(f"`SpectralNorm` cannot be applied as parameter `{name}` is None")
-    if is_lazy(weight):
-        raise ValueError(
-            "The module passed to `SpectralNorm` can't have uninitialized parameters. Make sure to run the dummy "
-            "forward before applying spectral normalization"
-        )
+    check_sizes(weight, SpectralNorm, "spectral normalization")
     if dim is None:
         dim = 1 if isinstance(module, _Transposed) else 0
     hook = SpectralNorm(name, n_power_iterations, dim, eps)
@@ -89,13 +84,11 @@ def remove_spectral_norm(module: Any, name: str = "weight") -> Any:
         >>> sorted(fl.nn.utils.remove_spectral_norm(layer).state_dict())
         ['bias', 'weight']
     """
-    for key, hook in module._forward_pre_hooks.items():
-        if isinstance(hook, SpectralNorm) and hook.name == name:
-            with flambeau.no_grad():
-                weight = hook.compute_weight(module, False)
-            for each in (name, name + "_u", name + "_v", name + "_orig"):
-                delattr(module, each)
-            module.register_parameter(name, Parameter(weight.detach()))
-            del module._forward_pre_hooks[key]
-            return module
-    raise ValueError(f"spectral_norm of '{name}' not found in {module}")
+    key, hook = find_hook(module, SpectralNorm, "spectral_norm", name)
+    with flambeau.no_grad():
+        weight = hook.compute_weight(module, False)
+    for each in (name, name + "_u", name + "_v", name + "_orig"):
+        delattr(module, each)
+    module.register_parameter(name, Parameter(weight.detach()))
+    del module._forward_pre_hooks[key]
+    return module

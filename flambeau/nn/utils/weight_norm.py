@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau.nn.module import Module
-from flambeau.nn.parameter import Parameter, is_lazy
+from flambeau.nn.parameter import Parameter
+from flambeau.nn.utils.weight_hook import check_new, check_sizes, find_hook
 from flambeau.ops.norms import norm_except_dim, weight_normalised
 
 __all__ = ["WeightNorm", "remove_weight_norm", "weight_norm"]
@@ -40,16 +41,10 @@ def weight_norm(module: Any, name: str = "weight", dim: int | None = 0) -> Any:
         >>> sorted(fl.nn.utils.weight_norm(fl.nn.Linear(2, 3)).state_dict())
         ['bias', 'weight_g', 'weight_v']
     """
-    for known in module._forward_pre_hooks.values():
-        if isinstance(known, WeightNorm) and known.name == name:
-            raise RuntimeError(f"Cannot register two weight_norm hooks on the same parameter {name}")
+    check_new(module, WeightNorm, "weight_norm", name)
     hook = WeightNorm(name, -1 if dim is None else dim)
     weight = getattr(module, name)
-    if is_lazy(weight):
-        raise ValueError(
-            "The module passed to `WeightNorm` can't have uninitialized parameters. Make sure to run the dummy forward "
-            "before applying weight normalization"
-        )
+    check_sizes(weight, WeightNorm, "weight normalization")
     delattr(module, name)
     module.register_parameter(name + "_g", Parameter(norm_except_dim(weight.detach(), 2, hook.dim)))
     module.register_parameter(name + "_v", Parameter(weight.detach()))
@@ -66,12 +61,10 @@ def remove_weight_norm(module: Module, name: str = "weight") -> Module:
         >>> sorted(fl.nn.utils.remove_weight_norm(layer).state_dict())
         ['bias', 'weight']
     """
-    for key, hook in module._forward_pre_hooks.items():
-        if isinstance(hook, WeightNorm) and hook.name == name:
-            weight = hook.compute_weight(module).detach()
-            for each in (name, name + "_g", name + "_v"):
-                delattr(module, each)
-            setattr(module, name, Parameter(weight))
-            del module._forward_pre_hooks[key]
-            return module
-    raise ValueError(f"weight_norm of '{name}' not found in {module}")
+    key, hook = find_hook(module, WeightNorm, "weight_norm", name)
+    weight = hook.compute_weight(module).detach()
+    for each in (name, name + "_g", name + "_v"):
+        delattr(module, each)
+    setattr(module, name, Parameter(weight))
+    del module._forward_pre_hooks[key]
+    return module
