@@ -23,6 +23,12 @@ void write_double(uint8_t dtype, char* at, double value) {
         case kBFloat16: { uint16_t h = float_to_bfloat(float(value)); std::memcpy(at, &h, 2); break; }
         case kFloat32: { float f = float(value); std::memcpy(at, &f, 4); break; }
         case kFloat64: std::memcpy(at, &value, 8); break;
+        case kComplex64: case kComplex128: {
+            int part = item_size(dtype) / 2;
+            write_double(part_dtype(dtype), at, value);
+            std::memset(at + part, 0, size_t(part));
+            break;
+        }
         case kBool: *at = value != 0; break;
         default: write_int(dtype, at, std::isfinite(value) && std::fabs(value) < 9.3e18 ? int64_t(value) : INT64_MIN);
     }
@@ -34,9 +40,18 @@ void write_int(uint8_t dtype, char* at, int64_t value) {
         case kUInt8: case kInt8: *at = char(value); break;
         case kInt16: { int16_t v = int16_t(value); std::memcpy(at, &v, 2); break; }
         case kInt32: { int32_t v = int32_t(value); std::memcpy(at, &v, 4); break; }
-        case kInt64: std::memcpy(at, &value, 8); break;
+        case kInt64: case kUInt64: std::memcpy(at, &value, 8); break;
+        case kUInt16: { uint16_t v = uint16_t(value); std::memcpy(at, &v, 2); break; }
+        case kUInt32: { uint32_t v = uint32_t(value); std::memcpy(at, &v, 4); break; }
         default: write_double(dtype, at, double(value));
     }
+}
+
+void write_number(uint8_t dtype, char* at, const Arg& number) {
+    if (number.code == kUInt64 && is_inexact(dtype)) write_double(dtype, at, double(uint64_t(number.integer)));
+    else if (number.code != kFloat64 && number.code != kComplex128) write_int(dtype, at, number.integer);
+    else write_double(dtype, at, number.real);
+    if (number.code == kComplex128 && is_complex(dtype)) write_double(part_dtype(dtype), at + item_size(dtype) / 2, number.parts[1]);
 }
 
 Resolution& resolution_for(Operation& op, const Arg* args, int count) {
@@ -513,14 +528,14 @@ uint32_t needs_of(const Arg* args, int count) {
         Tensor* t = args[i].tensor.get();
         if (!t) continue;
         if (t->base) grad_fn_of(t);
-        if (t->requires_grad && is_float(t->dtype)) needs |= 1u << i;
+        if (t->requires_grad && is_inexact(t->dtype)) needs |= 1u << i;
     }
     return needs;
 }
 
 // Kernels never trap: what the processor would refuse is refused here.
 void refuse_zero_divisor(Operation& op, const Resolution& r, const Arg* args) {
-    if (is_float(r.output_codes[0])) return;
+    if (is_inexact(r.output_codes[0])) return;
     const Arg& divisor = args[op.divisor];
     bool zero = false;
     if (divisor.is_number()) {
@@ -561,14 +576,14 @@ void call_map(Operation& op, Arg* args, int count, TensorRef* outputs) {
         for (int i = 0; i < r.outputs; ++i) bump_version(outputs[i].get());
     if (GradMode::inference)
         for (int i = 0; i < r.outputs; ++i) outputs[i]->inference = true;
-    if (!needs || !is_float(r.output_codes[0])) return;
+    if (!needs || !is_inexact(r.output_codes[0])) return;
     GradientPlan& plan = gradient_plan(op, r, needs);
     if (plan.through.empty()) refuse_gradient(op);
     OperationNode* node = make_node(op, plan, args, count, false);
     Ref<Node> keep(node);
     finish_node(node, r, plan, args, count, outputs, outputs[0]->shape());
     for (int i = 0; i < r.outputs; ++i)
-        if (is_float(r.output_codes[i])) set_history(outputs[i].get(), node, uint32_t(i));
+        if (is_inexact(r.output_codes[i])) set_history(outputs[i].get(), node, uint32_t(i));
 }
 
 void resize(Tensor* t, const Shape& shape) {
@@ -592,6 +607,14 @@ void resize(Tensor* t, const Shape& shape) {
     refresh(t);
 }
 
+namespace {
+// Whether a result may be written into a tensor of another dtype: bool < integer < float < complex.
+bool fits_category(uint8_t code, uint8_t into) {
+    auto rank = [](uint8_t c) { return is_complex(c) ? 3 : is_float(c) ? 2 : c == kBool ? 0 : 1; };
+    return rank(code) <= rank(into);
+}
+}  // namespace
+
 void call_out(Operation& op, Arg* args, int count, TensorRef* outputs) {
     Resolution& r = resolution_for(op, args, count);
     Shape shape = broadcast_of(op, args, count);
@@ -600,7 +623,7 @@ void call_out(Operation& op, Arg* args, int count, TensorRef* outputs) {
         if (!t) fail(ErrorKind::Type, op.name + ": out needs " + std::to_string(r.outputs) + " tensors");
         check_in_place(t, op.name.c_str());
         uint8_t code = r.output_codes[i];
-        if ((is_float(code) && !is_float(t->dtype)) || (code != kBool && t->dtype == kBool))
+        if (!fits_category(code, t->dtype))
             fail(ErrorKind::DType, op.name + ": result type " + kDTypeNames[code] + " can't be cast to the desired output type " +
                                        kDTypeNames[t->dtype] + "; pass an out= of a wider dtype");
         if (!(t->shape() == shape)) resize(t, shape);
@@ -623,12 +646,9 @@ void call_map_in_place(Operation& op, Arg* args, int count) {
     uint32_t needs = needs_of(args, count);
     Resolution& r = resolution_for(op, args, count);
     if (op.divisor >= 0) refuse_zero_divisor(op, r, args);
-    if (is_float(r.output_codes[0]) && !is_float(target->dtype))
+    if (r.output_codes[0] != kBool && !fits_category(r.output_codes[0], target->dtype))
         fail(ErrorKind::DType, op.name + "_: result type " + kDTypeNames[r.output_codes[0]] + " can't be cast to the desired output type " +
                                    kDTypeNames[target->dtype] + "; use the version without underscore, or convert the tensor first");
-    if (r.output_codes[0] != kBool && target->dtype == kBool)
-        fail(ErrorKind::DType, op.name + "_: result type " + kDTypeNames[r.output_codes[0]] +
-                                   " can't be cast to the desired output type bool");
     Shape shape = broadcast_of(op, args, count);
     if (!(shape == target->shape()))
         fail(ErrorKind::Shape, op.name + "_: output with shape " + shape_text(target) + " doesn't match the broadcast shape " + shape.text());
@@ -649,7 +669,7 @@ void call_map_in_place(Operation& op, Arg* args, int count) {
     Ref<Node> keep;
     OperationNode* node = nullptr;
     const GradientPlan* plan = nullptr;
-    if (needs && is_float(r.output_codes[0])) {
+    if (needs && is_inexact(r.output_codes[0])) {
         plan = &gradient_plan(op, r, needs);
         if (plan->through.empty()) refuse_gradient(op);
         node = make_node(op, *plan, args, count, true);
@@ -688,7 +708,7 @@ void call_row_over(Operation& op, Arg* args, int count, const RowArguments& row,
     if (GradMode::inference)
         for (int i = 0; i < r.outputs; ++i) outputs[i]->inference = true;
     bool any_float = false;
-    for (int i = 0; i < r.outputs; ++i) any_float = any_float || is_float(r.output_codes[i]);
+    for (int i = 0; i < r.outputs; ++i) any_float = any_float || is_inexact(r.output_codes[i]);
     if (!needs || !any_float) return;
     GradientPlan& plan = gradient_plan(op, r, needs);
     if (plan.through.empty()) refuse_gradient(op);
@@ -702,7 +722,7 @@ void call_row_over(Operation& op, Arg* args, int count, const RowArguments& row,
                                       [&](auto& p) { return op.row_input[p.first]; }),
                        node->shapes.end());
     for (int i = 0; i < r.outputs; ++i)
-        if (is_float(r.output_codes[i])) set_history(outputs[i].get(), node, uint32_t(i));
+        if (is_inexact(r.output_codes[i])) set_history(outputs[i].get(), node, uint32_t(i));
 }
 
 int output_count(Operation& op, Arg* args, int count) { return resolution_for(op, args, count).outputs; }
@@ -778,7 +798,7 @@ namespace {
 // A copy whose source runs along another dimension than its target, in squares that both caches hold.
 bool copy_transposed(Tensor* target, Tensor* source) {
     int64_t item = item_size(target->dtype);
-    if (target->dtype != source->dtype || item < 4 || target->numel < 4096 || !target->same_shape(*source)) return false;
+    if (target->dtype != source->dtype || item < 4 || item > 8 || target->numel < 4096 || !target->same_shape(*source)) return false;
     Loop loop;
     loop.ndim = target->ndim;
     loop.operands = 2;
@@ -873,6 +893,15 @@ void fill_with(Tensor* target, Arg value) {
 }
 }  // namespace
 
+TensorRef conj(Tensor* t) {
+    if (!is_complex(t->dtype)) return TensorRef(t);
+    Arg args[1] = {Arg(t)};
+    TensorRef out[4];
+    call_map(*builtins.conj, args, 1, out);
+    return out[0];
+}
+
+void fill_number(Tensor* target, const Arg& number) { fill_with(target, number); }
 void fill_elements(Tensor* target, double value) { fill_with(target, Arg::of(value)); }
 void fill_elements_int(Tensor* target, int64_t value) { fill_with(target, Arg::of_int(value)); }
 

@@ -60,7 +60,7 @@ struct IndexPlaces {
 };
 
 TensorRef as_int64(Tensor* index, const char* operation) {
-    if (is_float(index->dtype) || index->dtype == kBool)
+    if (is_inexact(index->dtype) || index->dtype == kBool)
         fail(ErrorKind::Index, std::string(operation) + ": tensors used as indices must be long, int, byte or bool tensors, got " +
                                    kDTypeNames[index->dtype] + "; convert with .long()");
     GradModeGuard off(false);
@@ -73,10 +73,16 @@ void add_element(uint8_t dtype, char* to, const char* from) {
     switch (dtype) {
         case kFloat32: { float a, b; std::memcpy(&a, to, 4); std::memcpy(&b, from, 4); a += b; std::memcpy(to, &a, 4); break; }
         case kFloat64: { double a, b; std::memcpy(&a, to, 8); std::memcpy(&b, from, 8); a += b; std::memcpy(to, &a, 8); break; }
-        case kInt64: { uint64_t a, b; std::memcpy(&a, to, 8); std::memcpy(&b, from, 8); a += b; std::memcpy(to, &a, 8); break; }
-        case kInt32: { uint32_t a, b; std::memcpy(&a, to, 4); std::memcpy(&b, from, 4); a += b; std::memcpy(to, &a, 4); break; }
-        case kInt16: { uint16_t a, b; std::memcpy(&a, to, 2); std::memcpy(&b, from, 2); a = uint16_t(a + b); std::memcpy(to, &a, 2); break; }
+        case kInt64: case kUInt64: { uint64_t a, b; std::memcpy(&a, to, 8); std::memcpy(&b, from, 8); a += b; std::memcpy(to, &a, 8); break; }
+        case kInt32: case kUInt32: { uint32_t a, b; std::memcpy(&a, to, 4); std::memcpy(&b, from, 4); a += b; std::memcpy(to, &a, 4); break; }
+        case kInt16: case kUInt16: { uint16_t a, b; std::memcpy(&a, to, 2); std::memcpy(&b, from, 2); a = uint16_t(a + b); std::memcpy(to, &a, 2); break; }
         case kBool: *to = *to | *from; break;
+        case kComplex64: case kComplex128: {
+            int part = item_size(dtype) / 2;
+            add_element(part_dtype(dtype), to, from);
+            add_element(part_dtype(dtype), to + part, from + part);
+            break;
+        }
         case kFloat16: { uint16_t a, b; std::memcpy(&a, to, 2); std::memcpy(&b, from, 2); a = float_to_half(half_to_float(a) + half_to_float(b)); std::memcpy(to, &a, 2); break; }
         case kBFloat16: { uint16_t a, b; std::memcpy(&a, to, 2); std::memcpy(&b, from, 2); a = float_to_bfloat(bfloat_to_float(a) + bfloat_to_float(b)); std::memcpy(to, &a, 2); break; }
         default: *to = char(*to + *from);
@@ -101,6 +107,7 @@ void copy_element(int size, char* to, const char* from) {
         case 1: *to = *from; break;
         case 2: std::memcpy(to, from, 2); break;
         case 4: std::memcpy(to, from, 4); break;
+        case 16: std::memcpy(to, from, 16); break;
         default: std::memcpy(to, from, 8);
     }
 }
@@ -299,7 +306,7 @@ void index_put_now(Tensor* t, const Indices& indices, Tensor* values, bool accum
         fail(ErrorKind::Index, "index_put_: too many indices for tensor of dimension " + std::to_string(t->ndim));
     Plan plan = make_plan(t, indices);
     Ref<Node> node;
-    if (recording(t, values) && is_float(t->dtype)) {
+    if (recording(t, values) && is_inexact(t->dtype)) {
         Shape value_shape = values->shape();
         uint8_t value_dtype = values->dtype;
         auto function = [=](auto& self, TensorRef* gradients, TensorRef* results) {
@@ -364,7 +371,7 @@ TensorRef scatter_now(Tensor* t, int dim, Tensor* index, Tensor* source, bool ad
     TensorRef wide = as_int64(index, name);
     Ref<Node> node;
     Shape source_shape = source->shape();
-    if (recording(t, source) && is_float(t->dtype)) {
+    if (recording(t, source) && is_inexact(t->dtype)) {
         auto function = [=](auto& self, TensorRef* gradients, TensorRef* results) {
             if (!gradients[0]) return;
             Tensor* g = gradients[0].get();
@@ -488,7 +495,7 @@ TensorRef index_add_now(Tensor* t, int dim, Tensor* index, Tensor* source, bool 
             fail(ErrorKind::Index, "index_add: index out of range in self: index " + std::to_string(values[i]) + " with size " + std::to_string(size));
     if (in_place) check_in_place(t, "index_add_");
     Ref<Node> node;
-    if (recording(t, source) && is_float(t->dtype)) {
+    if (recording(t, source) && is_inexact(t->dtype)) {
         Shape source_shape = source->shape();
         auto function = [dim, wide, source_shape](auto& self, TensorRef* gradients, TensorRef* results) {
             if (!gradients[0]) return;
@@ -531,6 +538,12 @@ TensorRef index_add_now(Tensor* t, int dim, Tensor* index, Tensor* source, bool 
 uint8_t promote_codes(uint8_t a, uint8_t b) {
     if (a == b) return a;
     if (a > b) std::swap(a, b);
+    if (is_complex(b) && (a < kUInt16 || is_complex(a))) return a == kFloat64 ? uint8_t(kComplex128) : b;
+    if (b >= kUInt16) {
+        if (is_float(a)) return a;
+        fail(ErrorKind::DType, std::string("promotion for uint16, uint32, uint64 types is not supported, attempted to promote ") +
+                                   kDTypeNames[a] + " and " + kDTypeNames[b] + "; convert one with .to(...)");
+    }
     if (is_float(b)) return is_float(a) && a == kFloat16 && b == kBFloat16 ? uint8_t(kFloat32) : b;
     if (a == kUInt8 && b == kInt8) return kInt16;
     return b;
@@ -575,7 +588,7 @@ TensorRef cat_now(const std::vector<TensorRef>& tensors, int64_t dim) {
         if (t->base) grad_fn_of(t.get());
         wanted = wanted || t->requires_grad;
     }
-    if (wanted && GradMode::enabled && is_float(dtype)) {
+    if (wanted && GradMode::enabled && is_inexact(dtype)) {
         std::vector<int64_t> sizes;
         std::vector<Tensor*> plain;
         for (auto& t : parts) sizes.push_back(t->sizes[d]), plain.push_back(t.get());
@@ -604,7 +617,7 @@ TensorRef nonzero(Tensor* t) {
     auto is_set = [&](int64_t i) {
         const char* at = dense->data + i * size;
         if (t->dtype == kBool) return *at != 0;
-        return is_float(t->dtype) ? read_double(t, at) != 0 : read_int(t, at) != 0;
+        return read_truth(t, at);
     };
     int64_t count = 0;
     for (int64_t i = 0; i < t->numel; ++i) count += is_set(i);

@@ -18,12 +18,12 @@ Operation* slot_operations[kSlots] = {};
 Operation* in_place_operations[kSlots] = {};
 
 bool acceptable(PyObject* o) {
-    return is_tensor(o) || PyFloat_Check(o) || PyLong_Check(o) || PyObject_HasAttrString(o, "__array__") || (PyIndex_Check(o) && !PySequence_Check(o));
+    return is_tensor(o) || PyFloat_Check(o) || PyLong_Check(o) || PyComplex_Check(o) || PyObject_HasAttrString(o, "__array__") || (PyIndex_Check(o) && !PySequence_Check(o));
 }
 
 // NumPy arrays as tensors; everything else as it is.
 PyObject* as_operand(PyObject* o) {
-    if (is_tensor(o) || PyFloat_Check(o) || PyLong_Check(o) || !PyObject_HasAttrString(o, "__array__")) return Py_NewRef(o);
+    if (is_tensor(o) || PyFloat_Check(o) || PyLong_Check(o) || PyComplex_Check(o) || !PyObject_HasAttrString(o, "__array__")) return Py_NewRef(o);
     return checked(PyObject_CallOneArg(registry.to_tensor, o));
 }
 
@@ -103,7 +103,7 @@ int truth(PyObject* self) {
         reads_value("bool");
         if (t->numel == 0) fail(ErrorKind::Runtime, "bool: Boolean value of Tensor with no values is ambiguous");
         if (t->numel > 1) fail(ErrorKind::Runtime, "bool: Boolean value of Tensor with more than one value is ambiguous (shape " + shape_text(t) + "); use .any() or .all()");
-        return is_float(t->dtype) ? PyBool_FromLong(read_double(t, t->data) != 0) : PyBool_FromLong(read_int(t, t->data) != 0);
+        return PyBool_FromLong(read_truth(t, t->data));
     });
     if (!o) return -1;
     Py_DECREF(o);
@@ -113,6 +113,11 @@ PyObject* as_python_number(PyObject* self, PyObject* (*convert)(PyObject*), cons
     return guarded([&]() -> PyObject* {
         if (T(self)->numel != 1) fail(ErrorKind::Runtime, std::string(name) + ": a Tensor with " + std::to_string(T(self)->numel) + " elements cannot be converted to Scalar; only one element tensors can be converted to Python scalars");
         Owned value(element(T(self), T(self)->data));
+        if (PyComplex_Check(value.p)) {
+            if (PyComplex_ImagAsDouble(value) != 0)
+                fail(ErrorKind::Runtime, std::string(name) + ": value cannot be converted to type double without overflow: it is complex; take .real or .abs()");
+            value = Owned(checked(PyFloat_FromDouble(PyComplex_RealAsDouble(value))));
+        }
         return checked(convert(value));
     });
 }
@@ -120,7 +125,7 @@ PyObject* to_int(PyObject* self) { return as_python_number(self, PyNumber_Long, 
 PyObject* to_float(PyObject* self) { return as_python_number(self, PyNumber_Float, "float"); }
 PyObject* to_index(PyObject* self) {
     return guarded([&]() -> PyObject* {
-        if (is_float(T(self)->dtype) || T(self)->numel != 1)
+        if (is_inexact(T(self)->dtype) || T(self)->numel != 1)
             fail(ErrorKind::Type, "index: only integer tensors of a single element can be converted to an index");
         reads_value("index");
         return PyLong_FromLongLong(read_int(T(self), T(self)->data));
@@ -153,7 +158,7 @@ PyObject* iterate(PyObject* self) {
 
 // --- buffer protocol: NumPy sees the elements without a copy ---
 
-const char* formats[kDTypes] = {"?", "B", "b", "h", "i", "q", "e", nullptr, "f", "d"};
+const char* formats[kDTypes] = {"?", "B", "b", "h", "i", "q", "e", nullptr, "f", "d", "H", "I", "Q", "Zf", "Zd"};
 int get_buffer(PyObject* self, Py_buffer* view, int flags) {
     Tensor* t = T(self);
     if (t->requires_grad || !formats[t->dtype]) {

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "python.h"
+#include "record.h"
 #include "views.h"
 
 namespace flambeau {
@@ -209,12 +210,16 @@ bool number_arg(PyObject* o, Arg& into) {
         into = Arg::of_int(v);
         return true;
     }
+    if (PyComplex_Check(o)) {
+        into = Arg::of(PyComplex_RealAsDouble(o), PyComplex_ImagAsDouble(o));
+        return true;
+    }
     if (PyObject_HasAttrString(o, "__array__") && PyObject_HasAttrString(o, "dtype")) {
         Owned dimensions(PyObject_GetAttrString(o, "ndim"));
         if (!dimensions) PyErr_Clear();
         if (dimensions && PyLong_Check(dimensions.p) && PyLong_AsLong(dimensions) == 0 && PyObject_HasAttrString(o, "item")) {
             Owned item(checked(PyObject_CallMethod(o, "item", nullptr)));
-            if (PyFloat_Check(item.p) || PyLong_Check(item.p)) return number_arg(item, into);
+            if (PyFloat_Check(item.p) || PyLong_Check(item.p) || PyComplex_Check(item.p)) return number_arg(item, into);
         }
         return false;
     }
@@ -232,7 +237,15 @@ bool number_arg(PyObject* o, Arg& into) {
 Arg operand(PyObject* o, const Operation& op, int i) {
     if (is_tensor(o)) return Arg(tensor_of(o));
     Arg a;
-    if (number_arg(o, a)) return a;
+    if (number_arg(o, a)) {
+        if (a.code == kComplex128 && recorder) [[unlikely]] {  // a plan holds numbers of 8 bytes
+            TensorRef number = empty(Shape(), kComplex128);
+            write_number(kComplex128, number->data, a);
+            if (recorder->records()) recorder->constant(number.get());
+            return Arg(number.get());
+        }
+        return a;
+    }
     if (registry.to_tensor && PyObject_HasAttrString(o, "__array__")) {
         Owned t(checked(PyObject_CallOneArg(registry.to_tensor, o)));
         return Arg(tensor_of(t));

@@ -6,6 +6,7 @@ short forms, NumPy, pickling, printing, and the names that older programs use.
 
 from __future__ import annotations
 
+from builtins import complex as complex_number
 from typing import Any
 
 from flambeau import _core, dtypes
@@ -14,6 +15,7 @@ from flambeau.dtypes import Size
 from flambeau.dtypes import dtype as DType
 from flambeau.ops import (
     arithmetic,
+    complex,
     constructors,
     convolution,
     create,
@@ -163,7 +165,8 @@ def type(self: Any, dtype: Any = None, non_blocking: bool = False, **options: An
 _TYPE_NAMES = {
     "bool": "BoolTensor", "uint8": "ByteTensor", "int8": "CharTensor", "int16": "ShortTensor", "int32": "IntTensor",
     "int64": "LongTensor", "float16": "HalfTensor", "bfloat16": "BFloat16Tensor", "float32": "FloatTensor",
-    "float64": "DoubleTensor",
+    "float64": "DoubleTensor", "uint16": "UInt16Tensor", "uint32": "UInt32Tensor", "uint64": "UInt64Tensor",
+    "complex64": "ComplexFloatTensor", "complex128": "ComplexDoubleTensor",
 }  # fmt: skip
 
 
@@ -236,6 +239,10 @@ def _rebuild(cls: Any, data: bytes, dtype: str, sizes: tuple[int, ...], requires
     return tensor
 
 
+def __complex__(self: Any) -> complex_number:
+    return complex_number(self.item())
+
+
 def __format__(self: Any, spec: str) -> str:
     return self.item().__format__(spec) if self.ndim == 0 else object.__format__(self, spec)
 
@@ -265,7 +272,7 @@ def backward_not_supported(*_: Any) -> None:  # pragma: no cover - replaced by t
 del backward_not_supported
 
 _NAMESPACES = (
-    create, constructors, arithmetic, reduction, shape, index, search, sort, norms, products, linalg, linalg_legacy,
+    create, constructors, complex, arithmetic, reduction, shape, index, search, sort, norms, products, linalg, linalg_legacy,
     random, windows, convolution,
 )  # fmt: skip
 
@@ -300,22 +307,22 @@ def _attach() -> None:
     own = (
         "to", "numpy", "__array__", "__array_wrap__",
         "__dlpack__", "__dlpack_device__", "cpu", "cuda", "type", "type_as", "get_device",
-        "is_pinned", "pin_memory", "share_memory_", "__deepcopy__", "__reduce_ex__", "__format__", "__contains__",
+        "is_pinned", "pin_memory", "share_memory_", "__deepcopy__", "__reduce_ex__", "__format__", "__complex__", "__contains__",
         "__rsub__", "__reversed__", "apply_",
     )  # fmt: skip
     methods.update({name: globals()[name] for name in own})
     for name, dtype in (
         ("float", dtypes.float32), ("double", dtypes.float64), ("half", dtypes.float16), ("bfloat16", dtypes.bfloat16),
         ("long", dtypes.int64), ("int", dtypes.int32), ("short", dtypes.int16), ("char", dtypes.int8),
-        ("byte", dtypes.uint8), ("bool", dtypes.bool),
+        ("byte", dtypes.uint8), ("bool", dtypes.bool), ("cfloat", dtypes.complex64), ("cdouble", dtypes.complex128),
     ):  # fmt: skip
         methods[name] = _caster(dtype, name)
     for name, method in methods.items():
         if not hasattr(Tensor, name) or name.startswith("__"):
             setattr(Tensor, name, method)
     Tensor.__array_priority__ = 1000
-    Tensor.real = property(lambda self: self, doc="The tensor itself: every dtype of flambeau is real.")
-    Tensor.mH = _core.Tensor.mT
+    for name, part in complex.PROPERTIES.items():
+        setattr(Tensor, name, part)
     Tensor.is_cpu = property(lambda self: True, doc="Whether the tensor is in main memory.")
     for name in ("is_nested", "is_xpu"):
         setattr(Tensor, name, property(lambda self: False, doc="Always False: there are no such tensors."))
@@ -342,7 +349,7 @@ def _attach() -> None:
             "le": e.le, "eq": e.eq, "ne": e.ne, "gt": e.gt, "ge": e.ge, "neg": e.neg, "abs": e.abs,
             "not": e.bitwise_not,
         },
-        builtins={"add": e.add, "copy": e.copy, "sum": reduce.sum},
+        builtins={"add": e.add, "copy": e.copy, "sum": reduce.sum, "conj": complex._conj},
     )  # fmt: skip
 
 

@@ -198,6 +198,9 @@ def nan_to_num(
 ) -> Any:
     """NaN and the infinities replaced; without `posinf` and `neginf` by the largest and smallest finite numbers."""
     check_tensor("nan_to_num", input)
+    if input.is_complex():
+        parts = nan_to_num(_core.view_as_real(input), nan, posinf, neginf)
+        return deliver(_core.view_as_complex(parts), out)
     if not input.dtype.is_floating_point:
         return deliver(input.clone(), out)
     limits = dtypes.finfo(input.dtype)
@@ -256,17 +259,11 @@ def result_type(tensor1: Any, tensor2: Any) -> Any:
     def described(x: Any) -> tuple[int, int]:
         if isinstance(x, Tensor):
             return x.dtype.code, 0 if x.ndim else 1
-        if not isinstance(x, (bool, int, float)):
+        if not isinstance(x, (bool, int, float, complex)):
             raise TypeError(f"result_type(): arguments must be Tensor or Number, not {type(x).__name__}")
-        return (0 if isinstance(x, bool) else 5 if isinstance(x, int) else 9), 2
+        return (0 if isinstance(x, bool) else 5 if isinstance(x, int) else 9 if isinstance(x, float) else 14), 2
 
     return dtypes.ALL[promotion.result_type((described(tensor1), described(tensor2)))]
-
-
-def isreal(input: Any) -> Any:
-    """True everywhere: every dtype of flambeau is real."""
-    check_tensor("isreal", input)
-    return _core.full(input.shape, True, dtypes.bool)
 
 
 # ----------------------------------------------------------------------------------------------------------- others
@@ -278,21 +275,6 @@ def positive(input: Any) -> Any:
     if input.dtype is dtypes.bool:
         raise DTypeError("positive: the + operator is not defined for bool tensors")
     return input
-
-
-def real(input: Any) -> Any:
-    """`input` itself: every dtype of flambeau is real."""
-    return check_tensor("real", input)
-
-
-conj = conj_physical = resolve_conj = resolve_neg = real
-
-
-def angle(input: Any, *, out: Any = None) -> Any:
-    """pi for negative numbers and 0 for others, as for complex numbers on the real line."""
-    check_tensor("angle", input)
-    value = input if input.dtype.is_floating_point else input.to(dtypes.get_default_dtype())
-    return deliver(e.where(value < 0, 3.141592653589793, e.where(e.isnan(value), value, 0.0)), out)
 
 
 def mvlgamma(input: Any, p: int, *, out: Any = None) -> Any:
@@ -393,7 +375,6 @@ METHODS.update(
         "add": add,
         "add_": _add_,
         "allclose": allclose,
-        "angle": angle,
         "clamp": clamp,
         "clamp_": _clamp_,
         "clamp_max": clamp_max,
@@ -402,8 +383,6 @@ METHODS.update(
         "clamp_min_": e.clamp_min.inplace,
         "clip": clamp,
         "clip_": _clamp_,
-        "conj": conj,
-        "conj_physical": conj,
         "div": div,
         "div_": _div_,
         "divide": div,
@@ -413,7 +392,6 @@ METHODS.update(
         "gcd": gcd,
         "gcd_": twin(gcd),
         "isclose": isclose,
-        "isreal": isreal,
         "lcm": lcm,
         "lcm_": twin(lcm),
         "logit": logit,
@@ -427,8 +405,6 @@ METHODS.update(
         "positive": positive,
         "pow": pow,
         "pow_": e.pow.inplace,
-        "resolve_conj": conj,
-        "resolve_neg": conj,
         "round": round,
         "round_": twin(round),
         "sub": sub,
@@ -441,8 +417,8 @@ METHODS.update(
 )
 
 __all__ = [  # noqa: PLE0604  (the first two hold strings)
-    *_DIRECT, *_ALIASES, "add", "allclose", "angle", "clamp", "clamp_max", "clamp_min", "clip", "conj",
-    "conj_physical", "div", "divide", "equal", "frexp", "gcd", "isclose", "isreal", "lcm", "logit", "mvlgamma",
-    "nan_to_num", "nextafter", "polygamma", "positive", "pow", "real", "resolve_conj", "resolve_neg", "result_type",
+    *_DIRECT, *_ALIASES, "add", "allclose", "clamp", "clamp_max", "clamp_min", "clip", 
+    "div", "divide", "equal", "frexp", "gcd", "isclose", "lcm", "logit", "mvlgamma",
+    "nan_to_num", "nextafter", "polygamma", "positive", "pow", "result_type",
     "round", "sub", "subtract", "true_divide",
 ]  # fmt: skip

@@ -178,6 +178,9 @@ _LEVELS = {"float16": 2.0**11, "bfloat16": 2.0**8}
 
 
 def _fill(tensor: Any, kind: str, a: Any, b: Any, generator: Generator | None) -> Any:
+    if tensor.is_complex():  # the variance of a complex number is that of its two parts together
+        _fill(_core.view_as_real(tensor), kind, a, b * 0.5**0.5 if kind == "normal" else b, generator)
+        return tensor
     seed, position = _place(generator, tensor.numel())
     if kind == "uniform":
         levels = _LEVELS.get(tensor.dtype.name, 2.0**24)
@@ -202,7 +205,7 @@ def _new(name: str, size: Sequence[Any], named: dict[str, Any], dtype: DType | N
     kind = dtype or dtypes._default
     if not isinstance(kind, DType):
         check_dtype(name, kind)
-    if not kind.is_floating_point:
+    if kind.kind < 2:
         raise DTypeError(f"{name}: needs a floating dtype, got {kind}; for integers use randint")
     return _core.empty(as_shape(size), kind)
 

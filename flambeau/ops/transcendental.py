@@ -281,7 +281,7 @@ def atan2(y, x):
     return s.atan2(y, x)
 
 
-@elementwise(accepts="floating", domain=(0.3, 3.0), tolerance=4)
+@elementwise(accepts="real", domain=(0.3, 3.0), tolerance=4)
 def hypot(x, y):
     """The length of the hypotenuse, sqrt(x * x + y * y), without overflow."""
     a, b = s.absolute(x), s.absolute(y)
