@@ -56,7 +56,8 @@ class Declaration:
     outputs        one rule an output: "result", "real" (that of its parts, if it is complex), "complex", a dtype, or
                    an input's name, whose dtype it takes
     roles          one an operand: "compute" (converted to the dtype computed in, takes part in promotion), "bool",
-                   "int64", "double" (converted to that), "own" (left as it is, half precision as float32)
+                   "int64", "double" (converted to that), "own" (left as it is, half precision as float32), "real",
+                   "complex" (converted to the parts of that dtype, or to the complex dtype of such parts)
     levels         one an operand: ELEMENT or ROW (row kind: exists once a row)
     needs_gradient one an operand: whether it can have a gradient
     divisor        the position of an operand that must not be zero where the operation computes with integers, or -1
@@ -111,7 +112,7 @@ class Declaration:
         )
         self.differentiable = differentiable
         self.needs_gradient = tuple(
-            i < len(inputs) and self.roles[i] == "compute" and operand not in nondifferentiable
+            i < len(inputs) and self.roles[i] in _FLOWING and operand not in nondifferentiable
             for i, operand in enumerate(operands)
         )
         self.override: Callable[..., Any] | None = None
@@ -415,10 +416,8 @@ class Declaration:
                 name += "_"
             names.append(name)
             roles[name] = self.roles[i] if kind == "input" else "own" if kind == "output" else "compute"
-            if kind == "output" and self.outputs[i] == "result":
-                roles[name] = "compute"
-            if kind == "grad" and promotion.is_complex(output_codes[i]) and compute_name not in _COMPLEX:
-                roles[name] = "own"
+            if kind != "input" and self.outputs[i] in ("result", "real", "complex"):
+                roles[name] = "compute" if self.outputs[i] == "result" else self.outputs[i]
             level = self.levels[i] if kind == "input" else self.output_levels[i]
             if level is ROW:
                 rows.append(name)
@@ -467,10 +466,20 @@ class Declaration:
         else:
             from .differentiate import cotangents
 
+            # An operand converted to a complex dtype is a pair: what flows to it flows to its parts.
+            sources = [inputs[i].args if inputs[i].op == "complex" else (inputs[i],) for i in wanted]
             try:
-                found = cotangents(self.apply(inputs), grads, [inputs[i] for i in wanted])
+                flat = iter(cotangents(self.apply(inputs), grads, [each for parts in sources for each in parts]))
             except AutogradError as error:
                 raise AutogradError(f"{self.name}: {error}") from None
+            found = []
+            for parts in sources:
+                each = [next(flat) for _ in parts]
+                if len(parts) == 1 or all(part is None for part in each):
+                    found.append(each[0])
+                else:
+                    zero = scalar.constant(0.0, parts[0])
+                    found.append(scalar.complex_of(*(zero if part is None else part for part in each)))
         results = []
         for i, value in zip(wanted, found, strict=True):
             if value is None:
@@ -485,6 +494,8 @@ class Declaration:
         return results
 
 
+#: The roles of operands that a gradient may flow to.
+_FLOWING = ("compute", "real", "complex")
 _EXAMPLE = {"bool": 0, "int64": 5, "double": 9}
 
 
@@ -518,6 +529,10 @@ def _load(value: Value, role: str, compute_name: str) -> Value:
         return scalar.cast(value, "int64")
     if role == "double":
         return scalar.cast(value, "float64")
+    if role == "real":
+        return scalar.cast(value, PARTS.get(compute_name, compute_name))
+    if role == "complex":
+        return scalar.cast(value, "complex128" if compute_name in ("float64", "complex128") else "complex64")
     return scalar.cast(value, "float32") if value.dtype in ("float16", "bfloat16") else value
 
 

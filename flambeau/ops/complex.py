@@ -32,7 +32,7 @@ def _angle(x):
     """The angle of the point x + iy, in [-pi, pi]; of a real number 0, or pi if it is negative."""
     if s.is_complex(x):
         return s.atan2(s.imag(x), s.real(x))
-    return s.where(x < 0.0, s.PI, s.where(s.isnan(x), x, 0.0))
+    return s.where(x < 0.0, s.PI, s.where(s.isnan(x), s.detached(x), 0.0))
 
 
 @elementwise(name="complex", accepts="real", outputs=("complex",), tolerance=0)
