@@ -37,7 +37,7 @@ get_num_threads, set_num_threads = _core.get_num_threads, _core.set_num_threads
 
 _LAZY = {
     "nn", "optim", "data", "utils", "cuda", "linalg", "autograd", "tabular", "serialization", "compiler", "ops",
-    "special", "testing", "backends", "random", "func", "version",
+    "special", "fft", "signal", "testing", "backends", "random", "func", "version",
 }  # fmt: skip
 _LAZY_NAMES = {
     "save": "flambeau.serialization", "load": "flambeau.serialization", "finfo": "flambeau.dtypes",

@@ -31,6 +31,7 @@ from flambeau.ops import (
     search,
     shape,
     sort,
+    spectral,
     windows,
 )
 from flambeau.ops.arguments import check_tensor, not_tensor
@@ -273,7 +274,7 @@ del backward_not_supported
 
 _NAMESPACES = (
     create, constructors, complex, arithmetic, reduction, shape, index, search, sort, norms, products, linalg, linalg_legacy,
-    random, windows, convolution,
+    random, windows, convolution, spectral,
 )  # fmt: skip
 
 

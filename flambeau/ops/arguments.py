@@ -127,6 +127,15 @@ def check_index(name: str, value: Any, argument: str = "index") -> Any:
     return value
 
 
+def check_ordered(name: str, value: Any) -> Any:
+    """`value` if its dtype has an order, else DTypeError."""
+    if value.is_complex():
+        raise DTypeError(
+            f"{name}: does not support complex dtypes, which have no order, got {value.dtype}; take .abs() or .real"
+        )
+    return value
+
+
 def check_floating(name: str, value: Any, argument: str = "input") -> Any:
     """`value` if its dtype is a floating one, else DTypeError."""
     if not value.dtype.is_floating_point:

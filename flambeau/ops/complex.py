@@ -197,7 +197,7 @@ PROPERTIES = {
 
 def _conj_(self: Any) -> Any:
     """The complex conjugate, in place."""
-    return _conj.inplace(self) if self.is_complex() else self
+    return _conj.inplace(self) if check_tensor("conj_physical_", self, "self").is_complex() else self
 
 
 METHODS = {

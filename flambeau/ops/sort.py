@@ -14,6 +14,7 @@ from flambeau.ops import elementwise
 from flambeau.ops.arguments import (
     Tensor,
     check_floating,
+    check_ordered,
     check_tensor,
     deliver,
     integer,
@@ -66,6 +67,7 @@ def _order(input: Any, dim: int, descending: bool) -> Any:
     """The positions that sort along `dim`; always stable; NaN counts as larger than every number."""
     import numpy
 
+    check_ordered("sort", input)
     values = to_numpy(input)
     if input.ndim == 0:
         return numpy.zeros((), "int64")
@@ -92,6 +94,8 @@ def stable_order(values: Any, dim: int, descending: bool = False) -> Any:
         keys[numpy.isnan(exact)] = 0x7FFFFFFF
     else:
         keys = values.astype("int64")
+        if values.dtype == "uint32":
+            keys -= 1 << 31
     if descending:
         numpy.invert(keys, out=keys)
     keys <<= 32
@@ -137,7 +141,7 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
     """
     import numpy
 
-    check_tensor("topk", input)
+    check_ordered("topk", check_tensor("topk", input))
     k = integer("topk", k, "k")
     dim = wrap_dim("topk", dim, input.ndim)
     length = input.shape[dim] if input.ndim else 1
@@ -169,7 +173,7 @@ def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False, *, out: A
     """The k-th smallest element along `dim`, counted from 1, and where it is: (values, indices)."""
     import numpy
 
-    check_tensor("kthvalue", input)
+    check_ordered("kthvalue", check_tensor("kthvalue", input))
     k = integer("kthvalue", k, "k")
     dim = wrap_dim("kthvalue", dim, input.ndim)
     length = input.shape[dim] if input.ndim else 1
@@ -186,7 +190,7 @@ def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False, *, out: A
 def _median(name: str, kind: Any, input: Any, dim: int | None, keepdim: bool, ignore_nan: bool, out: Any) -> Any:
     import numpy
 
-    check_tensor(name, input)
+    check_ordered(name, check_tensor(name, input))
     flat = dim is None
     if dim is None:
         input, dim = input.reshape((-1,)), 0
@@ -231,7 +235,7 @@ def mode(input: Any, dim: int = -1, keepdim: bool = False, *, out: Any = None) -
     """The most frequent element along `dim` (the smallest of several), and where it last is: (values, indices)."""
     import numpy
 
-    check_tensor("mode", input)
+    check_ordered("mode", check_tensor("mode", input))
     dim = wrap_dim("mode", dim, input.ndim)
     if input.ndim == 0:
         return _deliver_pair(_Mode, _picked(input, 0, numpy.zeros((), "int64")), out)
@@ -334,15 +338,29 @@ def nanquantile(
 def _running(name: str, input: Any, dim: int, dtype: Any, kind: str) -> Any:
     check_tensor(name, input)
     dim = wrap_dim(name, dim, input.ndim)
-    if dtype is None and not input.dtype.is_floating_point:
+    if dtype is None and input.dtype.kind < 2:
         dtype = dtypes.int64
     if dtype is not None:
         input = input.to(dtype)
     if input.ndim == 0:
         return input.clone()
+    if input.is_complex():
+        if kind == "sum":
+            return _core.view_as_complex(_running(name, _core.view_as_real(input), dim, None, kind))
+        return _complex_cumprod(input, dim)
     result = _core.cumulative(input, dim, kind)
     vjp = _cumsum_gradient(dim) if kind == "sum" else _cumprod_gradient(input, dim)
     return with_gradient(result, (input,), vjp, name.capitalize() + "Backward0")
+
+
+def _complex_cumprod(x: Any, dim: int) -> Any:
+    """Running products of complex numbers, by doubling: after step s every element holds the product of s of them."""
+    length, step = x.shape[dim], 1
+    while step < length:
+        later = x.narrow(dim, step, length - step) * x.narrow(dim, 0, length - step)
+        x = _core.cat([x.narrow(dim, 0, step), later], dim)
+        step *= 2
+    return x.clone() if length < 2 else x
 
 
 def _cumsum_gradient(dim: int) -> Callable[[Any], Any]:
@@ -422,10 +440,13 @@ def logcumsumexp(input: Any, dim: int, *, out: Any = None) -> Any:
 
     check_tensor("logcumsumexp", input)
     dim = wrap_dim("logcumsumexp", dim, input.ndim)
-    if not input.dtype.is_floating_point:
+    if input.dtype.kind < 2:
         input = input.to(dtypes.get_default_dtype())
     if input.ndim == 0:
         return deliver(input.clone(), out)
+    if input.is_complex():
+        shift = input.detach().real.amax(dim, keepdim=True) if input.numel() else 0.0
+        return deliver((input - shift).exp().cumsum(dim).log() + shift, out)
     values = to_numpy(input)
     wide = values.astype("float32") if values.dtype == "float16" else values
     with numpy.errstate(all="ignore"):
