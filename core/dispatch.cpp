@@ -742,10 +742,12 @@ void run_foreach(Operation& op, const std::vector<std::vector<TensorRef>>& lists
     void* here = nullptr;
     Arg args[kMaxOperands];
     for (size_t i = 0; i < tensors; ++i) {
-        for (size_t l = 0; l < lists.size(); ++l) args[l] = Arg(lists[l][i].get());
+        // Updates take the parts of complex numbers as numbers of their own.
+        auto parts = [](const TensorRef& t) { return is_complex(t->dtype) ? view_as_real(t.get()) : t; };
+        for (size_t l = 0; l < lists.size(); ++l) args[l] = Arg(parts(lists[l][i]).get());
         for (size_t s = 0; s < numbers.size(); ++s) args[lists.size() + s] = numbers[s];
         TensorRef outputs[4];
-        for (size_t w = 0; w < written.size(); ++w) outputs[w] = lists[written[w]][i];
+        for (size_t w = 0; w < written.size(); ++w) outputs[w] = parts(lists[written[w]][i]);
         Resolution& r = resolution_for(op, args, count);
         run_map(op, r, args, count, outputs);
         for (int w : written) {

@@ -657,6 +657,11 @@ void scatter_masked(char* out, const char* from, const char* mask, const std::ve
     });
 }
 
+struct Sixteen {  // bytes, aligned as one part of a complex number is
+    uint64_t low, high;
+    explicit Sixteen(int = 0) : low(0), high(0) {}
+};
+
 constexpr int64_t kMaskBlock = 1 << 15;
 
 std::vector<int64_t> mask_starts(const Tensor* mask, int64_t& count) {
@@ -683,6 +688,7 @@ TensorRef spread_masked(Tensor* g, Tensor* mask) {
         case 1: scatter_masked<uint8_t>(out->data, from->data, mask->data, starts, kMaskBlock, mask->numel); break;
         case 2: scatter_masked<uint16_t>(out->data, from->data, mask->data, starts, kMaskBlock, mask->numel); break;
         case 4: scatter_masked<uint32_t>(out->data, from->data, mask->data, starts, kMaskBlock, mask->numel); break;
+        case 16: scatter_masked<Sixteen>(out->data, from->data, mask->data, starts, kMaskBlock, mask->numel); break;
         default: scatter_masked<uint64_t>(out->data, from->data, mask->data, starts, kMaskBlock, mask->numel);
     }
     return out;
@@ -706,6 +712,7 @@ TensorRef masked(Tensor* t, Tensor* mask) {
         case 1: gather_masked<uint8_t>(out->data, from->data, dense_mask->data, starts, kMaskBlock, t->numel); break;
         case 2: gather_masked<uint16_t>(out->data, from->data, dense_mask->data, starts, kMaskBlock, t->numel); break;
         case 4: gather_masked<uint32_t>(out->data, from->data, dense_mask->data, starts, kMaskBlock, t->numel); break;
+        case 16: gather_masked<Sixteen>(out->data, from->data, dense_mask->data, starts, kMaskBlock, t->numel); break;
         default: gather_masked<uint64_t>(out->data, from->data, dense_mask->data, starts, kMaskBlock, t->numel);
     }
     if (recording(t)) {

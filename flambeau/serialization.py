@@ -36,6 +36,10 @@ _CODES = {
     "int8": "I8",
     "uint8": "U8",
     "bool": "BOOL",
+    "uint64": "U64",
+    "uint32": "U32",
+    "uint16": "U16",
+    "complex64": "C64",
 }
 _DTYPES = {code: getattr(dtypes, name) for name, code in _CODES.items()}
 # One key of a JSON object says what stands for what is not JSON; dictionaries are always written as pairs.

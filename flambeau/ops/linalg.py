@@ -318,7 +318,9 @@ def pinv(
     m, n = A.shape[-2:]
     values = to_numpy(A)
     if hermitian:
-        values = numpy.tril(values) + numpy.swapaxes(numpy.tril(values, -1), -1, -2).conj()
+        lower = numpy.tril(values, -1)
+        middle = numpy.diagonal(values, 0, -2, -1).real[..., None] * numpy.eye(n, dtype=values.dtype)
+        values = lower + numpy.swapaxes(lower, -1, -2).conj() + middle
     u, s, vh = _run("pinv", lambda a: numpy.linalg.svd(a, full_matrices=False), values, reason="the SVD failed")
     relative, absolute = _tolerances(A, rtol if rtol is not None else rcond, atol)
     top = s[..., :1] if s.shape[-1] else s
@@ -388,13 +390,13 @@ def cholesky(A: Any, *, upper: bool = False, out: Any = None) -> Any:
 
     def vjp(gradient: Any) -> tuple[Any]:
         L = cholesky(source) if _again() else fixed
-        middle = tril(_mH(L) @ gradient)
-        middle = middle - diag_embed(middle.diagonal(0, -2, -1)) * 0.5
-        middle = (middle + _mH(middle)) * 0.5
+        middle = _mH(L) @ gradient
+        middle = (tril(middle) + _mH(tril(middle, -1))) * 0.5
         inner = solve_triangular(_mH(L), middle, upper=True)
         return (solve_triangular(L, inner, upper=False, left=False),)
 
-    result = with_gradient(result, (source,), vjp, "linalg_cholesky")
+    # A stands for a Hermitian matrix: it and its conjugate transpose have one gradient.
+    result = with_gradient(result, (A,), vjp, "linalg_cholesky")
     return deliver(_mH(result) if upper else result, out)
 
 

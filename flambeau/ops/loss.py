@@ -53,7 +53,7 @@ def _l1_loss(x, target):
     return s.absolute(x - target)
 
 
-l1_loss, l1_loss_sum, l1_loss_mean = _loss(_l1_loss)
+l1_loss, l1_loss_sum, l1_loss_mean = _loss(_l1_loss, outputs=("real",))
 
 
 def _smooth_l1_loss(x, target, beta=1.0):

@@ -175,7 +175,7 @@ def batch_norm_inference_affine(x, mean, variance, weight, bias, eps=1e-5):
 @row(accepts="floating", tolerance=8)
 def normalize(x, eps=1e-12):
     """x / max(|x|, eps), with the Euclidean length of the row."""
-    squares = s.reduce_sum(x * x)
+    squares, eps = s.reduce_sum(s.square_size(x)), s.real(eps)
     length = s.where(squares == 0.0, 0.0, s.sqrt(s.where(squares == 0.0, 1.0, squares)))
     return x / s.where(length < eps, eps, length)
 
@@ -183,7 +183,7 @@ def normalize(x, eps=1e-12):
 @row(accepts="floating", tolerance=64, samples=({"p": 1.0}, {"p": 3.0}))
 def normalize_p(x, p=2.0, eps=1e-12):
     """x / max(sum(|x| ** p) ** (1 / p), eps)."""
-    zero = x == 0.0
+    zero, p, eps = x == 0.0, s.real(p), s.real(eps)
     powers = s.where(zero, 0.0, s.power(s.where(zero, 1.0, s.absolute(x)), p))
     total = s.reduce_sum(powers)
     length = s.where(total == 0.0, 0.0, s.power(s.where(total == 0.0, 1.0, total), 1.0 / p))

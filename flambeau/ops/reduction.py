@@ -279,7 +279,7 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
     for key, each in (("fweights", fweights), ("aweights", aweights)):
         if each is not None:
             _check_weights(key, each, rows.shape[1])
-            weights = each.to(rows.dtype) if weights is None else weights * each
+            weights = each.to(rows.dtype.to_real()) if weights is None else weights * each
     if weights is None:
         count: Any = rows.shape[1]
         centred = rows - rows.mean(1, keepdim=True) if count else rows

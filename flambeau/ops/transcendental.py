@@ -158,6 +158,10 @@ def _(grad, x, y):
 
 
 def _logaddexp(x, y, exponential, logarithm):
+    if s.is_complex(x):
+        first = s.real(x) >= s.real(y)
+        larger, smaller = s.where(first, x, y), s.where(first, y, x)
+        return larger + logarithm(exponential(smaller - larger))
     same_infinity = s.isinf(x) & (x == y)
     return s.where(same_infinity, x, s.maximum(x, y) + logarithm(exponential(-s.absolute(x - y))))
 

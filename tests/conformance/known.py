@@ -7,6 +7,8 @@ _INTEGERS = "for integers PyTorch truncates the halves that are added to the arg
 _STRICT = "shapes that differ by broadcasting are an error in a loss"
 _FLOATS = "takes floating-point dtypes only, PyTorch also integers"
 
+_PHASE = "the imaginary part of a logarithm is known up to 2 pi: PyTorch adds up what each step gives"
+
 DIFFERENT: dict[str, str] = {
     "sum_to_size": "a bool scalar summed to its own shape stays bool; PyTorch makes it int64 there and nowhere else",
     "cholesky_inverse": _TRIANGLE,
@@ -19,4 +21,11 @@ DIFFERENT: dict[str, str] = {
     "nn.functional.hardtanh": _FLOATS,
     "nn.functional.margin_ranking_loss": _FLOATS,
     "nn.functional.poisson_nll_loss": _FLOATS,
+}
+
+#: The same in complex dtypes only.
+DIFFERENT_COMPLEX: dict[str, str] = {
+    "cholesky_inverse": _TRIANGLE,
+    "cholesky_solve": _TRIANGLE,
+    "logcumsumexp": _PHASE,
 }
