@@ -454,11 +454,19 @@ class Code:
             double = to in ("int64", "uint64", "uint32") or (to == "uint8" and source == "float64")
             wide = "i64" if double else "i32"
             limit = literal(REGISTER[source], 2.0 ** (int(wide[1:]) - 1), lanes)
+            upper = ""
+            if to == "uint64":  # the upper half of its range is converted less 2 ** 63
+                half = literal(REGISTER[source], 2.0**63, lanes)
+                upper = self.new(f"fcmp oge {from_} {a}, {half}")
+                a = self.select(upper, self.new(f"fsub {from_} {a}, {half}"), a, REGISTER[source], lanes)
             size = self.intrinsic("fabs", REGISTER[source], lanes, a)
             fits = self.new(f"fcmp olt {from_} {size}, {limit}")
             # Poison where it does not fit, which the select does not choose.
             whole = self.new(f"fptosi {from_} {a} to {vector(wide, lanes)}")
             whole = self.select(fits, whole, literal(wide, 1 << (int(wide[1:]) - 1), lanes), wide, lanes)
+            if upper:
+                more = self.new(f"xor {into} {whole}, {literal(wide, 1 << 63, lanes)}")
+                return self.select(upper, more, whole, wide, lanes)
             if wide == REGISTER[to]:
                 return whole
             return self.new(f"trunc {vector(wide, lanes)} {whole} to {into}")

@@ -153,9 +153,15 @@ def _converted(x: np.ndarray, source: str, to: str) -> np.ndarray:
             return x.astype("f4").astype("f2")
         if to in ("float32", "float64") or x.dtype.kind != "f":
             return x.astype(to)
-        middle = "int64" if to in ("int64", "uint8") else "int32"
+        middle = "int64" if to in ("int64", "uint8", "uint32", "uint64") else "int32"
         limit = 2.0 ** (np.iinfo(middle).bits - 1)
         whole = x.astype("f8")
+        if to == "uint64":
+            upper = (whole >= 2.0**63) & (whole < 2.0**64)
+            lower = np.where((np.abs(whole) < 2.0**63), whole, 0).astype("i8").astype("u8")
+            rest = np.where(upper, whole - 2.0**63, 0).astype("u8") + np.uint64(1 << 63)
+            beyond = np.where(whole >= 2.0**64, np.uint64(0), np.uint64(1 << 63))  # NaN and large negative numbers
+            return np.where(np.abs(whole) < 2.0**63, lower, np.where(upper, rest, beyond))
         fits = np.abs(whole) < limit
         return np.where(fits, np.where(fits, whole, 0).astype(middle), np.iinfo(middle).min).astype(to)
 
