@@ -303,7 +303,7 @@ def masked_fill(x, mask, value):
 
 
 @elementwise(
-    promotion="same", roles={"nan": "double", "posinf": "double", "neginf": "double"}, tolerance=0,
+    accepts="ordered", promotion="same", roles={"nan": "double", "posinf": "double", "neginf": "double"}, tolerance=0,
 )  # fmt: skip
 def nan_to_num(x, nan=0.0, posinf=3.4028234663852886e38, neginf=-3.4028234663852886e38):
     """NaN and the infinities replaced by numbers; the gradient there is 0. Integers stay as they are."""

@@ -130,6 +130,7 @@ ACCEPTS = {
     "any": (lambda code: True, "any dtype"),
     "number": (lambda code: code != BOOL, "integers and floats, not bool"),
     "floating": (is_inexact, "floating-point dtypes"),
+    "ordered": (lambda code: not is_complex(code), "real dtypes"),
     "real": (lambda code: is_floating(code), "real floating-point dtypes"),
     "integral": (is_whole, "integers and bool"),
     "integer": (lambda code: code != BOOL and is_whole(code), "integers, not bool"),
@@ -138,6 +139,7 @@ ACCEPTS = {
 _FIX = {
     "number": "convert with .to(float32) or .to(int64), or use a logical operation",
     "floating": "convert with .float() or .to(float32)",
+    "ordered": "take .real or .abs() of complex numbers",
     "real": "convert with .float(), or take .real or .abs() of complex numbers",
     "integral": "convert with .to(int64)",
     "integer": "convert with .to(int64)",

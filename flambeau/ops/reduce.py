@@ -18,7 +18,7 @@ def sum(x):
     return s.reduce_sum(x)
 
 
-@row(promotion="sum")
+@row(accepts="ordered", promotion="sum")
 def nansum(x):
     """The sum of the elements that are not NaN."""
     return s.reduce_sum(s.where(s.isnan(x), 0, x))
@@ -30,7 +30,7 @@ def mean(x):
     return s.reduce_mean(x)
 
 
-@row(accepts="floating")
+@row(accepts="real")
 def nanmean(x):
     """The mean of the elements that are not NaN."""
     missing = s.isnan(x)
@@ -244,7 +244,7 @@ def _(grad, x, output, p):
     return element * s.where(origin, 0.0, grad * s.power(s.where(origin, 1.0, output), 1.0 - p))
 
 
-@row(accepts="floating")
+@row(accepts="real")
 def sum_of_squares(x):
     """sum(x * x)."""
     return s.reduce_sum(x * x)
