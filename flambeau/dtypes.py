@@ -1,4 +1,4 @@
-"""The fifteen dtypes, `Size`, `finfo`, `iinfo` and the default floating dtype: names for what is stored, without storage.
+"""The dtypes, `Size`, `finfo`, `iinfo` and the default floating dtype: names for what is stored, without storage.
 
 The core receives the dtype objects once through `_core.register_dtypes(ALL)`; their `code` is the index in that tuple.
 """
@@ -9,9 +9,9 @@ import builtins
 from typing import Any
 
 __all__ = [
-    "Size", "bfloat16", "bool", "can_cast", "cdouble", "cfloat", "complex128", "complex64", "double", "dtype", "finfo", "float", "float16", "float32", "float64",
-    "get_default_dtype", "half", "iinfo", "int", "int16", "int32", "int64", "int8", "long", "promote_types",
-    "set_default_dtype", "short", "uint16", "uint32", "uint64", "uint8",
+    "Size", "bfloat16", "bool", "can_cast", "cdouble", "cfloat", "complex128", "complex64", "double", "dtype",
+    "finfo", "float", "float16", "float32", "float64", "get_default_dtype", "half", "iinfo", "int", "int16", "int32",
+    "int64", "int8", "long", "promote_types", "set_default_dtype", "short", "uint16", "uint32", "uint64", "uint8",
 ]  # fmt: skip
 
 # The built-in classes: the dtypes below take their names.
@@ -189,7 +189,9 @@ class Size(tuple):
 
 
 class finfo:  # noqa: N801
-    """The numerical limits of a floating dtype, or of the parts of a complex one: bits, eps, max, min, tiny (= smallest_normal), resolution.
+    """The limits of a floating dtype, or of the parts of a complex one: bits, eps, max, min, tiny, resolution.
+
+    `tiny` is the smallest normal number, also called `smallest_normal`.
 
     >>> fl.finfo(fl.float32).eps
     1.1920928955078125e-07

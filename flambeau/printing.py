@@ -166,7 +166,12 @@ def _text(tensor: Any, prefix: str, dtypes: Any) -> str:
     if tensor.device.type != "cpu":
         suffixes.append(f"device='{tensor.device}'")
     default = dtypes.get_default_dtype()
-    expected = (default, dtypes.complex128 if default is dtypes.float64 else dtypes.complex64, dtypes.int64, dtypes.bool)
+    expected = (
+        default,
+        dtypes.complex128 if default is dtypes.float64 else dtypes.complex64,
+        dtypes.int64,
+        dtypes.bool,
+    )
     if tensor.numel() == 0:
         if ndim != 1:
             suffixes.append(f"size={shape}")
@@ -178,7 +183,9 @@ def _text(tensor: Any, prefix: str, dtypes: Any) -> str:
             suffixes.append(f"dtype={dtype}")
         plain = tensor.detach()
         values = _summarised(plain) if plain.numel() > _options["threshold"] else plain.tolist()
-        form: Any = _ComplexFormat(_flat(values)) if dtype.is_complex else _Format(_flat(values), dtype.is_floating_point)
+        form: Any = (
+            _ComplexFormat(_flat(values)) if dtype.is_complex else _Format(_flat(values), dtype.is_floating_point)
+        )
         if ndim == 0 and not dtype.is_complex:
             form.width = 1
         body = _nested(values, ndim, form, indent)

@@ -273,8 +273,8 @@ def backward_not_supported(*_: Any) -> None:  # pragma: no cover - replaced by t
 del backward_not_supported
 
 _NAMESPACES = (
-    create, constructors, complex, arithmetic, reduction, shape, index, search, sort, norms, products, linalg, linalg_legacy,
-    random, windows, convolution, spectral,
+    create, constructors, complex, arithmetic, reduction, shape, index, search, sort, norms, products, linalg,
+    linalg_legacy, random, windows, convolution, spectral,
 )  # fmt: skip
 
 
@@ -308,8 +308,8 @@ def _attach() -> None:
     own = (
         "to", "numpy", "__array__", "__array_wrap__",
         "__dlpack__", "__dlpack_device__", "cpu", "cuda", "type", "type_as", "get_device",
-        "is_pinned", "pin_memory", "share_memory_", "__deepcopy__", "__reduce_ex__", "__format__", "__complex__", "__contains__",
-        "__rsub__", "__reversed__", "apply_",
+        "is_pinned", "pin_memory", "share_memory_", "__deepcopy__", "__reduce_ex__", "__format__", "__complex__",
+        "__contains__", "__rsub__", "__reversed__", "apply_",
     )  # fmt: skip
     methods.update({name: globals()[name] for name in own})
     for name, dtype in (

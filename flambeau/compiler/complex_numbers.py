@@ -146,7 +146,7 @@ def size(x: Value, y: Value) -> Value:
     return s.stated(length, (x, y), rule)
 
 
-# --- analytic functions: of the parts (x, y) or (x, y, u, v) -------------------------------------------------------------
+# --- analytic functions: of the parts (x, y) or (x, y, u, v) ----------------------------------------------------------
 
 
 @_analytic("div")

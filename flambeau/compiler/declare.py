@@ -68,7 +68,8 @@ class Declaration:
     __slots__ = (
         "_example", "_gradients", "_keyword_only", "accepts", "differentiable", "divisor", "doc", "domain", "fixed",
         "function", "inputs", "kind", "kinks", "levels", "name", "needs_gradient", "outputs", "override",
-        "override_complex", "override_names", "parameters", "promotion", "reference", "refuses", "roles", "samples", "tolerance",
+        "override_complex", "override_names", "parameters", "promotion", "reference", "refuses", "roles", "samples",
+        "tolerance",
     )  # fmt: skip
 
     def __init__(

@@ -13,8 +13,8 @@ from typing import Union
 
 from .program import COMPLEX, ELEMENT, FLOATS, PARTS, ROW, Value
 
-Number = Union[bool, int, float, complex]  # noqa: UP007  (evaluated at run time on Python 3.10 by documentation tools)
-Operand = Union[Value, bool, int, float, complex]  # noqa: UP007
+Number = Union[bool, int, float]  # noqa: UP007  (evaluated at run time on Python 3.10 by documentation tools)
+Operand = Union[Value, bool, int, float]  # noqa: UP007
 
 _FLOAT = frozenset(FLOATS)
 _COMPLEX = frozenset(COMPLEX)
@@ -67,13 +67,13 @@ def _wrap(number: int, dtype: str) -> int:
     return number
 
 
-def constant(number: Number, dtype: str | Value) -> Value:
+def constant(number: Number | complex, dtype: str | Value) -> Value:
     """A constant of `dtype` (or of the dtype of a value); integers wrap around, floats round to nearest."""
     name = dtype if isinstance(dtype, str) else dtype.dtype
     if name in _COMPLEX:
         part = PARTS[name]
         return Value("complex", (constant(number.real, part), constant(number.imag, part)), name, None, ROW)
-    if number.__class__ is complex:
+    if isinstance(number, complex):
         raise TypeError(f"the constant {number!r} is complex but the value it meets is {name}: cast the value first")
     if name in _FLOAT:
         return Value("const", (), name, _round(float(number), name), ROW)

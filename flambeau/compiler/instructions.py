@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from flambeau.compiler.program import PARTS, Value
 from flambeau.compiler.target import Target
 
-#: dtype -> LLVM type in registers. Both half types and the complex ones are integers: halves are only loaded, stored and
-#: converted, complex numbers loaded, stored and taken apart (a vector of them is one of twice as many floats).
+#: dtype -> LLVM type in registers. Both half types and the complex ones are integers: halves are only loaded, stored
+#: and converted, complex numbers loaded, stored and taken apart (a vector of them is one of twice as many floats).
 REGISTER = {
     "bool": "i1", "uint8": "i8", "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64", "uint32": "i32",
     "uint64": "i64", "float16": "i16", "bfloat16": "i16", "float32": "float", "float64": "double", "uint16": "i16",
@@ -240,7 +240,9 @@ class Code:
         """Consecutive values; lanes outside the mask are zero."""
         if dtype in PARTS and lanes > 1:
             parts = self.load(pointer, PARTS[dtype], 2 * lanes, self._twice(mask, lanes))
-            return self.new(f"bitcast {vector(REGISTER[PARTS[dtype]], 2 * lanes)} {parts} to <{lanes} x {REGISTER[dtype]}>")
+            return self.new(
+                f"bitcast {vector(REGISTER[PARTS[dtype]], 2 * lanes)} {parts} to <{lanes} x {REGISTER[dtype]}>"
+            )
         type_, align = memory_type(dtype), item_align(dtype)
         full = vector(type_, lanes)
         if mask:

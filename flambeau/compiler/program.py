@@ -46,7 +46,8 @@ class Value:
     `op` is a name from the tuples above; `args` are the values it is computed from; `dtype` is the dtype of the result
     (never float16 or bfloat16 except as an `input` or the argument-free target of a final `cast`: arithmetic on them
     is done in float32; a complex value is an `input` or a `complex` of two real ones, and only `real`, `imag` and
-    outputs read it: see `complex_numbers`); `attr` is the input's number, or the constant's value; `level` is ELEMENT or ROW.
+    outputs read it: see `complex_numbers`); `attr` is the input's number, or the constant's value; `level` is ELEMENT
+    or ROW.
     A constant and the length are ROW level in a row program, so that arithmetic on reductions stays ROW level; a
     `cast` to the value's own dtype at level ELEMENT spreads a ROW value over the elements. `index` is the position of
     the element in the loop (map) or along the reduced dimensions (row). `rule`, if any, is a stated gradient that

@@ -417,8 +417,7 @@ METHODS.update(
 )
 
 __all__ = [  # noqa: PLE0604  (the first two hold strings)
-    *_DIRECT, *_ALIASES, "add", "allclose", "clamp", "clamp_max", "clamp_min", "clip", 
-    "div", "divide", "equal", "frexp", "gcd", "isclose", "lcm", "logit", "mvlgamma",
-    "nan_to_num", "nextafter", "polygamma", "positive", "pow", "result_type",
-    "round", "sub", "subtract", "true_divide",
+    *_DIRECT, *_ALIASES, "add", "allclose", "clamp", "clamp_max", "clamp_min", "clip", "div", "divide", "equal",
+    "frexp", "gcd", "isclose", "lcm", "logit", "mvlgamma", "nan_to_num", "nextafter", "polygamma", "positive", "pow",
+    "result_type", "round", "sub", "subtract", "true_divide",
 ]  # fmt: skip

@@ -123,7 +123,10 @@ def _complex_run(input: Any, weight: Any, bias: Any, *options: Any) -> Any:
     """The four real convolutions of the parts."""
     from flambeau.ops.complex import complex
 
-    left, right = (input.real.contiguous(), input.imag.contiguous()), (weight.real.contiguous(), weight.imag.contiguous())
+    left, right = (
+        (input.real.contiguous(), input.imag.contiguous()),
+        (weight.real.contiguous(), weight.imag.contiguous()),
+    )
     biases = (None, None) if bias is None else (bias.real.contiguous(), bias.imag.contiguous())
     real = _run(left[0], right[0], biases[0], *options) - _run(left[1], right[1], None, *options)
     return complex(real, _run(left[0], right[1], biases[1], *options) + _run(left[1], right[0], None, *options))

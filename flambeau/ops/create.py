@@ -193,7 +193,8 @@ def _plain(level: Sequence[Any], found: DType | None) -> tuple[list[Any], DType 
             item = item.tolist()
         elif isinstance(item, (float, int, complex)):
             if type(item) not in _NUMBERS:
-                item = next(kind(item) for kind in (float, int, complex) if isinstance(item, kind))
+                plain_kind: Any = next(kind for kind in (float, int, complex) if isinstance(item, kind))
+                item = plain_kind(item)
             own = _dtype_of(type(item))
             found = own if found is None else dtypes.promote_types(found, own)
         elif isinstance(item, (str, bytes, dict, set)) or item is None:

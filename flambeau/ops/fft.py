@@ -14,7 +14,16 @@ from flambeau import _core, dtypes
 from flambeau.devices import check_device
 from flambeau.dtypes import dtype as DType
 from flambeau.errors import DTypeError
-from flambeau.ops.arguments import check_tensor, deliver, integer, integers, to_numpy, to_tensor, with_gradient, wrap_dim
+from flambeau.ops.arguments import (
+    check_tensor,
+    deliver,
+    integer,
+    integers,
+    to_numpy,
+    to_tensor,
+    with_gradient,
+    wrap_dim,
+)
 from flambeau.ops.complex import conj
 
 __all__ = [
@@ -155,7 +164,9 @@ def _several(name: str, x: Any, s: Any, dim: Any) -> tuple[tuple[int, ...], list
             )
     elif sizes is not None:
         if len(sizes) > x.ndim:
-            raise RuntimeError(f"{full}: Got shape with {len(sizes)} values but input tensor only has {x.ndim} dimensions")
+            raise RuntimeError(
+                f"{full}: Got shape with {len(sizes)} values but input tensor only has {x.ndim} dimensions"
+            )
         dims = tuple(range(x.ndim - len(sizes), x.ndim))
     else:
         dims = tuple(range(x.ndim))

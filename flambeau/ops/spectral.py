@@ -152,7 +152,9 @@ def istft(
     signal, envelope = signal[:, start:end], envelope[start:end]
     lowest = envelope.detach().abs().amin().item() if envelope.numel() else 1.0
     if not lowest > 1e-11:
-        raise RuntimeError(f"istft: window overlap add min: {lowest}: a sample is in no window; use a smaller hop_length")
+        raise RuntimeError(
+            f"istft: window overlap add min: {lowest}: a sample is in no window; use a smaller hop_length"
+        )
     signal = signal / envelope
     if length is not None and signal.shape[1] < length:
         zeros = _core.full((signal.shape[0], length - signal.shape[1]), 0, signal.dtype)

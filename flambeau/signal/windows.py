@@ -123,7 +123,7 @@ def kaiser(M: int, *, beta: float = 12.0, sym: bool = True, **options: Any) -> A
         raise ValueError(f"kaiser: beta must be non-negative, got beta={beta}")
 
     def shape(k: Any, count: int) -> Any:
-        from flambeau.special import i0
+        from flambeau.ops.elementwise import i0
 
         inside = (1.0 - (k * (2.0 / (count - 1)) - 1.0) ** 2).clamp(min=0.0)
         return i0(inside.sqrt() * beta) / i0(_core.full((), float(beta), dtypes.float64))

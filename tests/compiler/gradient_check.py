@@ -78,9 +78,7 @@ def numeric(declaration, arrays, cotangents, index, length):
     """Central differences of sum(cotangent * output); elements of a map, and rows, are independent."""
     array = arrays[index]
     if array.dtype.kind == "c":
-        parts = [
-            numeric_part(declaration, arrays, cotangents, index, length, direction) for direction in (1.0, 1.0j)
-        ]
+        parts = [numeric_part(declaration, arrays, cotangents, index, length, direction) for direction in (1.0, 1.0j)]
         return parts[0] + 1j * parts[1]
     return numeric_part(declaration, arrays, cotangents, index, length, 1.0)
 

@@ -1,4 +1,4 @@
-"""Every declared operation on complex numbers: against NumPy's in complex128, its gradients by differences in both parts.
+"""Every declared operation on complex numbers: against NumPy in complex128, its gradients by differences in both parts.
 
 An operation either has a NumPy function here, or must refuse complex numbers with a DTypeError.
 """
@@ -64,7 +64,7 @@ VALUES = {
     "sub": numpy.subtract, "sub_scaled": lambda x, y, a: x - a * y, "sum": lambda z: z.sum(-1),
     "var": lambda z, c: _spread(z), "var_mean": lambda z, c: (_spread(z), z.mean(-1)), "where": numpy.where,
 }  # fmt: skip
-#: Integers in the place of floats, steps of optimizers (which take complex numbers as pairs), parts of other operations.
+#: Integers in the place of floats, steps of optimizers (which take numbers as pairs), parts of other operations.
 OTHER = {"bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "left_shift", "right_shift"} | {
     name
     for name in OPERATIONS
@@ -220,7 +220,9 @@ def test_layouts_and_threads_do_not_change_a_bit(dtype):
     try:
         for threads in (1, 2):
             fl.set_num_threads(threads)
-            found.append([large.exp().numpy(), large.sum().numpy(), large.reshape(7, -1).sum(0).numpy(), large.norm().numpy()])
+            found.append(
+                [large.exp().numpy(), large.sum().numpy(), large.reshape(7, -1).sum(0).numpy(), large.norm().numpy()]
+            )
     finally:
         fl.set_num_threads(before)
     for one, two in zip(*found, strict=True):

@@ -29,7 +29,8 @@ def test_dtype_and_shape_follow_the_data(data, dtype, shape):
     ("data", "options", "error"),
     [
         ([[1, 2], [3]], {}, ValueError), ([1, [2]], {}, TypeError), ("text", {}, TypeError), (None, {}, TypeError),
-        ([None], {}, TypeError), ({}, {}, TypeError), ([1j], {"dtype": fl.float32}, RuntimeError), ([300], {"dtype": fl.uint8}, OverflowError),
+        ([None], {}, TypeError), ({}, {}, TypeError), ([1j], {"dtype": fl.float32}, RuntimeError),
+        ([300], {"dtype": fl.uint8}, OverflowError),
         (2**63, {}, RuntimeError), ([math.nan], {"dtype": fl.int64}, ValueError), (1, {"device": "cuda"}, RuntimeError),
         (numpy.array(["a"]), {}, TypeError), (numpy.array([None]), {}, TypeError),
     ],
