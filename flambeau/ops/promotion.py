@@ -115,6 +115,8 @@ def _combine(higher: int | None, lower: int | None) -> int | None:
         return higher
     if is_floating(higher):
         return to_complex(higher) if is_complex(lower) else higher
+    if is_complex(lower) and UINT16 <= higher <= UINT64:
+        return lower
     if higher == BOOL or is_inexact(lower):
         return promote_types(higher, lower)
     return higher
