@@ -41,7 +41,7 @@ OUT_OF_SCOPE = (
 )  # fmt: skip
 
 #: Outputs that are determined only up to a sign or a basis: compared through what they make.
-FREE_BASIS = ("svd", "linalg.svd", "linalg.eigh", "qr", "linalg.qr")
+FREE_BASIS = ("svd", "linalg.svd", "linalg.eigh", "linalg.eig", "qr", "linalg.qr")
 
 
 #: Entries whose indices are free where elements are equal, as among integers: the values alone are compared.
