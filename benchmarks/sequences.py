@@ -35,7 +35,10 @@ def _lstm(framework: Any) -> dict[str, Any] | None:
 def language_model(
     framework: Any, vocabulary: int = 65, width: int = 128, length: int = 64, layers: int = 4, heads: int = 4
 ) -> Any:
-    """A transformer that predicts the next character: called with numbers and targets (N, T), gives the loss."""
+    """A transformer that predicts the next character: called with numbers and targets (N, T), gives the loss.
+
+    `logits` of it takes the numbers alone, and gives the scores of every next character, (N, T, V).
+    """
     nn, functional = framework.nn, framework.nn.functional
 
     class Block(nn.Module):
@@ -60,11 +63,14 @@ def language_model(
             self.blocks = nn.ModuleList([Block() for _ in range(layers)])
             self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, vocabulary, bias=False)
 
-        def forward(self, numbers: Any, targets: Any) -> Any:
+        def logits(self, numbers: Any) -> Any:
             x = self.token(numbers) + self.place(framework.arange(numbers.shape[1]))
             for block in self.blocks:
                 x = block(x)
-            return functional.cross_entropy(self.head(self.norm(x)).view(-1, vocabulary), targets.view(-1))
+            return self.head(self.norm(x))
+
+        def forward(self, numbers: Any, targets: Any) -> Any:
+            return functional.cross_entropy(self.logits(numbers).view(-1, vocabulary), targets.view(-1))
 
     return Model()
 

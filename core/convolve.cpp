@@ -5,6 +5,7 @@
 
 #include "convolve_kernels.h"
 #include "dispatch.h"
+#include "record.h"
 #include "views.h"
 
 namespace flambeau {
@@ -43,6 +44,14 @@ TensorRef readable(Tensor* t) {
 TensorRef dense(Tensor* t) {
     GradModeGuard off(false);
     return t->contiguous ? TensorRef(t) : contiguous(t);
+}
+
+template <class Executor>
+void run_dense(const char* name, const Convolution& v, int dims, Tensor* source, Tensor* weight, Tensor* bias, Tensor* result, Executor run) {
+    Tensor* tensors[4] = {source, weight, bias, result};
+    run_step(name, tensors, 3, 1, [v, dims, run](Tensor* const* t) {
+        run(v, field_of(t[0], dims), t[1]->data, t[2] ? t[2]->data : nullptr, field_of(t[3], dims));
+    });
 }
 
 // Without pixels to sum over only the bias is left.
@@ -86,7 +95,7 @@ TensorRef convolve(Tensor* x, Tensor* weight, Tensor* bias, const ConvolutionOpt
     } else {
         y = empty(shape, x->dtype);
         TensorRef source = readable(x), matrix = dense(weight), start = bias ? dense(bias) : TensorRef();
-        convolve_forward(v, field_of(source.get(), options.dims), matrix->data, start ? start->data : nullptr, field_of(y.get(), options.dims));
+        run_dense("convolution", v, options.dims, source.get(), matrix.get(), start.get(), y.get(), convolve_forward);
     }
     keep("ConvolutionBackward0", y.get(), x, weight, bias,
          [options, x_shape = x->shape(), weight_shape = weight->shape()](auto& self, TensorRef* gradients, TensorRef* results) {
@@ -108,7 +117,7 @@ TensorRef convolve_transposed(Tensor* y, Tensor* weight, Tensor* bias, const Sha
     } else {
         x = empty(shape, y->dtype);
         TensorRef source = readable(y), matrix = dense(weight), start = bias ? dense(bias) : TensorRef();
-        convolve_back(v, field_of(source.get(), options.dims), matrix->data, start ? start->data : nullptr, field_of(x.get(), options.dims));
+        run_dense("convolution_transposed", v, options.dims, source.get(), matrix.get(), start.get(), x.get(), convolve_back);
     }
     keep("ConvolutionTransposedBackward0", x.get(), y, weight, bias,
          [options, y_shape = y->shape(), weight_shape = weight->shape()](auto& self, TensorRef* gradients, TensorRef* results) {
@@ -130,7 +139,10 @@ TensorRef convolve_for_weight(Tensor* y, Tensor* x, const Shape& shape, const Co
     } else {
         weight = empty(shape, y->dtype);
         TensorRef gradient = readable(y), source = readable(x);
-        convolve_weight(v, field_of(gradient.get(), options.dims), field_of(source.get(), options.dims), weight->data);
+        Tensor* tensors[3] = {gradient.get(), source.get(), weight.get()};
+        run_step("convolution_weight", tensors, 2, 1, [v, dims = options.dims](Tensor* const* t) {
+            convolve_weight(v, field_of(t[0], dims), field_of(t[1], dims), t[2]->data);
+        });
     }
     keep("ConvolutionWeightBackward0", weight.get(), y, x, nullptr,
          [options, y_shape = y->shape(), x_shape = x->shape()](auto& self, TensorRef* gradients, TensorRef* results) {

@@ -8,13 +8,15 @@
 //
 // The gradient of the input is the same product over the gradient, once for each phase of the strides. The gradient of
 // the weight sums over pixels: the input is staged with channels last, so that a line of the panel is contiguous.
-// Depthwise convolutions have one channel to sum over and paths of their own, bound by memory.
+// Most passes have pixels as the rows of that product instead, and pack nothing but weights (convolve_pixels.cpp). Depthwise
+// convolutions have channels in the lanes of a vector (convolve_lanes.cpp), few rows are summed line by line (below).
 #include "convolve_kernels.h"
 
 #include <stdexcept>
 #include <vector>
 
-#include "convolve_stage.h"
+#include "convolve_lanes.h"
+#include "convolve_pass.h"
 
 namespace flambeau {
 
@@ -25,31 +27,14 @@ namespace {
 constexpr int64_t kStageBytes = int64_t{1} << 20;  // samples staged together by one thread: they stay in its cache
 constexpr int64_t kPanelsAtOnce = 8;               // panels that share one pass over a block of the weights
 
+constexpr int64_t kRowsAhead = 3;                  // rows of the weights between asking for lines and reading them
+constexpr int64_t kFewRows = 3;                    // rows that are not worth a packed panel
+constexpr int64_t kTilesAtOnce = 40;               // tiles of pixels that are summed up before they are turned
+constexpr int64_t kFetchAhead = 2;                 // panels between asking for lines and reading them
+
+constexpr int64_t kFewPanels = 16;                 // panels of pixels that packing the weights costs more than it saves
+
 bool own_ready[10];
-
-/// One product over staged lines: y[n, row, pixel] = init[row] + sum over k of a[row, k] * source[place(pixel) + offset[k]].
-struct Pass {
-    std::vector<int64_t> offsets;  // of k, in bytes, for the first pixel
-    int64_t k = 0, rows = 0;
-    const char* packed = nullptr;  // blocks of k, in them tiles, in them lines of a tile's rows
-    const char* init = nullptr;    // a panel's width of each row's starting value
-    int64_t grid[3], step[3];      // pixels, and bytes between them in the source
-    char* y = nullptr;
-    int64_t y_n, y_row, y_step[3];  // bytes
-    bool plane = false;             // the pixels of a row of y are contiguous
-    int64_t pixels() const { return grid[0] * grid[1] * grid[2]; }
-
-    void finish(int64_t item) {
-        plane = y_step[2] == item && (grid[1] == 1 || y_step[1] == grid[2] * item) &&
-                (grid[0] == 1 || y_step[0] == grid[1] * grid[2] * item);
-        for (int d = 2; d > 0; --d)  // lines that follow each other are one
-            if ((grid[d - 1] == 1 || step[d - 1] == grid[d] * step[d]) &&
-                (grid[d - 1] == 1 || y_step[d - 1] == grid[d] * y_step[d])) {
-                grid[d] *= grid[d - 1], grid[d - 1] = 1;
-                if (d == 2 && grid[0] > 1) std::swap(grid[0], grid[1]), step[1] = step[0], y_step[1] = y_step[0];
-            }
-    }
-};
 
 struct Segment {
     int64_t lane, count, source, y;  // source and y in bytes
@@ -75,6 +60,17 @@ int segments(const Pass& p, int64_t item, int64_t source_n, int64_t first, int64
     return found;
 }
 
+/// Asks for what pixel `q` and the next `count` add to the lines in the cache: the last tap's of every channel.
+void fetch_ahead(const Pass& p, int64_t item, const char* source, int64_t source_n, int64_t q, int64_t count, int64_t k0, int64_t k) {
+    Segment first, pieces[64];
+    const int found = segments(p, item, source_n, q, count, pieces);
+    first = pieces[0];
+    const int64_t span = std::min<int64_t>(pieces[found - 1].source + pieces[found - 1].count * item - first.source, 256);
+    if (span <= 0) return;
+    for (int64_t i = k0 + (p.taps - 1 - k0 % p.taps); i < k0 + k; i += p.taps)
+        for (int64_t at = 0; at < span + 63; at += 64) __builtin_prefetch(source + first.source + p.offsets[size_t(i)] + at, 0, 2);
+}
+
 /// Panels [first, last) of the pixels of `samples` samples, tiles [t0, t1) of the rows. `source` is the first sample's.
 void run_pass(const Kit& kit, const Pass& p, const char* source, int64_t source_n, char* y, int64_t samples, int64_t first,
               int64_t last, int64_t t0, int64_t t1) {
@@ -90,6 +86,8 @@ void run_pass(const Kit& kit, const Pass& p, const char* source, int64_t source_
         for (int64_t i = first; i < last; ++i) {
             const int64_t q = i * panel, count = std::min(panel, all - q);
             const int found = segments(p, item, source_n, q, count, pieces);
+            if (p.taps && q + kFetchAhead * panel < all)
+                fetch_ahead(p, item, source, source_n, q + kFetchAhead * panel, std::min(panel, all - q - kFetchAhead * panel), k0, k);
             for (int s = 0; s < found; ++s)
                 kit.own.gather(k, source + pieces[s].source, p.offsets.data() + k0, packed + pieces[s].lane * item, width,
                                pieces[s].count);
@@ -105,8 +103,9 @@ void run_pass(const Kit& kit, const Pass& p, const char* source, int64_t source_
             } else {
                 for (int64_t t = t0; t < t1; ++t) {
                     const int64_t start = part(p.rows, tiles, t), rows = part(p.rows, tiles, t + 1) - start;
+                    const char* a = p.matrix ? p.matrix + start * p.matrix_row + k0 * item : p.packed + (k0 * p.rows + start * k) * item;
                     compute.tiles[rows - 1][vectors - 1][partial](
-                        k, p.packed + (k0 * p.rows + start * k) * item, item, rows * item, packed, width,
+                        k, a, p.matrix ? p.matrix_row : item, p.matrix ? item : rows * item, packed, width,
                         init + (start - row0) * init_row, init_row, c + (start - row0) * c_row, c_row, count);
                 }
             }
@@ -130,6 +129,26 @@ void pack_rows(const Kit& kit, char* packed, int64_t rows, int64_t k, bool paral
         const int64_t k0 = part(k, blocks, block), count = part(k, blocks, block + 1) - k0;
         const int64_t start = part(rows, tiles, i), taken = part(rows, tiles, i + 1) - start;
         tile(start, taken, k0, count, packed + (k0 * rows + start * count) * kit.item);
+    });
+}
+
+/// The same from a matrix whose rows lie along a line for each of `outer` steps of the sum, which is read in its order.
+/// `lines(outer step, first, many, row, rows, to)` writes lines of `rows` values for some of its `inner` steps.
+template <class Lines>
+void pack_columns(const Kit& kit, char* packed, int64_t rows, int64_t outer, int64_t inner, bool parallel, Lines&& lines) {
+    const int64_t k = outer * inner, blocks = ceil_div(k, kit.inner.block_k), tiles = ceil_div(rows, kit.inner.compute.rows);
+    each(ceil_div(outer, 8), parallel, [&](int64_t task) {
+        int64_t block = 0;
+        for (int64_t o = task * 8; o < std::min(outer, task * 8 + 8); ++o)
+            for (int64_t i = o * inner; i < (o + 1) * inner;) {
+                while (i >= part(k, blocks, block + 1)) ++block;
+                const int64_t k0 = part(k, blocks, block), end = part(k, blocks, block + 1), many = std::min(end, (o + 1) * inner) - i;
+                for (int64_t t = 0; t < tiles; ++t) {
+                    const int64_t start = part(rows, tiles, t), taken = part(rows, tiles, t + 1) - start;
+                    lines(o, i - o * inner, many, start, taken, packed + (k0 * rows + start * (end - k0) + (i - k0) * taken) * kit.item);
+                }
+                i += many;
+            }
     });
 }
 
@@ -168,6 +187,12 @@ void run_passes(const Kit& kit, const Stage& stage, const Field& f, int64_t samp
             }
             for (int64_t at = 0; at < groups * passes_each; ++at) {
                 const Pass& p = passes[at];
+                if (p.columns) {
+                    for (int64_t t = 0, tiles = count * PixelTiles(kit, p).count; t < tiles; t += kTilesAtOnce)
+                        run_pixels(kit, p, source_of(staged, begin, at / passes_each), source_n, p.y + begin * p.y_n,
+                                   p.taps && stage.direct, stage.direct ? samples - begin : count, t, std::min(tiles, t + kTilesAtOnce));
+                    continue;
+                }
                 const int64_t panels = ceil_div(count * p.pixels(), kit.panel);
                 for (int64_t i = 0; i < panels; i += kPanelsAtOnce)
                     run_pass(kit, p, source_of(staged, begin, at / passes_each), source_n, p.y + begin * p.y_n, count, i,
@@ -182,6 +207,14 @@ void run_passes(const Kit& kit, const Stage& stage, const Field& f, int64_t samp
         });
     for (int64_t at = 0; at < groups * passes_each; ++at) {
         const Pass& p = passes[at];
+        if (p.columns) {
+            const int64_t all = samples * PixelTiles(kit, p).count;
+            const int64_t parts = std::max(ceil_div(all, kTilesAtOnce), std::min(ceil_div(all, 4), 4 * threads));
+            each(parts, parallel, [&](int64_t i) {
+                run_pixels(kit, p, source_of(shared, 0, at / passes_each), source_n, p.y, false, samples, part(all, parts, i), part(all, parts, i + 1));
+            });
+            continue;
+        }
         const int64_t panels = ceil_div(samples * p.pixels(), kit.panel), tiles = ceil_div(p.rows, kit.inner.compute.rows);
         // Tasks share a block of the weights among panels first, and cut the rows before they give that up.
         int64_t chunk = std::min(panels, kPanelsAtOnce), shares = 1;
@@ -196,7 +229,12 @@ void run_passes(const Kit& kit, const Stage& stage, const Field& f, int64_t samp
     }
 }
 
-// --- one channel to sum over -----------------------------------------------------------------------------------------
+// --- few channels out ------------------------------------------------------------------------------------------------
+
+/// Whether so few rows share what would be packed that lines are better summed as they are staged; `bytes` of a group.
+bool few_rows(int64_t rows, int64_t bytes, const Convolution& v) {
+    return rows <= kFewRows && bytes <= kStageBytes && v.n * v.groups >= 4 && v.in[2] >= 4;
+}
 
 /// The passes of one plane with one row each, as sums of shifted lines; `source` has room behind its end.
 void run_taps(const Kit& kit, const Pass& p, const char* weights, const char* bias, const char* source, char* y) {
@@ -215,8 +253,8 @@ void run_taps(const Kit& kit, const Pass& p, const char* weights, const char* bi
     }
 }
 
-/// Depthwise: `inputs` channels of the source go into each of the `outputs` channels of a group.
-void run_depthwise(const Kit& kit, const Stage& stage, const Field& f, int64_t samples, int64_t groups, int64_t inputs,
+/// `inputs` channels of the source go into each of the `outputs` channels of a group.
+void run_lines(const Kit& kit, const Stage& stage, const Field& f, int64_t samples, int64_t groups, int64_t inputs,
                    int64_t outputs, const std::vector<Pass>& passes, const std::vector<std::vector<char>>& weights,
                    const char* bias, bool parallel) {
     const int64_t item = kit.item, channel = stage.channel * item, count = int64_t(passes.size());
@@ -258,22 +296,28 @@ void register_convolve_kernels(uint8_t dtype, void* table) {
 void convolve_forward(const Convolution& v, const Field& x, const char* weight, const char* bias, const Field& y) {
     const Kit kit = kit_for(v.dtype);
     const int64_t item = kit.item, channels = v.c / v.groups, rows = v.o / v.groups, taps = v.taps(), k = channels * taps;
+    if (depthwise(v) && in_lanes(kit, v)) {
+        const bool parallel = work_of(v) > kConvolveSerialWork;
+        Workspace room(lanes_bytes(kit, v));
+        GilRelease unlocked(parallel);
+        return lanes_forward(kit, v, x, weight, bias, y, room.data, parallel);
+    }
     int64_t extent[3];
     for (int d = 0; d < 3; ++d) extent[d] = (v.out[d] - 1) * v.stride[d] + (v.kernel[d] - 1) * v.dilation[d] + 1;
     Stage stage(v.in, extent, v.stride, v.kernel, v.dilation, v.padding, x);
-    const bool parallel = work_of(v) > kConvolveSerialWork, alone = depthwise(v);
+    const bool parallel = work_of(v) > kConvolveSerialWork, alone = depthwise(v) || few_rows(rows, channels * stage.channel * item, v);
     if (alone && stage.direct) {  // its lines are read past their end: a copy has room
         const int64_t low[3] = {0, 0, 1};
         ++extent[2];
         stage = Stage(v.in, extent, v.stride, v.kernel, v.dilation, low, x);
     }
     const bool shifted = alone && stage.low[2] != v.padding[2];
-    Workspace packed(alone ? 0 : v.o * k * item), init(alone ? 0 : v.o * kit.panel * item);
+    Workspace packed(alone ? 0 : std::max(v.o * k * item, v.groups * columns_bytes(kit, rows, k))), init(alone ? 0 : v.o * kit.panel * item);
     Workspace shared(alone || stage.direct ? 0 : v.n * v.c * stage.channel * item);
     GilRelease unlocked(parallel);
 
     Pass p;
-    p.k = k, p.rows = rows;
+    p.k = k, p.rows = rows, p.taps = taps;
     for (int64_t c = 0; c < channels; ++c)
         for (int64_t a = 0; a < v.kernel[0]; ++a)
             for (int64_t b = 0; b < v.kernel[1]; ++b)
@@ -284,10 +328,12 @@ void convolve_forward(const Convolution& v, const Field& x, const char* weight, 
     p.y = y.data, p.y_n = y.n * item, p.y_row = y.c * item;
     if (alone) {
         std::vector<std::vector<char>> weights{std::vector<char>(weight, weight + v.o * k * item)};
-        return run_depthwise(kit, stage, x, v.n, v.groups, 1, rows, {p}, weights, bias, parallel);
+        return run_lines(kit, stage, x, v.n, v.groups, channels, rows, {p}, weights, bias, parallel);
     }
     p.finish(item);
     fill_init(kit, bias, v.o, init.data);
+    // For few pixels the weights are read as they lie, unless their rows compete for the same places of the cache.
+    const bool in_place = ceil_div(v.n * v.plane(), kit.panel) <= kFewPanels && k * item % 2048;
     std::vector<Pass> passes;
     for (int64_t g = 0; g < v.groups; ++g) {
         passes.push_back(p);
@@ -296,6 +342,19 @@ void convolve_forward(const Convolution& v, const Field& x, const char* weight, 
         each_pass.init = init.data + g * rows * kit.panel * item;
         each_pass.y = y.data + g * rows * y.c * item;
         const char* matrix = weight + g * rows * k * item;
+        if (by_pixels(kit, p)) {
+            char* columns = packed.data + g * columns_bytes(kit, rows, k);
+            each_pass.columns = columns;
+            each_pass.bias = bias ? bias + g * rows * item : nullptr;
+            pack_panels(kit, columns, rows, k, parallel && rows * k > 16384, [&](int64_t row, int64_t taken, char* to) {
+                kit.transpose(matrix + row * k * item, k * item, to, kit.panel * item, taken, k);
+            });
+            continue;
+        }
+        if (in_place) {
+            each_pass.matrix = matrix, each_pass.matrix_row = k * item;
+            continue;
+        }
         pack_rows(kit, packed.data + g * rows * k * item, rows, k, parallel && rows * k > 16384,
                   [&](int64_t row, int64_t taken, int64_t k0, int64_t count, char* to) {
                       kit.transpose(matrix + (row * k + k0) * item, k * item, to, taken * item, taken, count);
@@ -307,7 +366,12 @@ void convolve_forward(const Convolution& v, const Field& x, const char* weight, 
 void convolve_back(const Convolution& v, const Field& gradient, const char* weight, const char* bias, const Field& x) {
     const Kit kit = kit_for(v.dtype);
     const int64_t item = kit.item, rows = v.c / v.groups, sums = v.o / v.groups, taps = v.taps();
-    const bool parallel = work_of(v) > kConvolveSerialWork, alone = depthwise(v);
+    const bool parallel = work_of(v) > kConvolveSerialWork;
+    if (depthwise(v) && in_lanes(kit, v)) {
+        Workspace room(lanes_bytes(kit, v));
+        GilRelease unlocked(parallel);
+        return lanes_back(kit, v, gradient, weight, bias, x, room.data, parallel);
+    }
     // Input coordinate i takes part with output t - j where i + padding = stride * t + phase and
     // dilation * position = stride * j + phase: for one phase of the input a convolution without strides.
     struct Phase {
@@ -333,22 +397,16 @@ void convolve_back(const Convolution& v, const Field& gradient, const char* weig
             phases[d].push_back(phase);
         }
     }
+    const bool alone = depthwise(v) || few_rows(rows, sums * v.plane() * item, v);
     if (alone) low[2] = std::max<int64_t>(low[2], 1);  // never read in place
     for (int d = 0; d < 3; ++d) extent[d] += low[d];
     const Stage stage(v.out, extent, ones, ones, ones, low, gradient);
 
-    Workspace packed(alone ? 0 : v.o * rows * taps * item), turned(alone ? 0 : v.o * rows * taps * item);
+    Workspace packed(alone ? 0 : std::max(v.o * rows * taps * item, v.groups * columns_bytes(kit, rows, sums * taps)));
     Workspace init(alone ? 0 : v.c * kit.panel * item), shared(alone || stage.direct ? 0 : v.n * v.o * stage.channel * item);
     GilRelease unlocked(parallel);
     if (!alone) {
         fill_init(kit, bias, v.c, init.data);
-        // From (o, c, position) to (group, position, o, c): a step of the sum has its rows next to each other.
-        each(v.o, parallel && v.o * rows * taps > 16384, [&](int64_t o) {
-            const char* from = weight + o * rows * taps * item;
-            char* to = turned.data + (o / sums * taps * sums + o % sums) * rows * item;
-            if (taps == 1) return void(std::memcpy(to, from, size_t(rows * item)));
-            kit.transpose(from, taps * item, to, sums * rows * item, rows, taps);
-        });
     }
     std::vector<Pass> passes;
     std::vector<std::vector<char>> weights;
@@ -359,17 +417,19 @@ void convolve_back(const Convolution& v, const Field& gradient, const char* weig
             for (const Phase& b : phases[1])
                 for (const Phase& e : phases[2]) {
                     Pass p;
-                    std::vector<int64_t> positions;
+                    std::vector<int64_t> positions, places;  // of the kernel, and what they read
                     const Phase* three[3] = {&a, &b, &e};
                     for (auto [ka, ja] : a.taps)
                         for (auto [kb, jb] : b.taps)
                             for (auto [ke, je] : e.taps) {
                                 positions.push_back((ka * v.kernel[1] + kb) * v.kernel[2] + ke);
-                                const int64_t at = (a.t + low[0] - ja) * stage.step[0] + (b.t + low[1] - jb) * stage.step[1] +
-                                                   (e.t + low[2] - je) * stage.step[2];
-                                for (int64_t o = 0; o < sums; ++o) p.offsets.push_back((at + o * stage.channel) * item);
+                                places.push_back((a.t + low[0] - ja) * stage.step[0] + (b.t + low[1] - jb) * stage.step[1] +
+                                                 (e.t + low[2] - je) * stage.step[2]);
                             }
-                    p.k = int64_t(p.offsets.size()), p.rows = rows;
+                    const int64_t reached = int64_t(positions.size());
+                    for (int64_t o = 0; o < sums; ++o)
+                        for (int64_t at : places) p.offsets.push_back((at + o * stage.channel) * item);
+                    p.k = reached * sums, p.rows = rows;
                     p.y = x.data + g * rows * x.c * item, p.y_n = x.n * item, p.y_row = x.c * item;
                     for (int d = 0; d < 3; ++d) {
                         p.grid[d] = three[d]->count;
@@ -380,9 +440,11 @@ void convolve_back(const Convolution& v, const Field& gradient, const char* weig
                     if (alone) {
                         std::vector<char> values(size_t(v.c * p.k * item));
                         for (int64_t c = 0; c < v.c; ++c)
-                            for (int64_t i = 0; i < p.k; ++i)
+                            for (int64_t i = 0; i < p.k; ++i) {
+                                const int64_t o = c / rows * sums + i / reached;
                                 std::memcpy(values.data() + (c * p.k + i) * item,
-                                            weight + ((c * sums + i % sums) * taps + positions[size_t(i / sums)]) * item, size_t(item));
+                                            weight + ((o * rows + c % rows) * taps + positions[size_t(i % reached)]) * item, size_t(item));
+                            }
                         weights.push_back(std::move(values));
                         passes.push_back(std::move(p));
                         continue;
@@ -390,21 +452,37 @@ void convolve_back(const Convolution& v, const Field& gradient, const char* weig
                     p.finish(item);
                     p.init = init.data + g * rows * kit.panel * item;
                     p.packed = room;
-                    const char* matrix = turned.data + g * taps * sums * rows * item;
-                    pack_rows(kit, room, rows, p.k, parallel && rows * p.k > 16384,
-                              [&](int64_t row, int64_t taken, int64_t k0, int64_t count, char* to) {
-                                  for (int64_t i = k0; i < k0 + count;) {
-                                      const int64_t o = i % sums, many = std::min(sums - o, k0 + count - i);
-                                      kit.inner.compute.panel(many, matrix + ((positions[size_t(i / sums)] * sums + o) * rows + row) * item,
-                                                              rows * item, to + (i - k0) * taken * item, taken * item, taken);
-                                      i += many;
-                                  }
-                              });
+                    const char* matrix = weight + g * sums * rows * taps * item;
+                    if (reached == taps && by_pixels(kit, p)) {  // one phase: no strides
+                        char* columns = packed.data + g * columns_bytes(kit, rows, p.k);
+                        p.columns = columns;
+                        p.bias = bias ? bias + g * rows * item : nullptr;
+                        pack_panels(kit, columns, rows, p.k, parallel && rows * p.k > 16384, [&](int64_t row, int64_t taken, char* to) {
+                            if (taps == 1)
+                                return kit.inner.compute.panel(sums, matrix + row * item, rows * item, to, kit.panel * item, taken);
+                            for (int64_t o = 0; o < sums; ++o) {
+                                const char* from = matrix + (o * rows + row) * taps * item;
+                                for (int64_t at = 0; at < taken * taps * item; at += 64)  // far from what is read now
+                                    __builtin_prefetch(from + kRowsAhead * rows * taps * item + at);
+                                kit.transpose(from, taps * item, to + o * taps * kit.panel * item, kit.panel * item, taken, taps);
+                            }
+                        });
+                        passes.push_back(std::move(p));
+                        continue;
+                    }
+                    pack_columns(kit, room, rows, sums, reached, parallel && rows * p.k > 16384,
+                                 [&](int64_t o, int64_t j, int64_t many, int64_t row, int64_t taken, char* to) {
+                                     const char* from = matrix + (o * rows + row) * taps * item;
+                                     if (taps == 1) return void(std::memcpy(to, from, size_t(taken * item)));
+                                     if (reached == taps) return kit.transpose(from + j * item, taps * item, to, taken * item, taken, many);
+                                     for (int64_t i = 0; i < many; ++i)
+                                         copy_line(item, from + positions[size_t(j + i)] * item, taps, to + i * taken * item, taken);
+                                 });
                     room += p.k * rows * item;
                     passes.push_back(std::move(p));
                 }
     }
-    if (alone) return run_depthwise(kit, stage, gradient, v.n, v.groups, sums, 1, passes, weights, bias, parallel);
+    if (alone) return run_lines(kit, stage, gradient, v.n, v.groups, sums, rows, passes, weights, bias, parallel);
     run_passes(kit, stage, gradient, v.n, v.o, v.groups, passes, int64_t(passes.size()) / v.groups, parallel, shared.data);
 }
 

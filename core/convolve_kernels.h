@@ -33,6 +33,18 @@ struct ConvolveKernels {
     void (*taps)(int64_t n, int64_t k, const char* weights, const int64_t* offsets, const char* source, const char* init,
                  char* c);
     int64_t step, item;  // `taps` computes multiples of `step` values
+    // c[pixel, channel] = init[pixel, channel] + sum over k of (source + offsets[k])[pixel] * columns[k, channel], for
+    // pixels of one line or of two that are `pitch` apart: [lines - 1][pixels of a line - 1][vectors of channels - 1].
+    // Lines of c and columns are of the width of all vectors.
+    void (*pixels[2][16][2])(int64_t k, const char* source, int64_t pitch, const int64_t* offsets, const char* columns,
+                             const char* init, int64_t init_row, char* c);
+    // Pixels whose channels fill a vector: c[i] = init + sum over t of weights[t] * (source + offsets[t])[i], and
+    // sums[t] += sum over lines and pixels of (source + offsets[t]) * gradient for as many taps as the index + 1.
+    void (*lanes)(int64_t n, int64_t k, const char* weights, const int64_t* offsets, const char* source, int64_t step,
+                  const char* init, char* c, int64_t c_step);
+    void (*add)(int64_t n, const char* x, char* sum);  // sum += x, n a multiple of the lanes
+    void (*lane_sums[9])(int64_t lines, int64_t n, const int64_t* offsets, const char* source, int64_t line, int64_t step,
+                         const char* gradient, int64_t gradient_line, char* sums);
 };
 /// Set by the bindings; must end in `register_convolve_kernels` or throw.
 extern void (*request_convolve_kernels)(uint8_t dtype);

@@ -1,5 +1,5 @@
 // What the executors of convolution share: their kernels, their memory, and how an operand is staged for them.
-// It is not: a convolution (convolve_kernels.cpp and convolve_weight.cpp, which alone include it).
+// It is not: a convolution (convolve_kernels, _pixels, _lanes and _weight.cpp, which alone include it).
 #pragma once
 #include <algorithm>
 #include <cstring>
@@ -7,6 +7,7 @@
 
 #include "contract.h"
 #include "convolve_kernels.h"
+#include "copy_line.h"
 #include "rows.h"
 #include "storage.h"
 #include "threads.h"
@@ -49,33 +50,6 @@ struct Kit {  // the kernels of a dtype and its item size
 
 Kit kit_for(uint8_t dtype);  // asks the compiler for what is missing
 
-template <class T>
-void copy_items(const char* from, int64_t from_step, char* to, int64_t to_step, int64_t count) {
-    auto* a = reinterpret_cast<const T*>(from);
-    auto* b = reinterpret_cast<T*>(to);
-    for (int64_t i = 0; i < count; ++i) b[i * to_step] = a[i * from_step];
-}
-/// Every second value of four bytes.
-inline void copy_every_second(const char* from, char* to, int64_t count) {
-    using Four = uint32_t __attribute__((vector_size(16)));
-    int64_t i = 0;
-    for (; i + 5 <= count; i += 4) {  // a load reaches one value further than it needs
-        Four low, high;
-        std::memcpy(&low, from + i * 8, 16);
-        std::memcpy(&high, from + i * 8 + 16, 16);
-        const Four even = __builtin_shufflevector(low, high, 0, 2, 4, 6);
-        std::memcpy(to + i * 4, &even, 16);
-    }
-    for (; i < count; ++i) std::memcpy(to + i * 4, from + i * 8, 4);
-}
-/// Copies `count` items; steps in elements.
-inline void copy_line(int64_t item, const char* from, int64_t step, char* to, int64_t count, int64_t to_step = 1) {
-    if (step == 1 && to_step == 1) std::memcpy(to, from, size_t(count * item));
-    else if (item == 4 && step == 2 && to_step == 1) copy_every_second(from, to, count);
-    else if (item == 4) copy_items<uint32_t>(from, step, to, to_step, count);
-    else copy_items<uint64_t>(from, step, to, to_step, count);
-}
-
 /// How the lines of one operand lie for the kernels: with zeros around them, and coordinates that differ by a period
 /// next to each other. Element (phase, quotient) of a dimension is coordinate quotient * period + phase - low.
 struct Stage {
@@ -116,6 +90,10 @@ struct Stage {
     /// One channel of one sample. Where `to` held a channel before, its zeros are there already.
     void fill(const Kit& kit, const char* from, const Field& f, char* to, bool zeros = true) const {
         const int64_t item = kit.item;
+        if (zeros && channel * item <= 8192) {  // at once, not in pieces around every line
+            std::memset(to, 0, size_t(channel * item));
+            zeros = false;
+        }
         for (int64_t p0 = 0; p0 < phases[0]; ++p0)
             for (int64_t q0 = 0; q0 < quotients[0]; ++q0) {
                 const int64_t i0 = q0 * period[0] + p0 - low[0];

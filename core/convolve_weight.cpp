@@ -4,7 +4,7 @@
 // kernel position, is contiguous; the gradient's rows are read as they lie. Sums are cut at fixed numbers of pixels.
 #include <vector>
 
-#include "convolve_stage.h"
+#include "convolve_lanes.h"
 
 namespace flambeau {
 
@@ -33,14 +33,12 @@ void depthwise_weight(const Kit& kit, const Convolution& v, const Field& gradien
         for (int64_t b = 0; b < v.kernel[1]; ++b)
             for (int64_t e = 0; e < v.kernel[2]; ++e)
                 offsets.push_back((stage.place(0, a * v.dilation[0]) + stage.place(1, b * v.dilation[1]) + stage.place(2, e * v.dilation[2])) * item);
-    const int64_t pitch = v.out[1] > 1 ? stage.step[1] : v.out[2], length = (v.out[1] - 1) * pitch + v.out[2];
     // The positions along a kernel's line in one pass: four sums are computed, which reads a little behind the plane.
     const bool lines_follow = !stage.direct && v.stride[2] == 1 && v.kernel[2] <= 4;
     const int64_t at_once = lines_follow ? v.kernel[2] : 1, behind = lines_follow ? 4 * v.dilation[2] * item : 0;
     each(v.groups, parallel, [&](int64_t c) {
         char* staged = scratch((stage.direct ? 0 : stage.channel * item) + behind + 256, kSlotStage);
-        char* lines = scratch(length * item + 256, kSlotPanel);
-        std::memset(lines, 0, size_t(length * item));
+        char* line = scratch(v.out[2] * item + 256, kSlotPanel);
         std::memset(weight + c * many * taps * item, 0, size_t(many * taps * item));
         for (int64_t n = 0; n < v.n; ++n) {
             const char* source = x.data + (n * x.n + c * x.c) * item;
@@ -49,19 +47,19 @@ void depthwise_weight(const Kit& kit, const Convolution& v, const Field& gradien
                 source = staged;
             }
             for (int64_t m = 0; m < many; ++m)
-                for (int64_t d = 0; d < v.out[0]; ++d) {
-                    const char* g = gradient.data + (n * gradient.n + (c * many + m) * gradient.c + d * gradient.s[0]) * item;
-                    for (int64_t h = 0; h < v.out[1]; ++h)
-                        copy_line(item, g + h * gradient.s[1] * item, gradient.s[2], lines + h * pitch * item, v.out[2]);
+                for (int64_t i = 0; i < v.out[0] * v.out[1]; ++i) {  // a line at a time: between lines lies what is no pixel
+                    const int64_t d = i / v.out[1], h = i % v.out[1];
+                    const char* g = gradient.data + (n * gradient.n + (c * many + m) * gradient.c + d * gradient.s[0] + h * gradient.s[1]) * item;
+                    copy_line(item, g, gradient.s[2], line, v.out[2]);
                     for (int64_t t = 0; t < taps; t += at_once) {
                         alignas(8) char values[32];
-                        const char* shifted = source + d * stage.step[0] * item + offsets[size_t(t)];
-                        if (at_once > 1) kit.inner.memory.dots_many(length, shifted, v.dilation[2] * item, lines, values);
-                        else kit.inner.memory.dots_one(length, shifted, 0, lines, values);
+                        const char* shifted = source + (d * stage.step[0] + h * stage.step[1]) * item + offsets[size_t(t)];
+                        if (at_once > 1) kit.inner.memory.dots_many(v.out[2], shifted, v.dilation[2] * item, line, values);
+                        else kit.inner.memory.dots_one(v.out[2], shifted, 0, line, values);
                         with_type(v.dtype, [&](auto zero) {
                             using T = decltype(zero);
-                            for (int64_t i = 0; i < at_once; ++i)
-                                reinterpret_cast<T*>(weight)[(c * many + m) * taps + t + i] += reinterpret_cast<T*>(values)[i];
+                            for (int64_t j = 0; j < at_once; ++j)
+                                reinterpret_cast<T*>(weight)[(c * many + m) * taps + t + j] += reinterpret_cast<T*>(values)[j];
                         });
                     }
                 }
@@ -74,6 +72,12 @@ void depthwise_weight(const Kit& kit, const Convolution& v, const Field& gradien
 void convolve_weight(const Convolution& v, const Field& gradient, const Field& x, char* weight) {
     const Kit kit = kit_for(v.dtype);
     const bool parallel = work_of(v) > kConvolveSerialWork;
+    if (depthwise(v) && in_lanes(kit, v)) {
+        const int64_t parts = std::clamp<int64_t>(ceil_div(16, ceil_div(v.c, kit.inner.compute.lanes)), 1, v.n);
+        Workspace room(parts * lanes_bytes(kit, v));
+        GilRelease unlocked(parallel);
+        return lanes_weight(kit, v, gradient, x, weight, room.data, parts, parallel);
+    }
     if (depthwise(v)) {
         GilRelease unlocked(parallel);
         return depthwise_weight(kit, v, gradient, x, weight, parallel);

@@ -1,14 +1,16 @@
 // See dispatch.h.
 #include "dispatch.h"
 
+#include "copy_line.h"
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 
-#include "contract.h"
 #include "plan.h"
 #include "rows.h"
 #include "threads.h"
+#include "transpose.h"
 #include "views.h"
 
 namespace flambeau {
@@ -143,9 +145,6 @@ constexpr int64_t kParallelWork = 1 << 16;  // elements below which threads cost
 constexpr int64_t kTaskWork = 1 << 15;
 constexpr int64_t kReleaseWork = 1 << 18;   // elements from which the GIL is let go
 
-// Fresh outputs that no cache can hold are written past the caches: a third less memory traffic for a + b.
-bool streams(const Tensor* output) { return output->numel * item_size(output->dtype) >= (int64_t(32) << 20); }
-
 void run_block(MapKernel kernel, char* const* bases, const Loop& loop, int64_t outer_begin, int64_t outer_end,
                int64_t inner_begin, int64_t inner_end) {
     int nd = loop.ndim, operands = loop.operands;
@@ -172,17 +171,22 @@ void run_block(MapKernel kernel, char* const* bases, const Loop& loop, int64_t o
     }
 }
 
+// A transposed operand reads a cache line for one element: narrow inner blocks keep those lines until used up.
+bool reads_across(const Loop& loop) {
+    int nd = loop.ndim;
+    if (nd < 2 || loop.sizes[nd - 1] <= 64) return false;
+    for (int o = 0; o < loop.operands; ++o) {
+        int64_t in = std::abs(loop.strides[o][nd - 1]), out = std::abs(loop.strides[o][nd - 2]);
+        if (in > 64 && out > 0 && out < in) return true;
+    }
+    return false;
+}
+
 void run_loop(MapKernel kernel, char* const* bases, const Loop& loop) {
     int nd = loop.ndim;
     int64_t inner = nd ? loop.sizes[nd - 1] : 1, outer = 1;
     for (int d = 0; d + 1 < nd; ++d) outer *= loop.sizes[d];
-    // A transposed operand reads a cache line for one element: narrow inner blocks keep those lines until used up.
-    bool transposed = false;
-    if (nd >= 2 && inner > 64)
-        for (int o = 0; o < loop.operands; ++o) {
-            int64_t in = std::abs(loop.strides[o][nd - 1]), out = std::abs(loop.strides[o][nd - 2]);
-            if (in > 64 && out > 0 && out < in) transposed = true;
-        }
+    bool transposed = reads_across(loop);
     int64_t total = inner * outer;
     if (total < kParallelWork && !transposed) {
         run_block(kernel, bases, loop, 0, outer, 0, inner);
@@ -211,14 +215,32 @@ void run_loop(MapKernel kernel, char* const* bases, const Loop& loop) {
     }
     Launch& launch = recorder->builder->add(args, count, outputs, r.outputs, bases);
     if (loop.operands > r.outputs + count) launch.places.push_back(Place{-2, 0});
+    int64_t elements = 1;
+    for (int d = 0; d < loop.ndim; ++d) elements *= loop.sizes[d];
+    launch.cost = 0.5 * double(elements);
+    auto shared = std::make_shared<Loop>(loop);
     if (loop.ndim <= 1 && (loop.ndim == 0 || loop.sizes[0] < kParallelWork)) {
         launch.kind = LaunchKind::Flat;
         launch.kernel = kernel;
         launch.size = loop.ndim ? loop.sizes[0] : 1;
         for (int o = 0; o < loop.operands; ++o) launch.strides.push_back(loop.ndim ? loop.strides[o][0] : 0);
     } else {
-        auto shared = std::make_shared<Loop>(loop);
         launch.run = [kernel, shared](char* const* pointers) { run_loop(kernel, pointers, *shared); };
+    }
+    if (loop.ndim && !reads_across(loop)) {
+        Parts& parts = launch.parts;
+        parts.leading = loop.sizes[0];
+        for (int o = 0; o < loop.operands; ++o) {
+            int64_t item = o < r.outputs ? item_size(outputs[o]->dtype) : o < r.outputs + count ? item_size(args[o - r.outputs].code) : 1;
+            parts.operand(loop.strides[o], loop.sizes, loop.ndim, item);
+        }
+        parts.run = [kernel, shared](char* const* pointers, int64_t count) {
+            Loop some = *shared;
+            some.sizes[0] = count;
+            int64_t inner = some.sizes[some.ndim - 1], outer = 1;
+            for (int d = 0; d + 1 < some.ndim; ++d) outer *= some.sizes[d];
+            run_block(kernel, pointers, some, 0, outer, 0, inner);
+        };
     }
     return true;
 }
@@ -233,6 +255,8 @@ std::string shapes_text(Operation& op, const Arg* args, int count) {
 }
 
 }  // namespace
+
+bool streams(const Tensor* output) { return output->numel * item_size(output->dtype) >= (int64_t(32) << 20); }
 
 Shape broadcast_of(Operation& op, const Arg* args, int count) {
     Shape shape;
@@ -533,6 +557,11 @@ uint32_t needs_of(const Arg* args, int count) {
     return needs;
 }
 
+[[noreturn]] void divided_by_zero(const Operation& op) {
+    fail(ErrorKind::ZeroDivision, op.name + ": an integer is divided by zero; convert with .float() to get inf and nan, "
+                                            "or mask the zeros");
+}
+
 // Kernels never trap: what the processor would refuse is refused here.
 void refuse_zero_divisor(Operation& op, const Resolution& r, const Arg* args) {
     if (is_inexact(r.output_codes[0])) return;
@@ -541,15 +570,16 @@ void refuse_zero_divisor(Operation& op, const Resolution& r, const Arg* args) {
     if (divisor.is_number()) {
         zero = divisor.code == kFloat64 ? divisor.real == 0 : divisor.integer == 0;
     } else {
-        reads_value(op.name.c_str());
-        GradModeGuard off(false);
-        TensorRef dense = contiguous(divisor.tensor.get());
-        int size = item_size(dense->dtype);
-        for (int64_t i = 0; i < dense->numel && !zero; ++i) zero = read_int(dense.get(), dense->data + i * size) == 0;
+        Tensor* tensors[1] = {divisor.tensor.get()};
+        run_step("refuse_zero_divisor", tensors, 1, 0, [&op](Tensor* const* t) {
+            GradModeGuard off(false);
+            TensorRef dense = contiguous(t[0]);
+            int size = item_size(dense->dtype);
+            for (int64_t i = 0; i < dense->numel; ++i)
+                if (read_int(dense.get(), dense->data + i * size) == 0) divided_by_zero(op);
+        });
     }
-    if (zero)
-        fail(ErrorKind::ZeroDivision, op.name + ": an integer is divided by zero; convert with .float() "
-                                                "to get inf and nan, or mask the zeros");
+    if (zero) divided_by_zero(op);
 }
 
 void refuse_gradient(Operation& op) {
@@ -797,10 +827,10 @@ TensorRef sum_dims(Tensor* t, uint32_t dims) {
 
 namespace {
 
-// A copy whose source runs along another dimension than its target, in squares that both caches hold.
-bool copy_transposed(Tensor* target, Tensor* source) {
+// Whether the source of a copy runs along another dimension than its target, and how.
+bool find_transposition(Transposition& found, const Tensor* target, const Tensor* source) {
     int64_t item = item_size(target->dtype);
-    if (target->dtype != source->dtype || item < 4 || item > 8 || target->numel < 4096 || !target->same_shape(*source)) return false;
+    if (target->dtype != source->dtype || target->numel < 1024 || !target->same_shape(*source)) return false;
     Loop loop;
     loop.ndim = target->ndim;
     loop.operands = 2;
@@ -812,36 +842,99 @@ bool copy_transposed(Tensor* target, Tensor* source) {
     if (loop.ndim < 2 || loop.strides[0][last] != item || loop.strides[1][last] == item) return false;
     for (int d = 0; d < last; ++d)
         if (loop.strides[1][d] == item) along = d;
-    if (along < 0 || loop.sizes[along] < 16 || loop.sizes[last] < 16) return false;
-    uint8_t words = item == 4 ? kFloat32 : kFloat64;  // any element of that size is moved alike
-    ensure_contraction_kernels(words);
-    int64_t rows = loop.sizes[last], columns = loop.sizes[along], outer = 1;
-    for (int d = 0; d < last; ++d)
-        if (d != along) outer *= loop.sizes[d];
-    constexpr int64_t kSquare = 64;
-    int64_t row_blocks = (rows + kSquare - 1) / kSquare, column_blocks = (columns + kSquare - 1) / kSquare;
-    auto line = [&](int64_t task) {  // one row of squares
-        int64_t c = task % column_blocks * kSquare, rest = task / column_blocks;
-        char *to = target->data, *from = source->data;
-        for (int d = last - 1; d >= 0; --d) {
-            if (d == along) continue;
-            int64_t at = rest % loop.sizes[d];
-            rest /= loop.sizes[d];
-            to += at * loop.strides[0][d];
-            from += at * loop.strides[1][d];
-        }
-        for (int64_t b = 0; b < row_blocks; ++b) {
-            int64_t r = b * kSquare;
-            transpose_block(words, from + r * loop.strides[1][last] + c * item, loop.strides[1][last],
-                            to + c * loop.strides[0][along] + r * item, loop.strides[0][along],
-                            std::min(kSquare, rows - r), std::min(kSquare, columns - c));
-        }
-    };
-    GilRelease unlocked(target->numel >= kReleaseWork);
-    int64_t tasks = outer * column_blocks;
-    if (target->numel < kParallelWork) for (int64_t t = 0; t < tasks; ++t) line(t);
-    else parallel_for(tasks, line);
+    int64_t least = std::max<int64_t>(16, 64 / item);  // below it nothing would fill a square
+    if (along < 0 || loop.sizes[along] < least || loop.sizes[last] < least) return false;
+    found.item = item;
+    found.rows = loop.sizes[last];
+    found.columns = loop.sizes[along];
+    found.from_line = loop.strides[1][last];
+    found.to_line = loop.strides[0][along];
+    for (int d = 0; d < last; ++d) {
+        if (d == along) continue;
+        found.sizes[found.outer] = loop.sizes[d];
+        found.to_strides[found.outer] = loop.strides[0][d];
+        found.from_strides[found.outer++] = loop.strides[1][d];
+    }
+    found.past = streams(target);
+    found.prepare();
     return true;
+}
+
+// A copy of lines whose elements lie apart, shorter or simpler than what a kernel of vectors is good for.
+struct StridedCopy {
+    Loop loop;
+    int64_t item = 0, lines = 0, length = 0;
+
+    void copy(char* target, const char* source) const {
+        const int last = loop.ndim - 1;
+        const int64_t most = std::max<int64_t>(1, kTaskWork / length), tasks = (lines + most - 1) / most;
+        const int64_t to_step = loop.strides[0][last] / item, from_step = loop.strides[1][last] / item;
+        auto some = [&](int64_t task) {
+            int64_t at[kMaxDims] = {}, rest = task * most;
+            char* to = target;
+            const char* from = source;
+            for (int d = last - 1; d >= 0; --d) {
+                at[d] = rest % loop.sizes[d];
+                rest /= loop.sizes[d];
+                to += at[d] * loop.strides[0][d];
+                from += at[d] * loop.strides[1][d];
+            }
+            for (int64_t i = task * most; i < std::min(lines, (task + 1) * most); ++i) {
+                copy_line(item, from, from_step, to, length, to_step);
+                for (int d = last - 1; d >= 0; --d) {
+                    to += loop.strides[0][d];
+                    from += loop.strides[1][d];
+                    if (++at[d] < loop.sizes[d]) break;
+                    to -= loop.sizes[d] * loop.strides[0][d];
+                    from -= loop.sizes[d] * loop.strides[1][d];
+                    at[d] = 0;
+                }
+            }
+        };
+        if (lines * length < kParallelWork) for (int64_t t = 0; t < tasks; ++t) some(t);
+        else parallel_for(tasks, some);
+    }
+};
+
+bool find_strided(StridedCopy& found, const Tensor* target, const Tensor* source) {
+    const int64_t item = item_size(target->dtype);
+    if (target->dtype != source->dtype || item < 4 || item > 8 || !target->same_shape(*source)) return false;
+    Loop& loop = found.loop;
+    loop.ndim = target->ndim;
+    loop.operands = 2;
+    for (int d = 0; d < loop.ndim; ++d) loop.sizes[d] = target->sizes[d];
+    copy_strides(loop.strides[0], target, target->shape());
+    copy_strides(loop.strides[1], source, target->shape());
+    normalise(loop);
+    const int last = loop.ndim - 1;
+    if (last < 0 || (loop.strides[0][last] == item && loop.strides[1][last] == item)) return false;
+    for (int o = 0; o < 2; ++o)  // steps of a few elements, the smallest of their operand: else lines are no good order
+        for (int d = 0; d <= last; ++d)
+            if (loop.strides[o][last] <= 0 || loop.strides[o][last] > 4 * item || loop.strides[o][d] < loop.strides[o][last]) return false;
+    if (loop.strides[0][last] % item || loop.strides[1][last] % item) return false;
+    found.item = item;
+    found.length = loop.sizes[last];
+    found.lines = target->numel / found.length;
+    return true;
+}
+
+// Runs such a copy, or notes or prepares it.
+template <class Copy>
+void run_copy(const Copy& found, Tensor* target, Tensor* source) {
+    if (recorder) [[unlikely]] {
+        Arg args[1] = {Arg(source)};
+        TensorRef outputs[1] = {TensorRef(target)};
+        char* bases[2] = {target->data, source->data};
+        if (recorder->builder) {
+            Launch& launch = recorder->builder->add(args, 1, outputs, 1, bases);
+            launch.run = [found](char* const* p) { found.copy(p[0], p[1]); };
+            return;
+        }
+        if (recorder->records())
+            recorder->call("copy", {source}, {target}, [](Tensor* const* t) { copy_elements(t[1], t[0]); });
+    }
+    GilRelease unlocked(target->numel >= kReleaseWork);
+    found.copy(target->data, source->data);
 }
 
 }  // namespace
@@ -872,12 +965,10 @@ void copy_elements(Tensor* target, Tensor* source) {
         }
         return;
     }
-    bool prepares = recorder && recorder->builder;
-    if (!prepares && copy_transposed(target, source)) {
-        if (recorder && recorder->records()) [[unlikely]]
-            recorder->call("copy", {source}, {target}, [](Tensor* const* t) { copy_elements(t[1], t[0]); });
-        return;
-    }
+    Transposition turned;
+    if (find_transposition(turned, target, source)) return run_copy(turned, target, source);
+    StridedCopy strided;
+    if (find_strided(strided, target, source)) return run_copy(strided, target, source);
     Arg args[1] = {Arg(source)};
     TensorRef outputs[4];
     outputs[0] = TensorRef(target);

@@ -2,6 +2,7 @@
 // up by structure, run it (on the pool above a work threshold), push a tape node. On a miss it asks the compiler.
 // It is not: a formula of any operation (those are declarations in flambeau/ops). Called by the bindings and the tape.
 #pragma once
+#include <bit>
 #include <unordered_map>
 
 #include "tape.h"
@@ -25,6 +26,7 @@ struct Arg {
     static Arg of(double re, double im) { Arg a; a.code = kComplex128; a.parts[0] = re; a.parts[1] = im; return a; }
     static Arg of_int(int64_t v) { Arg a; a.code = kInt64; a.integer = v; return a; }
     bool is_number() const { return !tensor; }
+    int64_t second() const { return code == kComplex128 && !tensor ? std::bit_cast<int64_t>(parts[1]) : 0; }
 };
 
 using MapKernel = void (*)(char* const*, const int64_t*, const int64_t*, int64_t, int64_t);

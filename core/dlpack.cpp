@@ -39,6 +39,7 @@ Exported<Managed>* export_tensor(TensorRef t) {
     reads_value("dlpack");
     auto* e = new Exported<Managed>();
     Tensor* p = e->tensor = t.detach();
+    p->storage->exported = true;
     for (int i = 0; i < p->ndim; ++i) e->shape[i] = p->sizes[i], e->strides[i] = p->strides[i];
     e->managed.tensor = DLTensor{p->data, {1, 0}, p->ndim, kTypes[p->dtype], e->shape, e->strides, 0};
     e->managed.context = e;

@@ -736,11 +736,22 @@ TensorRef index(Tensor* t, const Indices& indices) {
     return as_step("index", with_indices(t, indices), [&] { return index_now(t, indices); },
                    [places = IndexPlaces(indices)](Tensor* const* a) { return index_now(a[0], places.from(a + 1)); });
 }
-TensorRef gather(Tensor* t, int dim, Tensor* index) {
+namespace {
+// While recording, positions come from a step of their own: history may keep them.
+TensorRef positions(Tensor* index, const char* operation) {
+    return recorder && recorder->records() ? as_int64(index, operation) : TensorRef(index);
+}
+}  // namespace
+
+TensorRef gather(Tensor* t, int dim, Tensor* given) {
+    TensorRef held = positions(given, "gather");
+    Tensor* index = held.get();
     return as_step("gather", {t, index}, [&] { return gather_now(t, dim, index); },
                    [dim](Tensor* const* a) { return gather_now(a[0], dim, a[1]); });
 }
-TensorRef index_select(Tensor* t, int dim, Tensor* index) {
+TensorRef index_select(Tensor* t, int dim, Tensor* given) {
+    TensorRef held = positions(given, "index_select");
+    Tensor* index = held.get();
     return as_step("index_select", {t, index}, [&] { return index_select_now(t, dim, index); },
                    [dim](Tensor* const* a) { return index_select_now(a[0], dim, a[1]); });
 }
@@ -753,7 +764,9 @@ TensorRef cat(const std::vector<TensorRef>& tensors, int64_t dim) {
         return cat_now(parts, dim);
     });
 }
-TensorRef scatter(Tensor* t, int dim, Tensor* index, Tensor* source, bool add, bool in_place) {
+TensorRef scatter(Tensor* t, int dim, Tensor* given, Tensor* source, bool add, bool in_place) {
+    TensorRef held = positions(given, "scatter");
+    Tensor* index = held.get();
     if (!in_place)
         return as_step("scatter", {t, index, source}, [&] { return scatter_now(t, dim, index, source, add, false); },
                        [dim, add](Tensor* const* a) { return scatter_now(a[0], dim, a[1], a[2], add, false); });
@@ -767,7 +780,9 @@ TensorRef scatter(Tensor* t, int dim, Tensor* index, Tensor* source, bool add, b
         });
     return out;
 }
-TensorRef index_add(Tensor* t, int dim, Tensor* index, Tensor* source, bool in_place) {
+TensorRef index_add(Tensor* t, int dim, Tensor* given, Tensor* source, bool in_place) {
+    TensorRef held = positions(given, "index_add");
+    Tensor* index = held.get();
     if (!in_place)
         return as_step("index_add", {t, index, source}, [&] { return index_add_now(t, dim, index, source, false); },
                        [dim](Tensor* const* a) { return index_add_now(a[0], dim, a[1], a[2], false); });

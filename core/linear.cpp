@@ -45,6 +45,33 @@ void contract_all(ContractProblem p, const Walk& walk, int size, const char* a, 
     }
 }
 
+// Rows of c, or items of the batch, at a time.
+void contract_in_parts(Launch& launch, const ContractProblem& p, int size, bool biased) {
+    ContractParts how;
+    if (!contract_parts(p, how)) return;
+    Parts& parts = launch.parts;
+    parts.leading = how.leading;
+    bool rows = how.b == 0 && how.leading != p.batch;
+    auto operand = [&](int64_t step, int64_t outer, int64_t outer_size, int64_t inner, int64_t inner_size) {
+        int64_t strides[3] = {step, outer * size, inner * size}, sizes[3] = {how.leading, outer_size, inner_size};
+        if (rows) strides[1] = 0;
+        parts.operand(strides, sizes, 3, size);
+    };
+    operand(how.c, p.c_m, p.m, p.c_n, p.n);
+    operand(how.a, p.a_m, p.m, p.a_k, p.k);
+    operand(how.b, p.b_k, p.k, p.b_n, p.n);
+    if (biased) parts.advance.push_back(0), parts.width.push_back(-1);
+    parts.packed = how.packed;
+    if (rows) parts.whole = p.k * p.n * size;
+    parts.panels = how.panels;
+    parts.source = 2;
+    if (how.packed)
+        parts.pack = [p](const char* b, char* to, int64_t first, int64_t last) { contract_pack(p, b, to, first, last); };
+    parts.run = [p, biased, packed = how.packed > 0](char* const* q, int64_t count) {
+        contract_part(p, count, q[1], q[2], biased ? q[3] : nullptr, q[0], packed ? q[biased ? 4 : 3] : nullptr);
+    };
+}
+
 // c[batch..., m, n] = a[batch..., m, k] @ b[batch..., k, n] (+ bias[n]), operands broadcast over the batch; no history.
 void contract_into(Tensor* c, const Tensor* a, const Tensor* b, const Tensor* bias) {
     if (is_complex(c->dtype)) [[unlikely]] {
@@ -117,6 +144,8 @@ void contract_into(Tensor* c, const Tensor* a, const Tensor* b, const Tensor* bi
             launch.run = [p, walk, size, biased = bias != nullptr](char* const* q) {
                 contract_all(p, walk, size, q[1], q[2], q[0], biased ? q[3] : nullptr);
             };
+            launch.cost = double(p.m) * double(p.n) * double(p.k) * double(p.batch * walk.outer) / (size < 8 ? 64 : 32);
+            if (walk.outer == 1) contract_in_parts(launch, p, size, bias != nullptr);
             return;
         }
         if (recorder->records()) recorder->contract(c, a, b, bias);

@@ -30,7 +30,7 @@ Launch& PlanBuilder::add(const Arg* args, int count, const TensorRef* outputs, i
     for (int i = 0; i < output_count; ++i) launch.places.push_back(place(outputs[i]->storage, bases[i]));
     for (int i = 0; i < count; ++i) {
         if (args[i].tensor) launch.places.push_back(place(args[i].tensor->storage, bases[output_count + i]));
-        else launch.places.push_back(Place{-1, args[i].integer});
+        else launch.places.push_back(Place{-1, args[i].integer, args[i].second()});
     }
     return launch;
 }
@@ -50,11 +50,17 @@ void PlanBuilder::again(const std::vector<Tensor*>& inputs, const std::vector<Te
     };
     for (Tensor* t : outputs) header(t);
     for (Tensor* t : inputs) header(t);
+    for (size_t i = 0; i < launch.headers.size(); ++i) launch.given.push_back(launch.headers[(i + outputs.size()) % launch.headers.size()].get());
 }
 
 void PlanBuilder::prepare_map(Operation& op, Arg* args, int count, TensorRef* outputs) {
     name = op.name;
     prepare_map_step(op, args, count, outputs);
+}
+
+void PlanBuilder::prepare_row(Operation& op, Arg* args, int count, const RowArguments& row, const Shape& full, TensorRef* outputs) {
+    name = op.name;
+    run_row(op, resolution_for(op, args, count), args, count, row, full, outputs);
 }
 
 void PlanBuilder::prepare(const Step& s, int number) {
@@ -102,15 +108,19 @@ void PlanBuilder::prepare(const Step& s, int number) {
 
 void PlanBuilder::finish_use() {
     for (Slot& slot : slots) slot.first = slot.last = -1, slot.written = slot.read_first = false;
-    for (size_t l = 0; l < launches.size(); ++l) {
-        const Launch& launch = launches[l];
-        for (size_t i = launch.places.size(); i-- > 0;) {  // inputs before outputs
-            if (launch.places[i].slot < 0) continue;
-            Slot& slot = slots[size_t(launch.places[i].slot)];
-            if (slot.first < 0) slot.first = int(l);
-            slot.last = int(l);
-            if (int(i) < launch.outputs) slot.written = true;
-            else if (!slot.written) slot.read_first = true;
+    for (size_t g = 0; g < groups.size(); ++g) {
+        for (const Packed& packed : groups[g].packed)
+            if (packed.slot >= 0) slots[size_t(packed.slot)].first = slots[size_t(packed.slot)].last = int(g), slots[size_t(packed.slot)].written = true;
+        for (int l = groups[g].first; l < groups[g].first + groups[g].count; ++l) {
+            const Launch& launch = launches[size_t(l)];
+            for (size_t i = launch.places.size(); i-- > 0;) {  // inputs before outputs
+                if (launch.places[i].slot < 0) continue;
+                Slot& slot = slots[size_t(launch.places[i].slot)];
+                if (slot.first < 0) slot.first = int(g);
+                slot.last = int(g);
+                if (int(i) < launch.outputs) slot.written = true;
+                else if (!slot.written) slot.read_first = true;
+            }
         }
     }
 }
@@ -140,38 +150,30 @@ size_t lay_out(std::vector<Slot>& slots) {
     return size;
 }
 
-void run_launches(const std::vector<Launch>& launches, char* const* slots) {
-    for (const Launch& launch : launches) {
-        char* pointers[kMaxOperands + 8];
-        size_t n = launch.places.size();
-        for (size_t i = 0; i < n; ++i) {
-            const Place& p = launch.places[i];
-            if (p.slot >= 0) pointers[i] = slots[p.slot] + p.offset;
-            else if (p.slot == -1) pointers[i] = reinterpret_cast<char*>(const_cast<int64_t*>(&p.offset));
-            else pointers[i] = reinterpret_cast<char*>(p.offset);
+void run_launch(const Launch& launch, char* const* slots) {
+    if (launch.kind == LaunchKind::Again) {  // of any number of tensors
+        for (size_t i = 0; i < launch.headers.size(); ++i) {
+            Tensor* t = launch.headers[i].get();
+            char* data = slots[launch.places[i].slot] + launch.places[i].offset;
+            t->storage->data = data - (t->data - t->storage->data);
+            t->data = data;
         }
-        switch (launch.kind) {
-            case LaunchKind::Flat: {
-                static const int64_t none[kMaxOperands] = {};
-                launch.kernel(pointers, launch.strides.data(), none, launch.size, 1);
-                break;
-            }
-            case LaunchKind::Run: launch.run(pointers); break;
-            case LaunchKind::Again: {
-                std::vector<Tensor*> given;
-                size_t inputs = launch.headers.size() - size_t(launch.outputs);
-                for (size_t i = 0; i < launch.headers.size(); ++i) {
-                    Tensor* t = launch.headers[i].get();
-                    int64_t offset = t->data - t->storage->data;
-                    t->storage->data = pointers[i] - offset;
-                    t->data = pointers[i];
-                }
-                for (size_t i = 0; i < inputs; ++i) given.push_back(launch.headers[size_t(launch.outputs) + i].get());
-                for (int i = 0; i < launch.outputs; ++i) given.push_back(launch.headers[size_t(i)].get());
-                launch.again(given.data());
-                break;
-            }
-        }
+        launch.again(launch.given.data());
+        return;
+    }
+    char* pointers[kMaxOperands + 8];
+    size_t n = launch.places.size();
+    for (size_t i = 0; i < n; ++i) {
+        const Place& p = launch.places[i];
+        if (p.slot >= 0) pointers[i] = slots[p.slot] + p.offset;
+        else if (p.slot == -1) pointers[i] = reinterpret_cast<char*>(const_cast<int64_t*>(&p.offset));
+        else pointers[i] = reinterpret_cast<char*>(p.offset);
+    }
+    if (launch.kind == LaunchKind::Flat) {
+        static const int64_t none[kMaxOperands] = {};
+        launch.kernel(pointers, launch.strides.data(), none, launch.size, 1);
+    } else {
+        launch.run(pointers);
     }
 }
 

@@ -88,6 +88,8 @@ int index_set(PyObject* self, PyObject* key, PyObject* value);
 PyObject* to_list(const Tensor* t, int dim, const char* at);
 PyObject* element(const Tensor* t, const char* at);
 
+struct Recorder;
+Recorder* record_of(PyObject*);          // throws what PyCapsule_GetPointer raises
 void require_grad(Tensor* t, bool value);
 PyMethodDef* tensor_methods();
 void add_number_slots(std::vector<PyType_Slot>& into);
@@ -98,9 +100,11 @@ int add_conversions(PyObject* module);
 int add_operation_type(PyObject* module);
 int add_autograd(PyObject* module);
 int add_functions(PyObject* module);
+int add_indexing(PyObject* module);
 int add_convolution(PyObject* module);
 int add_dlpack(PyObject* module);
 int add_sequences(PyObject* module);
 int add_plans(PyObject* module);
+int add_records(PyObject* module);
 
 }  // namespace flambeau

@@ -10,7 +10,9 @@
 #include "python.h"
 #include "record.h"
 #include "rows.h"
+#include "scan.h"
 #include "threads.h"
+#include "transpose.h"
 #include "views.h"
 
 namespace flambeau {
@@ -97,6 +99,10 @@ void split(Operation& op, Resolution& r) {
 void request_contraction(uint8_t dtype) {
     Owned pair(ask("contraction", Py_BuildValue("(i)", int(dtype))));
     register_contraction_kernels(dtype, PyLong_AsVoidPtr(PyTuple_GetItem(pair, 0)), PyLong_AsVoidPtr(PyTuple_GetItem(pair, 1)));
+}
+void* compile_transposition(int64_t item, bool past) {
+    Owned address(ask("transposition", Py_BuildValue("(LO)", static_cast<long long>(item), past ? Py_True : Py_False)));
+    return PyLong_AsVoidPtr(address);
 }
 
 // --- tensors ---
@@ -298,6 +304,42 @@ FUNCTION(py_from_list) {
 }
 
 FUNCTION(py_matmul) { return guarded([&] { need(n, 2, "matmul"); return wrap(matmul(tensor_at(args, 0, "matmul"), tensor_at(args, 1, "matmul"))); }); }
+// contract_with_map(kernel, c, a, b, bias, *operands): c = a @ b + bias, and the map kernel at that address (or 0) over
+// each block of C as it is finished; its operands (outputs first, C among them) are tensors that broadcast to C. No history.
+FUNCTION(py_contract_with_map) {
+    return guarded([&]() -> PyObject* {
+        need(n, 5, "contract_with_map");
+        auto* kernel = reinterpret_cast<decltype(ContractEpilogue::kernel)>(as_int(args[0], "contract_with_map"));
+        Tensor *c = tensor_at(args, 1, "contract_with_map"), *a = tensor_at(args, 2, "contract_with_map");
+        Tensor *b = tensor_at(args, 3, "contract_with_map");
+        Tensor* bias = args[4] == Py_None ? nullptr : tensor_at(args, 4, "contract_with_map");
+        if (c->ndim != 3 || a->ndim != 3 || b->ndim != 3 || n - 5 > ContractEpilogue::kMost)
+            fail(ErrorKind::Shape, "contract_with_map: c, a and b must be batches of matrices, with at most " +
+                                       std::to_string(ContractEpilogue::kMost) + " operands; c is " + shape_text(c));
+        const int64_t *x = a->strides, *y = b->strides, *z = c->strides;
+        ContractEpilogue map;
+        map.kernel = kernel;
+        map.operands = int(n - 5);
+        for (int i = 0; i < map.operands; ++i) {
+            TensorRef t = expand(tensor_at(args, 5 + i, "contract_with_map"), c->shape());
+            const int64_t item = item_size(t->dtype);
+            map.base[i] = t->data;
+            map.batch[i] = t->strides[0] * item, map.m[i] = t->strides[1] * item, map.n[i] = t->strides[2] * item;
+        }
+        ContractProblem p;
+        p.dtype = c->dtype;
+        p.batch = c->sizes[0], p.m = c->sizes[1], p.n = c->sizes[2], p.k = a->sizes[2];
+        p.a = a->data, p.b = b->data, p.c = c->data;
+        p.a_batch = x[0], p.a_m = x[1], p.a_k = x[2];
+        p.b_batch = y[0], p.b_k = y[1], p.b_n = y[2];
+        p.c_batch = z[0], p.c_m = z[1], p.c_n = z[2];
+        if (bias) p.bias = bias->data, p.bias_n = bias->strides[0];
+        if (kernel) p.epilogue = &map;
+        ensure_contraction_kernels(p.dtype);
+        contract(p);
+        Py_RETURN_NONE;
+    });
+}
 PyObject* py_linear(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* names) {
     return guarded([&] {
         PyObject* given[3] = {};
@@ -403,13 +445,16 @@ PyObject* py_permutation(PyObject*, PyObject* o) {
         Tensor* keys = expect_tensor(o, "permutation");
         if (keys->dtype != kInt64 || keys->ndim != 1 || !keys->contiguous) fail(ErrorKind::Type, "permutation: needs a dense int64 vector");
         TensorRef out = empty(keys->shape(), kInt64);
-        auto* order = reinterpret_cast<int64_t*>(out->data);
-        auto* random = reinterpret_cast<const uint64_t*>(keys->data);
-        for (int64_t i = 0; i < keys->numel; ++i) {
-            auto j = int64_t((static_cast<unsigned __int128>(random[i] << 2) * uint64_t(i + 1)) >> 64);
-            order[i] = order[j];
-            order[j] = i;
-        }
+        Tensor* tensors[2] = {keys, out.get()};
+        run_step("permutation", tensors, 1, 1, [](Tensor* const* t) {
+            auto* random = reinterpret_cast<const uint64_t*>(t[0]->data);
+            auto* order = reinterpret_cast<int64_t*>(t[1]->data);
+            for (int64_t i = 0; i < t[0]->numel; ++i) {
+                auto j = int64_t((static_cast<unsigned __int128>(random[i] << 2) * uint64_t(i + 1)) >> 64);
+                order[i] = order[j];
+                order[j] = i;
+            }
+        });
         return wrap(std::move(out));
     });
 }
@@ -419,37 +464,23 @@ FUNCTION(py_cumulative) {
         need(n, 3, "cumulative");
         GradModeGuard off(false);
         Tensor* t = tensor_at(args, 0, "cumulative");
-        int dim = normal_dim(as_int(args[1], "cumulative"), t->ndim, "cumulative");
-        bool product = !std::strcmp(PyUnicode_AsUTF8(args[2]), "prod");
         if (is_complex(t->dtype)) fail(ErrorKind::DType, "cumulative: complex tensors are cumulated by their parts");
-        uint8_t code = is_float(t->dtype) ? t->dtype : uint8_t(kInt64);
-        TensorRef from = contiguous(cast(t, code).get()), out = empty(t->shape(), code);
-        int64_t outer = 1, inner = 1, length = t->ndim ? t->sizes[dim] : 1;
-        for (int d = 0; d < dim; ++d) outer *= t->sizes[d];
-        for (int d = dim + 1; d < t->ndim; ++d) inner *= t->sizes[d];
-        auto run = [&](auto zero, auto accumulator, auto load, auto store) {
-            using T = decltype(zero);
-            auto* source = reinterpret_cast<const T*>(from->data);
-            auto* to = reinterpret_cast<T*>(out->data);
-            for (int64_t o = 0; o < outer; ++o)
-                for (int64_t i = 0; i < inner; ++i) {
-                    auto total = accumulator;
-                    total = product ? 1 : 0;
-                    for (int64_t j = 0, at = o * length * inner + i; j < length; ++j, at += inner) {
-                        total = product ? total * load(source[at]) : total + load(source[at]);
-                        to[at] = store(total);
-                    }
-                }
-        };
-        auto same = [](auto v) { return v; };
-        switch (code) {
-            case kFloat32: run(0.f, 0.0, [](float v) { return double(v); }, [](double v) { return float(v); }); break;
-            case kFloat64: run(0.0, 0.0, same, same); break;
-            case kFloat16: run(uint16_t(0), 0.f, half_to_float, float_to_half); break;
-            case kBFloat16: run(uint16_t(0), 0.f, bfloat_to_float, float_to_bfloat); break;
-            default: run(uint64_t(0), uint64_t(0), same, same);
-        }
-        return wrap(std::move(out));
+        int dim = normal_dim(as_int(args[1], "cumulative"), t->ndim, "cumulative");
+        return wrap(cumulative(t, dim, !std::strcmp(PyUnicode_AsUTF8(args[2]), "prod")));
+    });
+}
+// running_extreme(t, dim, largest): (values, positions), without history.
+FUNCTION(py_running_extreme) {
+    return guarded([&] {
+        need(n, 3, "running_extreme");
+        GradModeGuard off(false);
+        Tensor* t = tensor_at(args, 0, "running_extreme");
+        int dim = normal_dim(as_int(args[1], "running_extreme"), t->ndim, "running_extreme");
+        bool largest = is_true(args[2]);
+        TensorRef values, places;
+        running_extreme(t, dim, largest, values, places);
+        Owned first(wrap(std::move(values))), second(wrap(std::move(places)));
+        return checked(PyTuple_Pack(2, first.p, second.p));
     });
 }
 // foreach(operation, lists of tensors, scalars, outputs): one fused update over many tensors.
@@ -572,6 +603,7 @@ PyMethodDef functions[] = {
     {"view_as_real", py_view_as_real, METH_O, "A complex tensor (...) as the view (..., 2) of its parts."},
     {"view_as_complex", py_view_as_complex, METH_O, "A real tensor (..., 2) as the complex view (...)."},
     FAST("matmul", py_matmul, "matmul(input, other)"),
+    FAST("contract_with_map", py_contract_with_map, "contract_with_map(kernel, c, a, b, bias, *operands), without history"),
     {"linear", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(py_linear)), METH_FASTCALL | METH_KEYWORDS, "linear(input, weight, bias=None)\n--\n\ninput @ weight^T + bias over the last dimension."},
     FAST("gather", py_gather, "gather(input, dim, index)"),
     FAST("scatter", py_scatter, "scatter(input, dim, index, src, mode)"),
@@ -583,6 +615,7 @@ PyMethodDef functions[] = {
     {"nonzero", py_nonzero, METH_O, "The positions of the elements that are not zero, (count, ndim) int64."},
     FAST("masked_select", py_masked_select, "masked_select(input, mask)"),
     {"permutation", py_permutation, METH_O, "The shuffle of 0 .. n-1 that random keys give."},
+    FAST("running_extreme", py_running_extreme, "running_extreme(input, dim, largest): (values, positions), without history"),
     FAST("cumulative", py_cumulative, "cumulative(input, dim, 'sum' or 'prod'), without history"),
     {"foreach", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(py_foreach)), METH_FASTCALL | METH_KEYWORDS, "foreach(operation, lists, scalars, outputs)"},
     {"memory_statistics", py_memory, METH_NOARGS, "Bytes in use and cached, and how allocations were answered."},
@@ -608,6 +641,7 @@ int add_functions(PyObject* module) {
     compiler.gradient = gradient;
     compiler.split = split;
     request_contraction_kernels = request_contraction;
+    request_transposition = compile_transposition;
     gil.release = gil_release;
     gil.acquire = gil_acquire;
     return PyModule_AddFunctions(module, functions);

@@ -168,10 +168,24 @@ PyObject* index_get(PyObject* self, PyObject* key) {
     });
 }
 
+namespace {
+bool fills(PyObject* value) {
+    Arg number;
+    return is_tensor(value) ? tensor_of(value)->ndim == 0 : number_arg(value, number);
+}
+}  // namespace
+
 int index_set(PyObject* self, PyObject* key, PyObject* value) {
     PyObject* done = guarded([&]() -> PyObject* {
         if (!value) fail(ErrorKind::Type, "index: elements of a tensor cannot be deleted");
         Tensor* t = tensor_of(self);
+        if (recorder && is_tensor(key) && tensor_of(key)->dtype == kBool && tensor_of(key)->ndim && fills(value)) {
+            // One number where a mask holds: nothing depends on how many places there are.
+            TensorRef mask(tensor_of(key));
+            while (mask->ndim < t->ndim) mask = unsqueeze(mask.get(), mask->ndim);
+            Owned wide(wrap(mask));
+            return checked(PyObject_CallMethod(self, "masked_fill_", "OO", wide.p, value));
+        }
         Parsed p = parse(t, key);
         Owned made;
         TensorRef from;
@@ -211,5 +225,45 @@ int index_set(PyObject* self, PyObject* key, PyObject* value) {
     Py_DECREF(done);
     return 0;
 }
+
+namespace {
+
+// Whether every number is a class, or the one that is ignored; what is wrong is left in `bad`.
+bool all_classes(Tensor* target, int64_t classes, int64_t ignored, int64_t& bad) {
+    GradModeGuard off(false);
+    TensorRef dense = contiguous(target);
+    const int size = item_size(dense->dtype);
+    for (int64_t i = 0; i < dense->numel; ++i) {
+        const int64_t c = read_int(dense.get(), dense->data + i * size);
+        if ((c < 0 || c >= classes) && c != ignored) return bad = c, false;
+    }
+    return true;
+}
+
+// check_classes(name, target, classes, ignored): IndexError for a class that is not there, also when a plan runs.
+PyObject* py_check_classes(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    return guarded([&]() -> PyObject* {
+        if (n != 4) fail(ErrorKind::Type, "check_classes takes (name, target, classes, ignored)");
+        const std::string name = PyUnicode_AsUTF8(args[0]);
+        Tensor* target = expect_tensor(args[1], "check_classes");
+        const int64_t classes = as_int(args[2], "check_classes"), ignored = as_int(args[3], "check_classes");
+        run_step("check_classes", &target, 1, 0, [=](Tensor* const* t) {
+            int64_t bad = 0;
+            if (!all_classes(t[0], classes, ignored, bad))
+                fail(ErrorKind::Index, name + ": Target " + std::to_string(bad) + " is out of bounds: there are " + std::to_string(classes) +
+                                           " classes, numbered from 0 to " + std::to_string(classes - 1));
+        });
+        Py_RETURN_NONE;
+    });
+}
+
+PyMethodDef functions[] = {
+    {"check_classes", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(py_check_classes)), METH_FASTCALL,
+     "check_classes(name, target, classes, ignored): IndexError for a class that is not there."},
+    {nullptr, nullptr, 0, nullptr}};
+
+}  // namespace
+
+int add_indexing(PyObject* module) { return PyModule_AddFunctions(module, functions); }
 
 }  // namespace flambeau

@@ -65,7 +65,7 @@ METHOD(m_dim) { UNUSED; return PyLong_FromLong(T(self)->ndim); }
 METHOD(m_numel) { UNUSED; return PyLong_FromLongLong(T(self)->numel); }
 METHOD(m_storage_offset) { UNUSED; return PyLong_FromLongLong(T(self)->offset()); }
 METHOD(m_is_contiguous) { UNUSED; return PyBool_FromLong(T(self)->contiguous); }
-METHOD(m_data_ptr) { UNUSED; return PyLong_FromVoidPtr(T(self)->numel ? T(self)->data : nullptr); }
+METHOD(m_data_ptr) { UNUSED; T(self)->storage->exported = true; return PyLong_FromVoidPtr(T(self)->numel ? T(self)->data : nullptr); }
 METHOD(m_element_size) { UNUSED; return PyLong_FromLong(item_size(T(self)->dtype)); }
 METHOD(m_is_floating_point) { UNUSED; return PyBool_FromLong(is_float(T(self)->dtype)); }
 METHOD(m_is_complex) { UNUSED; return PyBool_FromLong(is_complex(T(self)->dtype)); }

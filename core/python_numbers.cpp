@@ -187,6 +187,7 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
     view->len = t->numel * size;
     view->itemsize = size;
     view->readonly = t->storage->read_only;
+    if (!view->readonly) t->storage->exported = true;
     view->ndim = t->ndim;
     view->format = (flags & PyBUF_FORMAT) ? const_cast<char*>(formats[t->dtype]) : nullptr;
     view->shape = (flags & PyBUF_ND) ? memory : nullptr;

@@ -1,256 +1,17 @@
-// Recording and plans seen from Python: starting and ending a record, reading it, making a plan, running one.
-// It is not: the launches (plan.cpp), nor what is fused or guarded (flambeau/compiler/plan.py, flambeau/compiled.py).
+// Plans seen from Python: making one from a record, checking whether it fits a call, running it.
+// It is not: records (python_record.cpp), the launches (plan.cpp), nor what is fused (flambeau/compiler/plan.py).
 // A plan is called with the user's arguments: it checks its guards, binds memory to its slots, runs, and builds the result.
 #include <algorithm>
 #include <cstring>
 
 #include "plan.h"
-#include "python.h"
+#include "python_guards.h"
 
 namespace flambeau {
 
 namespace {
 
-constexpr const char* kRecordName = "flambeau.record";
 constexpr const char* kPlanName = "flambeau.plan";
-
-// --- records ---
-
-Recorder* record_of(PyObject* o) {
-    auto* r = static_cast<Recorder*>(PyCapsule_GetPointer(o, kRecordName));
-    if (!r) python_failed();
-    return r;
-}
-void record_end(PyObject* capsule) { delete static_cast<Recorder*>(PyCapsule_GetPointer(capsule, kRecordName)); }
-
-PyObject* py_start(PyObject*, PyObject*) {
-    return guarded([&]() -> PyObject* {
-        if (recorder.on) fail(ErrorKind::Runtime, "compile: a function is being recorded already");
-        recorder.set(new Recorder());
-        Py_RETURN_NONE;
-    });
-}
-PyObject* py_stop(PyObject*, PyObject*) {
-    if (!recorder) Py_RETURN_NONE;
-    return PyCapsule_New(std::exchange(recorder.on, nullptr), kRecordName, record_end);
-}
-PyObject* py_is_recording(PyObject*, PyObject*) { return PyBool_FromLong(static_cast<Recorder*>(recorder) != nullptr); }
-
-PyObject* sizes_tuple(const int64_t* values, int n) {
-    PyObject* tuple = checked(PyTuple_New(n));
-    for (int i = 0; i < n; ++i) PyTuple_SET_ITEM(tuple, i, PyLong_FromLongLong(values[i]));
-    return tuple;
-}
-PyObject* int_list(const std::vector<int>& values) {
-    PyObject* list = checked(PyList_New(Py_ssize_t(values.size())));
-    for (size_t i = 0; i < values.size(); ++i) PyList_SET_ITEM(list, Py_ssize_t(i), PyLong_FromLong(values[i]));
-    return list;
-}
-PyObject* object_or_none(void* o) { return Py_NewRef(o ? static_cast<PyObject*>(o) : Py_None); }
-PyObject* tensor_or_none(const TensorRef& t) { return t ? wrap(t) : Py_NewRef(Py_None); }
-
-// record_export(record) -> (steps, tensors, leaves, backward); the shapes of these are described in compiler/plan.py.
-PyObject* py_export(PyObject*, PyObject* o) {
-    return guarded([&]() -> PyObject* {
-        Recorder* r = record_of(o);
-        Owned steps(checked(PyList_New(0))), tensors(checked(PyList_New(0))), leaves(checked(PyList_New(0)));
-        for (const Step& s : r->steps) {
-            Owned inputs(checked(PyList_New(0)));
-            for (const StepOperand& i : s.inputs) {
-                Owned item(i.tensor >= 0 ? PyLong_FromLong(i.tensor) : Py_BuildValue("(iL)", int(i.number.code), (long long)i.number.integer));
-                PyList_Append(inputs, item);
-            }
-            Owned codes(checked(PyTuple_New(Py_ssize_t(s.outputs.size()))));
-            for (size_t i = 0; i < s.outputs.size(); ++i) PyTuple_SET_ITEM(codes.p, Py_ssize_t(i), PyLong_FromLong(s.output_codes[i & 3]));
-            Owned outputs(int_list(s.outputs)), full(sizes_tuple(s.full.sizes, s.full.ndim));
-            Owned bytes(s.bytes ? PyBytes_FromStringAndSize(s.bytes->data(), Py_ssize_t(s.bytes->size())) : Py_NewRef(Py_None));
-            Owned declaration(object_or_none(s.operation ? s.operation->declaration : nullptr)), compute(object_or_none(s.compute));
-            Owned item(checked(Py_BuildValue("(isOOOOOIiOO)", int(s.kind), s.name.c_str(), declaration.p, compute.p, inputs.p, outputs.p,
-                                             codes.p, s.row.dims, int(s.row.keepdim), full.p, bytes.p)));
-            PyList_Append(steps, item);
-        }
-        std::unordered_map<Storage*, int> storages;
-        for (const TensorRef& t : r->tensors) {
-            int number = storages.emplace(t->storage, int(storages.size())).first->second;
-            Owned shape(sizes_tuple(t->sizes, t->ndim)), strides(sizes_tuple(t->strides, t->ndim));
-            Owned item(checked(Py_BuildValue("(iniOOin)", number, Py_ssize_t(t->data - t->storage->data), int(t->dtype), shape.p, strides.p,
-                                             int(t->contiguous), Py_ssize_t(t->storage->bytes))));
-            PyList_Append(tensors, item);
-        }
-        for (const LeafRecord& l : r->leaves) {
-            Owned leaf(wrap(l.leaf)), entry(tensor_or_none(l.entry));
-            Owned last(tensor_or_none(l.leaf->autograd ? l.leaf->autograd->grad : TensorRef()));
-            Owned item(checked(Py_BuildValue("(OOiO)", leaf.p, entry.p, int(l.read), last.p)));
-            PyList_Append(leaves, item);
-        }
-        return Py_BuildValue("(OOOi)", steps.p, tensors.p, leaves.p, int(r->backward));
-    });
-}
-
-// record_number(record, tensor) -> the number of a tensor of the record with this memory and layout; added if missing.
-PyObject* py_number(PyObject*, PyObject* const* args, Py_ssize_t n) {
-    return guarded([&]() -> PyObject* {
-        if (n != 2) fail(ErrorKind::Type, "record_number takes (record, tensor)");
-        return PyLong_FromLong(record_of(args[0])->number_of(expect_tensor(args[1], "record_number")));
-    });
-}
-// record_holders(record, tensor number) -> how many others hold its storage.
-PyObject* py_holders(PyObject*, PyObject* const* args, Py_ssize_t n) {
-    return guarded([&]() -> PyObject* {
-        if (n != 2) fail(ErrorKind::Type, "record_holders takes (record, tensor number)");
-        Recorder* r = record_of(args[0]);
-        Storage* s = r->tensors.at(size_t(as_int(args[1], "record_holders")))->storage;
-        return PyLong_FromLongLong(s->references - r->held(s));
-    });
-}
-
-// record_storage(record, tensor number) -> the storage, as `storage_key` names it.
-PyObject* py_storage(PyObject*, PyObject* const* args, Py_ssize_t n) {
-    return guarded([&]() -> PyObject* {
-        if (n != 2) fail(ErrorKind::Type, "record_storage takes (record, tensor number)");
-        Storage* s = record_of(args[0])->tensors.at(size_t(as_int(args[1], "record_storage")))->storage;
-        return PyLong_FromUnsignedLongLong((unsigned long long)(uintptr_t)s);
-    });
-}
-
-// record_progress() -> (steps so far, whether backward ran)
-PyObject* py_progress(PyObject*, PyObject*) {
-    Recorder* r = recorder;
-    return Py_BuildValue("(ii)", r ? int(r->steps.size()) : 0, int(r && r->backward));
-}
-// record_tensor(record, number) -> a tensor of the record, without history.
-PyObject* py_tensor(PyObject*, PyObject* const* args, Py_ssize_t n) {
-    return guarded([&]() -> PyObject* {
-        if (n != 2) fail(ErrorKind::Type, "record_tensor takes (record, tensor number)");
-        return wrap(alias(record_of(args[0])->tensors.at(size_t(as_int(args[1], "record_tensor"))).get()));
-    });
-}
-
-// --- plans ---
-
-bool same_value(PyObject* a, PyObject* b) {
-    if (a == b) return true;
-    if (Py_TYPE(a) != Py_TYPE(b)) return false;
-    if (PyFloat_CheckExact(a)) {
-        double x = PyFloat_AS_DOUBLE(a), y = PyFloat_AS_DOUBLE(b);
-        return std::memcmp(&x, &y, 8) == 0;
-    }
-    int equal = PyObject_RichCompareBool(a, b, Py_EQ);
-    if (equal < 0) PyErr_Clear();
-    return equal == 1;
-}
-bool is_plain(PyObject* o) {
-    return o == Py_None || PyBool_Check(o) || PyLong_Check(o) || PyFloat_Check(o) || PyUnicode_Check(o) || PyBytes_Check(o) || PyComplex_Check(o);
-}
-
-struct Layout {
-    uint8_t dtype, ndim;
-    bool requires_grad;
-    int64_t sizes[kMaxDims], strides[kMaxDims];
-    explicit Layout(const Tensor* t) : dtype(t->dtype), ndim(t->ndim), requires_grad(t->requires_grad) {
-        std::copy(t->sizes, t->sizes + ndim, sizes);
-        std::copy(t->strides, t->strides + ndim, strides);
-    }
-    bool fits(const Tensor* t) const {
-        if (t->dtype != dtype || t->ndim != ndim || t->requires_grad != requires_grad) return false;
-        for (int i = 0; i < ndim; ++i)
-            if (t->sizes[i] != sizes[i] || (t->strides[i] != strides[i] && sizes[i] != 1)) return false;
-        return true;
-    }
-};
-
-// What an argument must look like. Tensors are collected in the order they are met.
-struct Pattern {
-    enum Kind { ATensor, Plain, Same, Sequence, Dict } kind;
-    PyObject* object;               // owned: the value, the object, or null
-    PyTypeObject* type;
-    std::vector<Layout> layout;
-    std::vector<PyObject*> keys;    // owned
-    std::vector<Pattern> parts;
-    int64_t data_align = 0;
-
-    explicit Pattern(PyObject* o, std::vector<Tensor*>& tensors) : object(nullptr), type(Py_TYPE(o)) {
-        if (is_tensor(o)) {
-            kind = ATensor;
-            layout.emplace_back(tensor_of(o));
-            tensors.push_back(tensor_of(o));
-        } else if (is_plain(o)) {
-            kind = Plain;
-            object = Py_NewRef(o);
-        } else if (PyTuple_Check(o) || PyList_CheckExact(o)) {
-            kind = Sequence;
-            for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(o); ++i) parts.emplace_back(PySequence_Fast_GET_ITEM(o, i), tensors);
-        } else if (PyDict_CheckExact(o)) {
-            kind = Dict;
-            PyObject *key, *value;
-            Py_ssize_t at = 0;
-            while (PyDict_Next(o, &at, &key, &value)) {
-                keys.push_back(Py_NewRef(key));
-                parts.emplace_back(value, tensors);
-            }
-        } else {
-            kind = Same;
-            object = Py_NewRef(o);
-        }
-    }
-    bool fits(PyObject* o, std::vector<PyObject*>& tensors) const {
-        if (kind == Same) return o == object;
-        if (Py_TYPE(o) != type) return false;
-        switch (kind) {
-            case ATensor:
-                if (!layout[0].fits(tensor_of(o))) return false;
-                tensors.push_back(o);
-                return true;
-            case Plain: return same_value(o, object);
-            case Sequence:
-                if (size_t(PySequence_Fast_GET_SIZE(o)) != parts.size()) return false;
-                for (size_t i = 0; i < parts.size(); ++i)
-                    if (!parts[i].fits(PySequence_Fast_GET_ITEM(o, Py_ssize_t(i)), tensors)) return false;
-                return true;
-            default:
-                if (size_t(PyDict_GET_SIZE(o)) != parts.size()) return false;
-                for (size_t i = 0; i < parts.size(); ++i) {
-                    PyObject* value = PyDict_GetItemWithError(o, keys[i]);
-                    if (!value || !parts[i].fits(value, tensors)) return false;
-                }
-                return true;
-        }
-    }
-};
-
-// Something reached from the function that must be as it was: a dict's or list's item or size, a cell, a tensor.
-struct Guard {
-    enum Kind { Item, Size, Cell, ATensor, Element, Attribute } kind;
-    PyObject* container;   // owned
-    PyObject* key;         // owned: of the item; null otherwise
-    PyObject* expected;    // owned; null: absent
-    Py_ssize_t size;       // or the index of the element
-    bool by_value;
-    std::vector<Layout> layout;
-    Storage* storage;
-    const char* data;
-
-    bool holds() const {
-        PyObject* found = nullptr;
-        switch (kind) {
-            case Item: found = PyDict_GetItemWithError(container, key); break;
-            case Size: return (PyDict_Check(container) ? PyDict_GET_SIZE(container) : PySequence_Fast_GET_SIZE(container)) == size;
-            case Cell: found = PyCell_GET(container); break;
-            case ATensor: {
-                const Tensor* t = tensor_of(container);
-                return t->storage == storage && t->data == data && layout[0].fits(t);
-            }
-            case Attribute: {
-                Owned value(PyObject_GetAttr(container, key));
-                if (!value) PyErr_Clear();
-                return value.p == expected || (by_value && value.p && expected && same_value(value, expected));
-            }
-            case Element: found = size < PySequence_Fast_GET_SIZE(container) ? PySequence_Fast_GET_ITEM(container, size) : nullptr;
-        }
-        if (found == expected) return true;
-        return by_value && found && expected && same_value(found, expected);
-    }
-};
 
 // A number that is read anew at every call into memory of its own.
 struct Live {
@@ -259,6 +20,14 @@ struct Live {
     PyObject* key;      // owned
     int64_t count;
     int slot;
+};
+
+// A tensor that was read while recording, such as the lengths of sequences: its elements must be the same.
+struct Values {
+    int argument;            // number of the argument that holds it, or -1
+    Storage* storage;        // else; one of the plan's fixed storages
+    int64_t offset;          // bytes from the argument's first element, or from the storage's start
+    std::string bytes, text;
 };
 
 struct Made {           // a tensor the plan hands out: a look at a slot
@@ -287,6 +56,8 @@ struct Template {
 struct PyPlan {
     std::vector<Slot> slots;
     std::vector<Launch> launches;
+    std::vector<Group> groups;
+    std::vector<double> seconds;             // of each group in the last run, if it is being timed
     std::vector<Pattern> arguments;          // args, kwargs
     std::vector<int> argument_alias;         // the first argument with the same storage
     std::vector<int64_t> argument_offset;    // bytes from the storage's start to the first element
@@ -295,6 +66,8 @@ struct PyPlan {
     std::vector<Guard> guards;
     std::vector<PyObject*> texts;            // what each guard watches
     std::vector<Live> lives;
+    std::vector<int64_t> numbers;            // what the live numbers are in this call
+    std::vector<Values> values;
     std::vector<Made> made;
     std::vector<LeafPlan> leaves;
     std::vector<Template> result;
@@ -357,12 +130,22 @@ PyObject* py_make(PyObject*, PyObject* const* args, Py_ssize_t n) {
         {
             GradModeGuard off(false);
             Preparing preparing(r, &builder);
-            PyObject* steps = get("steps");  // ints, or (operation, inputs, outputs, name, step)
+            PyObject* steps = get("steps");  // ints, (number, inputs, outputs), or (operation, inputs, outputs, name, step[, reduced dims, keepdim, full shape])
             for (Py_ssize_t i = 0; i < PyList_GET_SIZE(steps); ++i) {
                 PyObject* s = PyList_GET_ITEM(steps, i);
                 if (PyLong_Check(s)) {
                     int number = int(PyLong_AsLong(s));
                     builder.prepare(r->steps.at(size_t(number)), number);
+                    continue;
+                }
+                if (PyTuple_GET_SIZE(s) == 3) {  // a step on other tensors than it was recorded with
+                    int number = int(PyLong_AsLong(PyTuple_GetItem(s, 0)));
+                    Step other = r->steps.at(size_t(number));
+                    PyObject *reads = PyTuple_GetItem(s, 1), *writes = PyTuple_GetItem(s, 2);
+                    for (size_t k = 0; k < other.inputs.size(); ++k)
+                        if (other.inputs[k].tensor >= 0) other.inputs[k].tensor = int(PyLong_AsLong(PyList_GetItem(reads, Py_ssize_t(k))));
+                    for (size_t k = 0; k < other.outputs.size(); ++k) other.outputs[k] = int(PyLong_AsLong(PyList_GetItem(writes, Py_ssize_t(k))));
+                    builder.prepare(other, number);
                     continue;
                 }
                 Operation* op = operation_of(PyTuple_GetItem(s, 0));
@@ -376,12 +159,24 @@ PyObject* py_make(PyObject*, PyObject* const* args, Py_ssize_t n) {
                     else {
                         operands[k].code = uint8_t(PyLong_AsLong(PyTuple_GetItem(o, 0)));
                         operands[k].integer = PyLong_AsLongLong(PyTuple_GetItem(o, 1));
+                        if (PyTuple_GET_SIZE(o) > 2) operands[k].parts[1] = std::bit_cast<double>((int64_t)PyLong_AsLongLong(PyTuple_GetItem(o, 2)));
                     }
                 }
                 for (Py_ssize_t k = 0; k < PyList_GET_SIZE(outputs); ++k)
                     results[k] = r->tensors.at(size_t(PyLong_AsLong(PyList_GET_ITEM(outputs, k))));
                 builder.step = int(PyLong_AsLong(PyTuple_GetItem(s, 4)));
-                builder.prepare_map(*op, operands, count, results);
+                if (PyTuple_GET_SIZE(s) > 5) {
+                    RowArguments row;
+                    row.all = false;
+                    row.dims = uint32_t(PyLong_AsUnsignedLong(PyTuple_GetItem(s, 5)));
+                    row.keepdim = PyObject_IsTrue(PyTuple_GetItem(s, 6)) == 1;
+                    Shape full;
+                    PyObject* sizes = PyTuple_GetItem(s, 7);
+                    for (Py_ssize_t d = 0; d < PyTuple_GET_SIZE(sizes); ++d) full.sizes[full.ndim++] = PyLong_AsLongLong(PyTuple_GET_ITEM(sizes, d));
+                    builder.prepare_row(*op, operands, count, row, full, results);
+                } else {
+                    builder.prepare_map(*op, operands, count, results);
+                }
                 if (!builder.launches.empty()) builder.launches.back().name = PyUnicode_AsUTF8(PyTuple_GetItem(s, 3));
             }
         }
@@ -476,6 +271,7 @@ PyObject* py_make(PyObject*, PyObject* const* args, Py_ssize_t n) {
         plan->result.push_back(template_of(get("result"), *plan));
         for (Slot& s : builder.slots)
             if (s.kind == SlotKind::Unknown) s.kind = SlotKind::Arena;
+        builder.make_groups();
         builder.finish_use();
         for (Slot& s : builder.slots)
             if ((s.kind == SlotKind::Arena || s.kind == SlotKind::Output) && s.read_first && s.bytes) {
@@ -529,11 +325,26 @@ PyObject* py_make(PyObject*, PyObject* const* args, Py_ssize_t n) {
             plan->texts.push_back(PyTuple_GetItem(g, 5));
             plan->owned.push_back(Py_NewRef(plan->texts.back()));
         }
+        PyObject* values = get("values");  // (tensor, bytes, text)
+        for (Py_ssize_t i = 0; i < PyList_GET_SIZE(values); ++i) {
+            PyObject* item = PyList_GET_ITEM(values, i);
+            const Tensor* t = tensor_of(PyTuple_GetItem(item, 0));
+            Values& v = plan->values.emplace_back(Values{-1, t->storage, t->data - t->storage->data, std::string(), PyUnicode_AsUTF8(PyTuple_GetItem(item, 2))});
+            v.bytes.assign(PyBytes_AS_STRING(PyTuple_GetItem(item, 1)), size_t(PyBytes_GET_SIZE(PyTuple_GetItem(item, 1))));
+            if (plan->fixed.count(t->storage)) continue;
+            for (size_t k = 0; k < tensors.size() && v.argument < 0; ++k)
+                if (tensors[k]->storage == t->storage) v.argument = int(k), v.offset = t->data - tensors[k]->data;
+            if (v.argument < 0)
+                fail(ErrorKind::Runtime, "compile: " + v.text + " are read, of a tensor that was not found in the arguments, closure, globals "
+                                                                "or module of the function; pass it as an argument");
+        }
+        plan->numbers.resize(plan->lives.size());
         plan->epoch = compiler.epoch;
         plan->grad = PyObject_IsTrue(get("grad")) == 1;
         plan->inference = GradMode::inference;
         plan->slots = std::move(builder.slots);
         plan->launches = std::move(builder.launches);
+        plan->groups = std::move(builder.groups);
         return PyCapsule_New(plan.release(), kPlanName, plan_end);
     });
 }
@@ -560,7 +371,7 @@ PyObject* build(const Template& t, const PyPlan& plan, const TensorRef* made, co
                 else PyTuple_SET_ITEM(items.p, Py_ssize_t(i), value);
             }
             if (list || t.object == reinterpret_cast<PyObject*>(&PyTuple_Type)) return items.release();
-            return checked(PyObject_CallObject(t.object, items));  // a named tuple takes its items one by one
+            return checked(PyObject_CallOneArg(t.object, items));
         }
     }
 }
@@ -569,7 +380,7 @@ PyObject* build(const Template& t, const PyPlan& plan, const TensorRef* made, co
 const char* misfit(PyPlan& plan, PyObject* args, PyObject* kwargs, std::vector<PyObject*>& tensors) {
     if (plan.grad != GradMode::enabled || plan.inference != GradMode::inference) return "grad mode";
     if (plan.epoch != compiler.epoch) return "default dtype";
-    if (bridge.detect_anomaly) return "detect_anomaly";  // its checks are eager's: such calls are recorded anew
+    if (bridge.detect_anomaly) return "detect_anomaly";  // its checks are eager's: such calls run without a plan
     if (!plan.arguments[0].fits(args, tensors) || !plan.arguments[1].fits(kwargs, tensors)) return "arguments";
     for (size_t i = 0; i < tensors.size(); ++i) {
         Storage* s = tensor_of(tensors[i])->storage;
@@ -589,6 +400,10 @@ const char* misfit(PyPlan& plan, PyObject* args, PyObject* kwargs, std::vector<P
     }
     for (size_t i = 0; i < plan.guards.size(); ++i)
         if (!plan.guards[i].holds()) return PyUnicode_AsUTF8(plan.texts[i]);
+    for (const Values& v : plan.values) {
+        const char* now = v.argument < 0 ? v.storage->data : tensor_of(tensors[size_t(v.argument)])->data;
+        if (std::memcmp(now + v.offset, v.bytes.data(), v.bytes.size())) return v.text.c_str();
+    }
     for (const LeafPlan& l : plan.leaves) {
         if (!l.read) continue;
         Tensor* grad = l.leaf->autograd ? l.leaf->autograd->grad.get() : nullptr;
@@ -604,7 +419,7 @@ PyObject* py_run(PyObject*, PyObject* const* args, Py_ssize_t n) {
         PyPlan& plan = *plan_of(args[0]);
         std::vector<PyObject*> arguments;
         arguments.reserve(8);
-        if (misfit(plan, args[1], args[2], arguments)) return Py_NewRef(Py_NotImplemented);
+        if (recorder || misfit(plan, args[1], args[2], arguments)) return Py_NewRef(Py_NotImplemented);  // part of the record
         if (plan.busy) fail(ErrorKind::Runtime, "compile: the compiled function is being run by another thread; give each thread its own");
         struct Busy { bool& flag; explicit Busy(bool& f) : flag(f) { flag = true; } ~Busy() { flag = false; } } busy(plan.busy);
         Owned keep(Py_NewRef(args[0]));
@@ -621,14 +436,15 @@ PyObject* py_run(PyObject*, PyObject* const* args, Py_ssize_t n) {
             bases[i] = tensor_of(arguments[size_t(number)])->data - plan.argument_offset[size_t(number)];
         }
         for (int i : plan.gradient_slots) bases[i] = plan.leaves[size_t(plan.slots[size_t(i)].number)].leaf->autograd->grad->storage->data;
+        for (const LeafPlan& l : plan.leaves)  // gradients that nobody reads before they are made anew
+            if (!l.read && !l.keep && l.leaf->autograd) l.leaf->autograd->grad = TensorRef();
         std::vector<Ref<Storage>> outputs;
         outputs.reserve(plan.output_slots.size());
         for (int i : plan.output_slots) {
             outputs.push_back(Ref<Storage>::adopt(storage_allocate(plan.slots[size_t(i)].bytes)));
             bases[i] = outputs.back()->data;
         }
-        int64_t numbers[64];
-        if (plan.lives.size() > 64) fail(ErrorKind::Runtime, "compile: more than 64 live numbers");
+        int64_t* numbers = plan.numbers.data();
         for (size_t i = 0; i < plan.lives.size(); ++i) {
             const Live& l = plan.lives[i];
             if (l.kind == Live::Number) {
@@ -648,7 +464,7 @@ PyObject* py_run(PyObject*, PyObject* const* args, Py_ssize_t n) {
             }
             bases[l.slot] = reinterpret_cast<char*>(&numbers[i]);
         }
-        run_launches(plan.launches, bases);
+        run_groups(plan.groups, plan.launches, plan.slots, bases, plan.seconds.empty() ? nullptr : plan.seconds.data());
         ++plan.runs;
         void* here = nullptr;
         for (auto [kind, i] : plan.bumped) {
@@ -702,42 +518,54 @@ PyObject* py_misfit(PyObject*, PyObject* const* args, Py_ssize_t n) {
     });
 }
 
-// plan_show(plan) -> (launches: (name, step, kind, places: (slot, offset), outputs), slots: (kind, bytes, offset), arena bytes, runs)
+// plan_show(plan) -> (launches: (name, step, kind, places: (slot, offset), outputs, cost), slots: (kind, bytes, offset),
+// arena bytes, runs, groups: (kind, first, count, units, seconds of the last timed run or -1,
+// packed, of these kept, local slots, why it is alone))
 PyObject* py_show(PyObject*, PyObject* o) {
     return guarded([&]() -> PyObject* {
         PyPlan& plan = *plan_of(o);
-        Owned launches(checked(PyList_New(0))), slots(checked(PyList_New(0)));
+        Owned launches(checked(PyList_New(0))), slots(checked(PyList_New(0))), groups(checked(PyList_New(0)));
         for (const Launch& l : plan.launches) {
             Owned places(checked(PyList_New(0)));
             for (const Place& p : l.places) {
                 Owned item(Py_BuildValue("(iL)", p.slot, (long long)p.offset));
                 PyList_Append(places, item);
             }
-            Owned item(Py_BuildValue("(siiOi)", l.name.c_str(), l.step, int(l.kind), places.p, l.outputs));
+            Owned item(Py_BuildValue("(siiOid)", l.name.c_str(), l.step, int(l.kind), places.p, l.outputs, l.cost));
             PyList_Append(launches, item);
         }
         for (const Slot& s : plan.slots) {
             Owned item(Py_BuildValue("(inL)", int(s.kind), Py_ssize_t(s.bytes), (long long)s.offset));
             PyList_Append(slots, item);
         }
-        return Py_BuildValue("(OOnK)", launches.p, slots.p, Py_ssize_t(plan.arena), (unsigned long long)plan.runs);
+        for (size_t g = 0; g < plan.groups.size(); ++g) {
+            const Group& group = plan.groups[g];
+            int kept = 0;
+            for (const Packed& p : group.packed) kept += p.kept;
+            Owned item(Py_BuildValue("(iiiLdiiis)", int(group.kind), group.first, group.count, (long long)group.units,
+                                     plan.seconds.empty() ? -1.0 : plan.seconds[g], int(group.packed.size()), kept, int(group.local.size()), group.why));
+            PyList_Append(groups, item);
+        }
+        return Py_BuildValue("(OOnKO)", launches.p, slots.p, Py_ssize_t(plan.arena), (unsigned long long)plan.runs, groups.p);
+    });
+}
+
+// plan_time(plan, on): whether runs of the plan note how long each group takes.
+PyObject* py_time(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    return guarded([&]() -> PyObject* {
+        if (n != 2) fail(ErrorKind::Type, "plan_time takes (plan, on)");
+        PyPlan& plan = *plan_of(args[0]);
+        plan.seconds.assign(PyObject_IsTrue(args[1]) == 1 ? plan.groups.size() : 0, 0.0);
+        Py_RETURN_NONE;
     });
 }
 
 #define FAST(name, function, doc) {name, reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(function)), METH_FASTCALL, doc}
 PyMethodDef functions[] = {
-    {"record_start", py_start, METH_NOARGS, "Record every kernel launch from here on."},
-    {"record_stop", py_stop, METH_NOARGS, "Stop recording; returns the record, or None."},
-    {"is_recording", py_is_recording, METH_NOARGS, "Whether a compiled function is being recorded."},
-    {"record_export", py_export, METH_O, "record_export(record): (steps, tensors, leaves, backward)"},
-    FAST("record_number", py_number, "record_number(record, tensor)"),
-    FAST("record_storage", py_storage, "record_storage(record, tensor number)"),
-    {"record_progress", py_progress, METH_NOARGS, "(steps so far, whether backward ran)"},
-    FAST("record_tensor", py_tensor, "record_tensor(record, tensor number)"),
-    FAST("record_holders", py_holders, "record_holders(record, tensor number): how many others hold its storage."),
     FAST("plan_make", py_make, "plan_make(record, description)"),
     FAST("plan_run", py_run, "plan_run(plan, args, kwargs): the result, or NotImplemented."),
     FAST("plan_misfit", py_misfit, "plan_misfit(plan, args, kwargs): which guard does not hold, or None."),
+    FAST("plan_time", py_time, "plan_time(plan, on): whether each run notes how long its groups take."),
     {"plan_show", py_show, METH_O, "plan_show(plan): its launches and slots."},
     {nullptr, nullptr, 0, nullptr}};
 

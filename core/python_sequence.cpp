@@ -1,4 +1,6 @@
 // Functions of flambeau._core for sequences: attention and recurrent layers, without history (flambeau/ops records it).
+#include <bit>
+
 #include "attention.h"
 #include "contract.h"
 #include "python.h"
@@ -19,6 +21,15 @@ AttentionOperand matrix(const Tensor* t) {
     if (t->ndim != 4) fail(ErrorKind::Shape, "attention: an operand must have 4 dimensions, it is " + shape_text(t));
     return {t->data, t->strides[0], t->strides[1], t->strides[2], t->strides[3]};
 }
+
+// Where a number is read anew at every run of a plan: its tensor.
+Tensor* live_at(PyObject* numbers, Py_ssize_t i) {
+    PyObject* o = checked(PyTuple_GetItem(numbers, i));
+    return is_tensor(o) ? tensor_of(o) : nullptr;
+}
+Tensor* tensor_or_null(PyObject* o, const char* what) { return o == Py_None ? nullptr : expect_tensor(o, what); }
+char* data_of(const Tensor* t) { return t ? t->data : nullptr; }
+int64_t number_in(const Tensor* t, int64_t otherwise) { return t ? *reinterpret_cast<const int64_t*>(t->data) : otherwise; }
 
 // (operands, mask, summary, causal, dropout, numbers, kernels, more)
 Attention attention_from(PyObject* const* args, Py_ssize_t n) {
@@ -48,7 +59,8 @@ Attention attention_from(PyObject* const* args, Py_ssize_t n) {
     a.dropout = args[4] == Py_True;
     a.scale = PyFloat_AsDouble(checked(PyTuple_GetItem(args[5], 0)));
     a.kept = PyFloat_AsDouble(checked(PyTuple_GetItem(args[5], 1)));
-    a.threshold = integer_at(args[5], 2), a.seed = integer_at(args[5], 3), a.position = integer_at(args[5], 4);
+    a.threshold = integer_at(args[5], 2);
+    if (!live_at(args[5], 3)) a.seed = integer_at(args[5], 3), a.position = integer_at(args[5], 4);
     a.plain = kernel_at(args[6], 0), a.causal_kernel = kernel_at(args[6], 2);
     ensure_contraction_kernels(a.dtype);
     return a;
@@ -57,30 +69,44 @@ double work(const Attention& a) { return double(a.batch) * double(a.heads) * dou
 
 PyObject* py_attention_forward(PyObject*, PyObject* const* args, Py_ssize_t n) {
     return guarded([&]() -> PyObject* {
-        not_recordable("scaled_dot_product_attention");
         Attention a = attention_from(args, n);
         a.rescale.address = address_at(args[6], 4);
         a.finish.address = address_at(args[6], 5);
         a.summary.address = address_at(args[6], 6);
-        {
-            GilRelease unlocked(work(a) > 1e6);
-            attention_forward(a);
-        }
+        Tensor* tensors[8] = {item_at(args[0], 0, "q"), item_at(args[0], 1, "k"), item_at(args[0], 2, "v"),
+                              tensor_or_null(args[1], "mask"), live_at(args[5], 3), live_at(args[5], 4),
+                              item_at(args[0], 3, "out"), tensor_or_null(args[2], "summary")};
+        run_step("scaled_dot_product_attention", tensors, 6, 2, [a](Tensor* const* t) {
+            Attention now = a;
+            now.q.data = t[0]->data, now.k.data = t[1]->data, now.v.data = t[2]->data, now.mask.data = data_of(t[3]);
+            now.seed = number_in(t[4], a.seed), now.position = number_in(t[5], a.position);
+            now.out.data = t[6]->data, now.statistics = data_of(t[7]);
+            GilRelease unlocked(work(now) > 1e6);
+            attention_forward(now);
+        });
         Py_RETURN_NONE;
     });
 }
 PyObject* py_attention_backward(PyObject*, PyObject* const* args, Py_ssize_t n) {
     return guarded([&]() -> PyObject* {
-        not_recordable("scaled_dot_product_attention");
         Attention a = attention_from(args, n);
         a.delta = kernel_at(args[6], 4);
         a.gradient = matrix(item_at(args[7], 0, "gradient"));
         a.by_q = matrix(item_at(args[7], 1, "by_q")), a.by_k = matrix(item_at(args[7], 2, "by_k"));
         a.by_v = matrix(item_at(args[7], 3, "by_v"));
-        {
-            GilRelease unlocked(work(a) > 1e6);
-            attention_backward(a);
-        }
+        Tensor* tensors[12] = {item_at(args[0], 0, "q"), item_at(args[0], 1, "k"), item_at(args[0], 2, "v"),
+                               tensor_or_null(args[1], "mask"), live_at(args[5], 3), live_at(args[5], 4),
+                               item_at(args[0], 3, "out"), expect_tensor(args[2], "summary"), item_at(args[7], 0, "gradient"),
+                               item_at(args[7], 1, "by_q"), item_at(args[7], 2, "by_k"), item_at(args[7], 3, "by_v")};
+        run_step("scaled_dot_product_attention_backward", tensors, 9, 3, [a](Tensor* const* t) {
+            Attention now = a;
+            now.q.data = t[0]->data, now.k.data = t[1]->data, now.v.data = t[2]->data, now.mask.data = data_of(t[3]);
+            now.seed = number_in(t[4], a.seed), now.position = number_in(t[5], a.position);
+            now.out.data = t[6]->data, now.statistics = t[7]->data, now.gradient.data = t[8]->data;
+            now.by_q.data = t[9]->data, now.by_k.data = t[10]->data, now.by_v.data = t[11]->data;
+            GilRelease unlocked(work(now) > 1e6);
+            attention_backward(now);
+        });
         Py_RETURN_NONE;
     });
 }
@@ -89,7 +115,6 @@ PyObject* py_attention_backward(PyObject*, PyObject* const* args, Py_ssize_t n) 
 Recurrent recurrent_from(PyObject* const* args, Py_ssize_t n) {
     if (n != 5) fail(ErrorKind::Type, "a recurrent layer takes 5 arguments");
     Recurrent r;
-    char* data[15] = {};
     bool first = true;
     if (PyTuple_GET_SIZE(args[0]) != 15) fail(ErrorKind::Type, "a recurrent layer takes 15 tensors or None");
     for (Py_ssize_t i = 0; i < 15; ++i) {
@@ -100,11 +125,7 @@ Recurrent recurrent_from(PyObject* const* args, Py_ssize_t n) {
         first = false;
         if (t->dtype != r.dtype || !t->contiguous)
             fail(ErrorKind::Runtime, "a recurrent layer needs contiguous operands of one dtype, operand " + std::to_string(i) + " is " + shape_text(t));
-        data[i] = t->data;
     }
-    r.gate = data[0], r.hidden_gate = data[1], r.weight = data[2], r.bias = data[3], r.projection = data[4];
-    r.h = data[5], r.c = data[6], r.previous_h = data[7], r.previous_c = data[8], r.inside = data[9], r.output = data[10];
-    r.by_gate = data[11], r.by_hidden_gate = data[12], r.by_inside = data[13], r.by_output = data[14];
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args[1]); ++i) r.sizes.push_back(integer_at(args[1], i));
     for (int64_t size : r.sizes) r.batch = std::max(r.batch, size);
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args[2]); ++i) r.operands.push_back(int(integer_at(args[2], i)));
@@ -114,25 +135,41 @@ Recurrent recurrent_from(PyObject* const* args, Py_ssize_t n) {
     ensure_contraction_kernels(r.dtype);
     return r;
 }
+void set_memory(Recurrent& r, Tensor* const* t) {
+    r.gate = data_of(t[0]), r.hidden_gate = data_of(t[1]), r.weight = data_of(t[2]), r.bias = data_of(t[3]);
+    r.projection = data_of(t[4]), r.h = data_of(t[5]), r.c = data_of(t[6]), r.previous_h = data_of(t[7]);
+    r.previous_c = data_of(t[8]), r.inside = data_of(t[9]), r.output = data_of(t[10]), r.by_gate = data_of(t[11]);
+    r.by_hidden_gate = data_of(t[12]), r.by_inside = data_of(t[13]), r.by_output = data_of(t[14]);
+}
+// One step: the 15 tensors, of which it reads those in `reads`, then those that it writes, in `writes`.
+template <class Walk>
+void walk_recorded(const char* name, const Recurrent& r, PyObject* tensors, uint32_t reads, uint32_t writes, Walk walk) {
+    std::vector<Tensor*> given;
+    std::vector<int> places;
+    for (uint32_t part : {reads, writes})
+        for (int i = 0; i < 15; ++i)
+            if (part >> i & 1) given.push_back(tensor_or_null(PyTuple_GetItem(tensors, i), name)), places.push_back(i);
+    const int inputs = std::popcount(reads);
+    run_step(name, given.data(), inputs, int(given.size()) - inputs, [r, places, walk](Tensor* const* t) {
+        Recurrent now = r;
+        Tensor* all[15] = {};
+        for (size_t i = 0; i < places.size(); ++i) all[places[i]] = t[i];
+        set_memory(now, all);
+        GilRelease unlocked(true);
+        walk(now);
+    });
+}
 PyObject* py_recurrent_forward(PyObject*, PyObject* const* args, Py_ssize_t n) {
     return guarded([&]() -> PyObject* {
-        not_recordable("a recurrent layer");
-        Recurrent r = recurrent_from(args, n);
-        {
-            GilRelease unlocked(true);
-            recurrent_forward(r);
-        }
+        // Reads gates, weights and the state; the gates and the state are written as well, and all that backward needs.
+        walk_recorded("recurrent_forward", recurrent_from(args, n), args[0], 0b000'0000'0111'1101, 0b000'0111'1110'0011, recurrent_forward);
         Py_RETURN_NONE;
     });
 }
 PyObject* py_recurrent_backward(PyObject*, PyObject* const* args, Py_ssize_t n) {
     return guarded([&]() -> PyObject* {
-        not_recordable("a recurrent layer");
-        Recurrent r = recurrent_from(args, n);
-        {
-            GilRelease unlocked(true);
-            recurrent_backward(r);
-        }
+        // Reads what forward left and the cotangents, of which those of the state are written as well.
+        walk_recorded("recurrent_backward", recurrent_from(args, n), args[0], 0b000'0111'1111'1111, 0b111'1000'0110'0000, recurrent_backward);
         Py_RETURN_NONE;
     });
 }

@@ -93,6 +93,21 @@ void Recorder::call(const char* name, const std::vector<Tensor*>& inputs, const 
     step.call = std::move(f);
 }
 
+void note_step(const char* name, Tensor* const* tensors, int inputs, int outputs, CallAgain work) {
+    std::vector<Tensor*> given[2];
+    std::vector<int> places;  // of each tensor among those that are there
+    for (int i = 0; i < inputs + outputs; ++i) {
+        places.push_back(tensors[i] ? int(given[0].size() + given[1].size()) : -1);
+        if (tensors[i]) given[i >= inputs].push_back(tensors[i]);
+    }
+    recorder->call(name, given[0], given[1], [work = std::move(work), places = std::move(places)](Tensor* const* t) {
+        std::vector<Tensor*> all;
+        all.reserve(places.size());
+        for (int at : places) all.push_back(at < 0 ? nullptr : t[at]);
+        work(all.data());
+    });
+}
+
 void Recorder::leaf(Tensor* t, bool reads) {
     if (leaf_numbers.count(t)) return;
     leaf_numbers[t] = leaves.size();

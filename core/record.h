@@ -1,6 +1,6 @@
 // The recorder: while one is on, dispatch hands it every kernel launch after autograd, so that a plan can repeat them.
 // It is not: the plan (plan.h) or the passes that improve a record (flambeau/compiler/plan.py). Written to by dispatch,
-// rows, linear, views, index and the bindings; started and stopped by python_plan.cpp. With no recorder on, the cost is
+// rows, linear, views, index and the bindings; started and stopped by python_record.cpp. With no recorder on, the cost is
 // one branch a launch.
 #pragma once
 #include <functional>
@@ -101,5 +101,20 @@ struct RecordDepth {
     RecordDepth() { if (on) [[unlikely]] ++on->depth; }
     ~RecordDepth() { if (on) [[unlikely]] --on->depth; }
 };
+
+// Notes `work`, which has just run on these tensors (inputs, then outputs; null: absent), as a step.
+void note_step(const char* name, Tensor* const* tensors, int inputs, int outputs, CallAgain work);
+
+// Runs `work` on tensors, inputs first, then what it writes, and notes it as one step. `work` must find all memory in the
+// tensors that it is given: a plan runs it on others. What it reads and writes is named in both parts. Null: absent.
+template <class Work>
+void run_step(const char* name, Tensor* const* tensors, int inputs, int outputs, Work work) {
+    if (!recorder || !recorder->records()) [[likely]] return work(tensors);
+    {
+        RecordDepth inside;
+        work(tensors);
+    }
+    note_step(name, tensors, inputs, outputs, std::move(work));
+}
 
 }  // namespace flambeau

@@ -54,7 +54,7 @@ KernelEntry& row_kernel(Operation& op, Resolution& r, bool outer, uint64_t class
     for (KernelEntry& k : r.kernels)
         if (k.classes[0] == classes && k.classes[1] == uint64_t(outer)) return k;
     std::string letters(count, 'c');
-    for (int i = 0; i < count; ++i) letters[i] = !outer && operands[i].row ? '-' : "czs"[classes >> (2 * i) & 3];
+    for (int i = 0; i < count; ++i) letters[i] = !outer && operands[i].row ? '-' : "czsn"[classes >> (2 * i) & 3];
     int64_t scratch_bytes = 0;
     void* address = compiler.compile_row(op, r, codes, outer ? "outer" : "inner", letters, scratch_bytes);
     r.kernels.push_back(KernelEntry{{classes, uint64_t(outer)}, address, scratch_bytes});
@@ -162,6 +162,7 @@ void run_row_now(Operation& op, Resolution& r, Arg* args, int count, const RowAr
     }
     Operand operands[kMaxOperands];
     uint8_t codes[4];
+    bool streamed[4] = {};
     for (int i = 0; i < count; ++i) {
         Operand& o = operands[r.outputs + i];
         o.row = op.row_input[i];
@@ -183,8 +184,10 @@ void run_row_now(Operation& op, Resolution& r, Arg* args, int count, const RowAr
         Operand& o = operands[i];
         o.row = r.output_rows[i];
         const Shape& shape = o.row ? kept_shape : full;
-        if (!outputs[i]) outputs[i] = empty(shape, r.output_codes[i]);
-        else if (!(outputs[i]->shape() == shape)) resize(outputs[i].get(), shape);
+        if (!outputs[i]) {
+            outputs[i] = empty(shape, r.output_codes[i]);
+            streamed[i] = !o.row && streams(outputs[i].get());
+        } else if (!(outputs[i]->shape() == shape)) resize(outputs[i].get(), shape);
         codes[i] = outputs[i]->dtype;
         o.unit = item_size(codes[i]);
         o.data = outputs[i]->data;
@@ -294,6 +297,7 @@ void run_row_now(Operation& op, Resolution& r, Arg* args, int count, const RowAr
         else if (!outer && length == 1) letter = 0;
         else letter = stride == operands[o].unit ? 0 : stride == 0 && o >= r.outputs ? 1 : 2;
         if (!outer && length == 1 && !operands[o].row) job.length_strides[o] = operands[o].unit;
+        if (letter == 0 && !outer && o < r.outputs && streamed[o]) letter = 3;
         classes |= letter << (2 * o);
     }
     if (!outer && row_outputs_only && job.rows * job.outer < 8 && length >= kSplitLength) {
@@ -402,6 +406,22 @@ void run_row_now(Operation& op, Resolution& r, Arg* args, int count, const RowAr
         Launch& launch = recorder->builder->add(args, count, outputs, r.outputs, bases);
         auto shared = std::make_shared<Job>(job);
         launch.run = [shared, outer](char* const* pointers) { execute(*shared, pointers, outer); };
+        launch.cost = 0.5 * double(job.rows * job.outer * length);
+        if (!outer && kept.count) {
+            Parts& parts = launch.parts;
+            parts.leading = kept.sizes[0];
+            for (int o = 0; o < total; ++o) {
+                int64_t strides[kMaxDims + 1], sizes[kMaxDims + 1];
+                for (int d = 0; d < kept.count; ++d) strides[d] = kept.strides[o][d], sizes[d] = kept.sizes[d];
+                strides[kept.count] = job.length_strides[o], sizes[kept.count] = std::max<int64_t>(length, 1);
+                parts.operand(strides, sizes, kept.count + 1, operands[o].unit);
+            }
+            parts.run = [shared](char* const* pointers, int64_t count) {
+                if (shared->kept.count == 1) return shared->run(pointers, 0, 0, count);
+                int64_t outer = shared->outer / shared->kept.sizes[0] * count;
+                for (int64_t o = 0; o < outer; ++o) shared->run(pointers, o, 0, shared->rows);
+            };
+        }
         return;
     }
     execute(job, bases, outer);

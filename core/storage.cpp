@@ -181,7 +181,7 @@ __attribute__((noinline)) void trim() noexcept {
 
 inline Storage* fill(void* place, char* data, size_t bytes, uintptr_t kind) {
     auto* storage = static_cast<Storage*>(place);
-    *storage = {1, data, bytes, 0, nullptr, reinterpret_cast<void*>(kind), nullptr, false, false};
+    *storage = {1, data, bytes, 0, nullptr, reinterpret_cast<void*>(kind), nullptr, false, false, false};
     return storage;
 }
 
@@ -291,6 +291,7 @@ Storage* storage_foreign(char* data, size_t bytes, void (*release)(void*), void*
     Storage* storage = storage_allocate(0);
     storage->data = data;
     storage->bytes = bytes;
+    storage->exported = true;
     storage->release = release ? release : [](void*) {};
     storage->owner = owner;
     storage->read_only = read_only;

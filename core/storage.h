@@ -22,6 +22,7 @@ struct Storage {
     void* owner;                // foreign: the argument of `release`; own: the size class
     void* changed_at;           // whoever wrote last, for error messages; the tape's business
     bool read_only;
+    bool exported;              // somebody may write to it unseen: its version says nothing
     bool watched;               // a graph node kept this value: writers leave their source line in `changed_at`
 };
 static_assert(sizeof(Storage) == 64);
@@ -74,8 +75,8 @@ void empty_cache() noexcept;
 void set_cache_limit(size_t bytes) noexcept;
 
 /// This thread's own working memory, aligned to 64 bytes: it grows, is never cleared, and is valid until the next call
-/// with the same slot on the same thread. Slots let callers nest: 0 kernels, 1 to 5 contractions, 6 and above free.
-constexpr int SCRATCH_SLOTS = 8;
+/// with the same slot on the same thread. Slots let callers nest: 0 kernels, 1 to 5 contractions, 6 attention, 7 convolutions, 8 plans.
+constexpr int SCRATCH_SLOTS = 9;
 char* scratch(size_t bytes, int slot = 0);
 
 }  // namespace flambeau

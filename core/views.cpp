@@ -51,24 +51,28 @@ bool overlapping(const Shape& shape, const int64_t* strides) {
 
 // Adds `source` into the memory `target` looks at, element by element: for views whose elements overlap.
 void add_overlapping(Tensor* target, Tensor* source) {
-    not_recordable("as_strided: the gradient of overlapping views");
     if (is_complex(target->dtype)) {
         GradModeGuard off(false);
         TensorRef into = view_as_real(target), parts = view_as_real(cast(source, target->dtype).get());
         return add_overlapping(into.get(), parts.get());
     }
-    TensorRef from = contiguous(cast(source, target->dtype).get());
-    int64_t position[kMaxDims] = {};
-    for (int64_t i = 0; i < from->numel; ++i) {
-        int64_t at = 0;
-        for (int d = 0; d < target->ndim; ++d) at += position[d] * target->strides[d];
-        char* p = target->data + at * item_size(target->dtype);
-        write_double(target->dtype, p, read_double(target, p) + read_double(from.get(), from->data + i * item_size(from->dtype)));
-        for (int d = target->ndim - 1; d >= 0; --d) {
-            if (++position[d] < target->sizes[d]) break;
-            position[d] = 0;
+    TensorRef dense = contiguous(cast(source, target->dtype).get());
+    Tensor* tensors[3] = {dense.get(), target, target};
+    run_step("add_overlapping", tensors, 2, 1, [](Tensor* const* t) {
+        const Tensor* from = t[0];
+        Tensor* into = t[2];
+        int64_t position[kMaxDims] = {};
+        for (int64_t i = 0; i < from->numel; ++i) {
+            int64_t at = 0;
+            for (int d = 0; d < into->ndim; ++d) at += position[d] * into->strides[d];
+            char* p = into->data + at * item_size(into->dtype);
+            write_double(into->dtype, p, read_double(into, p) + read_double(from, from->data + i * item_size(from->dtype)));
+            for (int d = into->ndim - 1; d >= 0; --d) {
+                if (++position[d] < into->sizes[d]) break;
+                position[d] = 0;
+            }
         }
-    }
+    });
 }
 
 // Zeros of `shape` with `g` in the region that `function` looks at: the gradient of that look. Its own gradient
@@ -178,8 +182,8 @@ TensorRef look_at(Tensor* t, const Shape& shape, const int64_t* strides, int64_t
                        return look_at(whole, shape, kept.data(), bytes / item * item_size(seen) + bytes % item, seen);
                    };
                    TensorRef buffer = empty_strided(whole_shape, whole_strides.data(), same ? gradients[0]->dtype : whole_dtype);
-                   not_recordable("as_strided: its gradient");
-                   std::memset(buffer->storage->data, 0, buffer->storage->bytes);
+                   Tensor* tensors[1] = {buffer.get()};
+                   run_step("zeros", tensors, 0, 1, [](Tensor* const* t) { std::memset(t[0]->storage->data, 0, t[0]->storage->bytes); });
                    {
                        GradModeGuard off(false);
                        TensorRef region = look(buffer.get());

@@ -37,19 +37,32 @@ get_num_threads, set_num_threads = _core.get_num_threads, _core.set_num_threads
 
 _LAZY = {
     "nn", "optim", "data", "utils", "cuda", "linalg", "autograd", "tabular", "serialization", "compiler", "ops",
-    "special", "fft", "signal", "testing", "backends", "random", "func", "version",
+    "special", "fft", "signal", "testing", "backends", "random", "func", "version", "distributions", "quasirandom",
 }  # fmt: skip
 _LAZY_NAMES = {
     "save": "flambeau.serialization", "load": "flambeau.serialization", "finfo": "flambeau.dtypes",
     "compile": "flambeau.compiled", "Generator": "flambeau.ops.random", "manual_seed": "flambeau.ops.random",
 }  # fmt: skip
+for _module, _names in {
+    "assertions": "_assert _check _check_index _check_is_size _check_not_implemented _check_tensor_all _check_type "
+    "_check_value",
+    "switches": "are_deterministic_algorithms_enabled get_deterministic_debug_mode get_float32_matmul_precision "
+    "is_deterministic_algorithms_warn_only_enabled is_warn_always_enabled set_default_device set_default_tensor_type "
+    "set_deterministic_debug_mode set_float32_matmul_precision set_warn_always use_deterministic_algorithms",
+}.items():
+    _LAZY_NAMES |= dict.fromkeys(_names.split(), f"flambeau.{_module}")
+del _module, _names
+OutOfMemoryError = MemoryError  # what is raised where memory is asked for that is not there
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY or name in _LAZY_NAMES:
+    foreach = name.startswith("_foreach_")
+    if name in _LAZY or name in _LAZY_NAMES or foreach:
         from importlib import import_module
 
-        if name in _LAZY_NAMES:
+        if foreach:
+            value = getattr(import_module("flambeau.ops.foreach"), name)
+        elif name in _LAZY_NAMES:
             value = getattr(import_module(_LAZY_NAMES[name]), name)
         else:
             try:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau import _core, recording
+from flambeau.compiler import describe as _describe
 from flambeau.compiler import guards as _guards
 from flambeau.compiler import halves as _halves
 from flambeau.compiler import plan as _plan
@@ -90,8 +91,9 @@ class CompiledFunction:
     # --- recording ---------------------------------------------------------------------------------------------------
 
     def _record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if _core.is_recording():
-            return self.function(*args, **kwargs)  # inside another compiled function: part of its record
+        if _core.is_recording() or _core.set_detect_anomaly()[0]:
+            # Part of another function's record; or anomalies are looked for, which is done in eager calls.
+            return self.function(*args, **kwargs)
         known, reason = None, "the first call"
         for entry in self._entries:
             misfit = _core.plan_misfit(entry.handle, args, kwargs)
@@ -212,7 +214,7 @@ class CompiledFunction:
         roots = {id(tensor): tensor for tensor in walk.roots}
         results: list[int] = []
 
-        def template(value: Any) -> tuple[Any, ...]:
+        def describe(value: Any, again: Any) -> tuple[Any, ...]:  # a function that knew itself would keep the record
             if isinstance(value, Tensor):
                 if id(value) in positions:
                     return (ARGUMENT, positions[id(value)])
@@ -221,9 +223,10 @@ class CompiledFunction:
                 results.append(_core.record_number(handle, value))
                 return (RESULT, len(results) - 1)
             if isinstance(value, (list, tuple)):
-                return (SEQUENCE, type(value), [template(item) for item in value])
+                kind = type(value)
+                return (SEQUENCE, getattr(kind, "_make", kind), [again(item, again) for item in value])
             if type(value) is dict:
-                return (DICT, tuple(value), [template(item) for item in value.values()])
+                return (DICT, tuple(value), [again(item, again) for item in value.values()])
             if value is None or isinstance(value, (bool, int, float, str)):
                 return (OBJECT, value)
             raise TypeError(
@@ -231,7 +234,7 @@ class CompiledFunction:
                 "strings in tuples, lists and dicts"
             )
 
-        shape = template(result)
+        shape = describe(result, describe)
         leaves: list[Any] = []
         for leaf, entry, read, last in record.leaves:
             if last is None:
@@ -269,7 +272,7 @@ class CompiledFunction:
                 handle,
                 {
                     "steps": back.steps, "args": (kept, arguments, half.cotangents), "kwargs": {}, "roots": walk.roots,
-                    "leaves": [], "lives": [], "results": numbers, "result": (SEQUENCE, tuple, parts),
+                    "leaves": [], "lives": [], "values": [], "results": numbers, "result": (SEQUENCE, tuple, parts),
                     "guards": [tuple(g) for g in walk.guards if g.kind == _guards.TENSOR], "missing": _guards.MISSING,
                     "grad": False,
                 },
@@ -297,12 +300,13 @@ class CompiledFunction:
             handle,
             {
                 "steps": done.steps, "args": args, "kwargs": kwargs, "roots": walk.roots, "leaves": leaves,
-                "lives": session.lives, "results": results, "result": shape, "guards": [tuple(g) for g in walk.guards],
-                "missing": _guards.MISSING, "grad": grad,
+                "lives": session.lives, "values": session.known, "results": results, "result": shape,
+                "guards": [tuple(g) for g in walk.guards], "missing": _guards.MISSING, "grad": grad,
             },
         )  # fmt: skip
         entry = _Entry(made, record, done, reason, signature)
         entry.pull, entry.saved = pull, saved
+        record.leaves = []  # they hold gradients
         if half is None:
             record.handle = None
         self._entries.insert(0, entry)
@@ -332,48 +336,16 @@ class CompiledFunction:
 
     # --- what it does ------------------------------------------------------------------------------------------------
 
-    def explain(self) -> str:
-        """The plans as text: the steps of each, what was merged and what was not, and why it was made."""
-        lines = [f"{self._name()}: {len(self._entries)} plans"]
-        for number, entry in enumerate(self._entries):
-            launches, _, arena, runs = _core.plan_show(entry.handle)
-            lines.append(
-                f"plan {number}: made because of {entry.reason}; {len(launches)} steps, arena of {arena} bytes, "
-                f"{'run ' + str(runs) + ' times' if entry.trusted else 'not yet confirmed by a second record'}"
-            )
-            for position, (name, step, _, _, _) in enumerate(launches):
-                lines.append(f"  {position:3d} {name}{'' if step < 0 else _shape(entry, step)}")
-            lines += [f"  {note}" for note in entry.schedule.notes]
-        return "\n".join(lines)
+    def explain(self, timings: bool = False) -> str:
+        """The plans as text: why each was made, its steps with the bytes they move and the operations they do, what
+        runs together or was merged, what was not and why. With `timings`, also how long each group of steps took in the
+        last run; the first such call turns the clock on.
+        """
+        return _describe.explain(self._name(), self._entries, timings)
 
     def show(self, plan: int = 0) -> str:
         """The programs of a plan's steps and the LLVM IR of its merged kernels (for contiguous operands), as text."""
-        from flambeau.compiler import bridge, fuse, service
-
-        entry = self._entries[plan]
-        record, parts = entry.record, []
-        for each in entry.schedule.steps:
-            if isinstance(each, int):
-                step = record.steps[each]
-                if step.declaration is None:
-                    parts.append(f"{step.name}{_shape(entry, each)}")
-                    continue
-                codes = tuple(record.tensors[i].dtype if isinstance(i, int) else i[0] for i in step.inputs)
-                parts.append(bridge._trace(step.declaration, codes, step.codes, step.compute).text())
-                continue
-            program = fuse.program_of(each[0])
-            numbers = [isinstance(i, tuple) for i in each[1]]
-            classes = "c" * len(each[2]) + "".join("z" if number else "c" for number in numbers)
-            if any(value.op == "index" for value in program.topological()):
-                classes += "c"
-            parts += [program.text(), service.write_ir(program, classes)[0]]
-        return "\n\n".join(parts)
-
-
-def _shape(entry: _Entry, step: int) -> str:
-    record = entry.record
-    recorded = record.steps[step]
-    return " -> " + ", ".join(str(record.tensors[t].shape) for t in recorded.outputs)
+        return _describe.show(self._entries[plan])
 
 
 def _leaves(value: Any, originals: dict[int, Any]) -> Any:
@@ -405,7 +377,7 @@ def _back(value: Any, originals: dict[int, Any]) -> Any:
 
 
 def _tuple(kind: Any, items: list[Any]) -> Any:
-    return kind(items) if kind is tuple else kind(*items)
+    return getattr(kind, "_make", kind)(items)
 
 
 def _tensors(value: Any, into: list[Any]) -> None:

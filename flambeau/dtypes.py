@@ -177,7 +177,9 @@ class Size(tuple):
         return Size(tuple.__add__(self, tuple(other)))
 
     def __radd__(self, other: Any) -> Size:
-        return Size(tuple(other) + tuple(self))
+        if not isinstance(other, tuple):
+            return NotImplemented  # a list that grows by a size stays a list
+        return Size(other + tuple(self))
 
     def __mul__(self, times: Any) -> Size:
         return Size(tuple.__mul__(self, times))

@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from flambeau.ops.arguments import check_tensor
 from flambeau.ops.create import vander as _vander
+from flambeau.ops.factorisations import (
+    householder_product,
+    ldl_factor,
+    ldl_factor_ex,
+    ldl_solve,
+    lu_factor,
+    lu_factor_ex,
+)
+from flambeau.ops.factorisations import linalg_lu as lu
+from flambeau.ops.factorisations import linalg_lu_solve as lu_solve
 from flambeau.ops.linalg import (
     LinAlgError,
     cholesky,
@@ -36,7 +46,8 @@ from flambeau.ops.shape import diagonal as _diagonal
 
 __all__ = [
     "LinAlgError", "cholesky", "cholesky_ex", "cond", "cross", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh",
-    "inv", "inv_ex", "lstsq", "matmul", "matrix_exp", "matrix_norm", "matrix_power", "matrix_rank", "multi_dot",
+    "householder_product", "inv", "inv_ex", "ldl_factor", "ldl_factor_ex", "ldl_solve", "lstsq", "lu", "lu_factor",
+    "lu_factor_ex", "lu_solve", "matmul", "matrix_exp", "matrix_norm", "matrix_power", "matrix_rank", "multi_dot",
     "norm", "pinv", "qr", "slogdet", "solve", "solve_ex", "solve_triangular", "svd", "svdvals", "tensorinv",
     "tensorsolve", "vander", "vecdot", "vector_norm",
 ]  # fmt: skip

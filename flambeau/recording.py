@@ -1,11 +1,14 @@
-"""Whether a compiled function is being recorded, for the few places where Python numbers would be frozen into a plan.
+"""Whether a compiled function is being recorded, for the few places where Python has to know.
 
-It is not the recorder of kernels (that is in the core): it stands for numbers that change between calls.
+Those are numbers that would be frozen into a plan, values that Python code needs, and operations that are computed by
+NumPy. It is not the recorder of kernels (that is in the core).
 """
 
 from __future__ import annotations
 
 import _thread
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from flambeau import _core, dtypes
@@ -27,11 +30,66 @@ def refuse(name: str) -> None:
     )
 
 
+def values(name: str, tensor: Any) -> list[Any]:
+    """The elements of a tensor that decide what is done, such as the lengths of sequences.
+
+    While recording only those that come from outside the function can be read, and other elements make another plan.
+    """
+    if active is None or active.elsewhere():
+        return tensor.tolist()
+    found, outside = _core.record_values(name, tensor)
+    if outside:
+        active.known.append((tensor, bytes(_memory(tensor)), f"the values of {name}"))
+    return found
+
+
+def host(name: str, function: Callable[..., Any], *tensors: Any) -> Any:
+    """function(*tensors), computed without history and outside the record; while recording it is one step.
+
+    `function` gives a tensor, a tuple of tensors, or None if it only checks its operands. It runs again at every run of
+    a plan, so it may read values, but the shapes of its results must follow from the shapes of its operands.
+    """
+    if active is None or active.elsewhere():
+        return function(*tensors)
+    given = tuple([tensor.detach() for tensor in tensors])
+    with paused():
+        before = _core.set_grad_enabled(False)
+        try:
+            result = function(*given)
+        finally:
+            _core.set_grad_enabled(before)
+    made = () if result is None else result if isinstance(result, tuple) else (result,)
+    _core.record_call(name, function, given, tuple(made))
+    return result
+
+
+@contextmanager
+def paused() -> Iterator[None]:
+    """What happens in this block is no part of the record."""
+    global active
+    session, was_on = active, _core.record_pause()
+    active = None
+    try:
+        yield
+    finally:
+        active = session
+        if was_on:
+            _core.record_resume()
+
+
+def _memory(tensor: Any) -> Any:
+    """The bytes of a dense tensor."""
+    with paused():
+        return tensor.numpy().tobytes()
+
+
 class Recording:
     """The live numbers of one record: each is a tensor whose memory the plan fills anew at every call."""
 
     def __init__(self) -> None:
         self.lives: list[tuple[int, Any, Any, int, Any]] = []
+        #: What was read by `values`: (tensor, its bytes, text).
+        self.known: list[tuple[Any, bytes, str]] = []
         self._numbers: dict[tuple[int, Any], Any] = {}
         self._thread = _thread.get_ident()
 

@@ -78,11 +78,12 @@ def save(obj: Any, f: Any, *ignored: Any, **options: Any) -> None:
 
 
 def load(f: Any, map_location: Any = None, pickle_module: Any = None, **options: Any) -> Any:
-    """Read what `save` wrote, or any safetensors file (as a dictionary of tensors).
+    """Read what `save` wrote, any safetensors file (as a dictionary of tensors), or a file of `torch.save`.
 
     Arguments: `f`, a path or a binary file; `map_location`, the device for all tensors, or a dictionary from saved
     devices to others; `weights_only`, `mmap` and `pickle_module` are accepted: no code of the file ever runs. Errors:
-    ValueError for a file that is damaged, cut short or of another kind; FileNotFoundError.
+    ValueError for a file that is damaged, cut short or of another kind, or that holds other objects than tensors and
+    plain containers; FileNotFoundError.
 
     Example:
         >>> model.load_state_dict(fl.load("model.safetensors"))
@@ -393,10 +394,16 @@ def _damaged(name: Any, what: str) -> ValueError:
 
 def _read(file: BinaryIO, name: Any, map_location: Any) -> Any:
     start = file.read(8)
-    if start[:4] == b"PK\x03\x04" or start[:1] == b"\x80":
+    if start[:4] == b"PK\x03\x04":
+        from flambeau import pytorch_file
+
+        if not hasattr(file, "seek"):
+            raise ValueError(f"load: {name} is a zip archive and cannot be read from a stream; give its path")
+        return pytorch_file.read(file, name, lambda tensor, place: _moved(tensor, place, map_location))
+    if start[:1] == b"\x80":
         raise ValueError(
-            f"load: {name} is a pickle file, such as torch.save writes; it is not read because unpickling runs code "
-            "from the file. Convert it where it was made: safetensors.torch.save_file(state_dict, path)"
+            f"load: {name} is a bare pickle, such as torch.save wrote before PyTorch 1.6; unpickling it would run code "
+            "from the file. Save it again with a newer PyTorch, or as safetensors"
         )
     if len(start) < 8:
         raise _damaged(name, f"it has only {len(start)} bytes")

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flambeau import _core, dtypes
+from flambeau import _core, dtypes, recording
 from flambeau.errors import AutogradError
 from flambeau.ops import elementwise as _elementwise
-from flambeau.ops.arguments import Tensor, check_tensor, deliver, to_numpy, to_tensor, with_gradient
+from flambeau.ops.arguments import Tensor, check_tensor, deliver, scipy_part, to_numpy, to_tensor, with_gradient
 from flambeau.ops.arithmetic import logit, mvlgamma, polygamma, round
+from flambeau.ops.gamma import igamma, igammac
 from flambeau.ops.reduction import log_softmax, logsumexp, softmax
 
 _ALIASES = {
@@ -31,10 +32,13 @@ multigammaln = mvlgamma
 
 __all__ = [  # noqa: PLE0604  (the first ones are strings)
     *[name for name in _ALIASES if name in globals()], "airy_ai", "bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1",
-    "chebyshev_polynomial_t", "chebyshev_polynomial_u", "erfcx", "gammainc", "gammaincc", "hermite_polynomial_h",
+    "chebyshev_polynomial_t", "chebyshev_polynomial_u", "chebyshev_polynomial_v", "chebyshev_polynomial_w", "erfcx",
+    "gammainc", "gammaincc", "hermite_polynomial_h",
     "hermite_polynomial_he", "laguerre_polynomial_l", "legendre_polynomial_p", "log_softmax", "logit", "logsumexp",
     "modified_bessel_i0", "modified_bessel_i1", "modified_bessel_k0", "modified_bessel_k1", "multigammaln",
-    "polygamma", "round", "scaled_modified_bessel_k0", "scaled_modified_bessel_k1", "softmax", "spherical_bessel_j0",
+    "polygamma", "round", "scaled_modified_bessel_k0", "scaled_modified_bessel_k1",
+    "shifted_chebyshev_polynomial_t", "shifted_chebyshev_polynomial_u", "shifted_chebyshev_polynomial_v",
+    "shifted_chebyshev_polynomial_w", "softmax", "spherical_bessel_j0",
 ]  # fmt: skip
 
 
@@ -42,16 +46,22 @@ def _from_scipy(name: str, compute: Callable[..., Any], text: str) -> Callable[.
     """A function of tensors computed by `compute(scipy.special, *arrays)` in float64, without gradient."""
 
     def call(*inputs: Any, out: Any = None) -> Any:
-        from scipy import special
-
         tensors = [x for x in inputs if isinstance(x, Tensor)]
         if _core.is_grad_enabled() and any(x.requires_grad for x in tensors):
             raise AutogradError(f"special.{name}: has no gradient; call it under no_grad() or on x.detach()")
         if not tensors:
             raise TypeError(f"special.{name}(): at least one argument must be Tensor; use flambeau.tensor(...)")
         kind = tensors[0].dtype if tensors[0].dtype.is_floating_point else dtypes.get_default_dtype()
-        arrays = [to_numpy(x).astype("float64") if isinstance(x, Tensor) else x for x in inputs]
-        return deliver(to_tensor(compute(special, *arrays), kind), out)
+        places = [isinstance(x, Tensor) for x in inputs]
+        numbers = [x for x in inputs if not isinstance(x, Tensor)]
+
+        def run(*given: Any) -> Any:
+            special = scipy_part(f"special.{name}", "special")
+            fresh, plain = iter(given), iter(numbers)
+            arrays = [to_numpy(next(fresh)).astype("float64") if at else next(plain) for at in places]
+            return to_tensor(compute(special, *arrays), kind)
+
+        return deliver(recording.host(f"special.{name}", run, *tensors), out)
 
     call.__name__ = call.__qualname__ = name
     call.__doc__ = f"{text} It has no gradient."
@@ -89,12 +99,7 @@ def erfcx(input: Any, *, out: Any = None) -> Any:
     return deliver(result, out)
 
 
-gammainc = _from_scipy(
-    "gammainc", lambda s, a, x: s.gammainc(a, x), "The regularised lower incomplete gamma function of (a, x)."
-)  # fmt: skip
-gammaincc = _from_scipy(
-    "gammaincc", lambda s, a, x: s.gammaincc(a, x), "The regularised upper incomplete gamma function of (a, x)."
-)  # fmt: skip
+gammainc, gammaincc = igamma, igammac
 modified_bessel_i0 = _from_scipy(
     "modified_bessel_i0", lambda s, x: s.i0(x), "The modified Bessel function I of order 0."
 )  # fmt: skip
@@ -118,6 +123,41 @@ chebyshev_polynomial_t = _from_scipy(
 )  # fmt: skip
 chebyshev_polynomial_u = _from_scipy(
     "chebyshev_polynomial_u", _polynomial("eval_chebyu"), "The Chebyshev polynomial U of degree n."
+)  # fmt: skip
+
+
+def _third_fourth(sign: float, shifted: bool) -> Callable[..., Any]:
+    """V_n = U_n - U_(n-1) and W_n = U_n + U_(n-1); 0 for negative degrees."""
+
+    def compute(special: Any, x: Any, n: Any) -> Any:
+        import numpy
+
+        degree = numpy.asarray(n).astype("int64")
+        place = 2.0 * numpy.asarray(x) - 1.0 if shifted else x
+        below = numpy.where(degree < 1, 0.0, special.eval_chebyu(numpy.maximum(degree - 1, 0), place))
+        whole = special.eval_chebyu(numpy.maximum(degree, 0), place) + sign * below
+        return numpy.where(degree < 0, 0.0, whole)
+
+    return compute
+
+
+chebyshev_polynomial_v = _from_scipy(
+    "chebyshev_polynomial_v", _third_fourth(-1.0, False), "The Chebyshev polynomial V of degree n."
+)  # fmt: skip
+chebyshev_polynomial_w = _from_scipy(
+    "chebyshev_polynomial_w", _third_fourth(1.0, False), "The Chebyshev polynomial W of degree n."
+)  # fmt: skip
+shifted_chebyshev_polynomial_t = _from_scipy(
+    "shifted_chebyshev_polynomial_t", _polynomial("eval_sh_chebyt"), "The Chebyshev polynomial T of degree n at 2x - 1."
+)  # fmt: skip
+shifted_chebyshev_polynomial_u = _from_scipy(
+    "shifted_chebyshev_polynomial_u", _polynomial("eval_sh_chebyu"), "The Chebyshev polynomial U of degree n at 2x - 1."
+)  # fmt: skip
+shifted_chebyshev_polynomial_v = _from_scipy(
+    "shifted_chebyshev_polynomial_v", _third_fourth(-1.0, True), "The Chebyshev polynomial V of degree n at 2x - 1."
+)  # fmt: skip
+shifted_chebyshev_polynomial_w = _from_scipy(
+    "shifted_chebyshev_polynomial_w", _third_fourth(1.0, True), "The Chebyshev polynomial W of degree n at 2x - 1."
 )  # fmt: skip
 hermite_polynomial_h = _from_scipy(
     "hermite_polynomial_h", _polynomial("eval_hermite"), "The Hermite polynomial H of degree n."

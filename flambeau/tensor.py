@@ -18,11 +18,19 @@ from flambeau.ops import (
     complex,
     constructors,
     convolution,
+    copies,
     create,
+    ctc,
     elementwise,
+    factorisations,
+    finite_differences,
+    gamma,
+    grid,
     index,
     linalg,
     linalg_legacy,
+    low_rank,
+    native,
     norms,
     products,
     random,
@@ -273,8 +281,9 @@ def backward_not_supported(*_: Any) -> None:  # pragma: no cover - replaced by t
 del backward_not_supported
 
 _NAMESPACES = (
-    create, constructors, complex, arithmetic, reduction, shape, index, search, sort, norms, products, linalg,
-    linalg_legacy, random, windows, convolution, spectral,
+    create, constructors, complex, arithmetic, reduction, shape, copies, index, search, sort, finite_differences, norms,
+    products, linalg, linalg_legacy, factorisations, low_rank, gamma, random, windows, convolution, native, grid, ctc,
+    spectral,
 )  # fmt: skip
 
 

@@ -119,6 +119,11 @@ def contraction(code: int) -> tuple[int, int]:
     return kernels(code)
 
 
+def transposition(size: int, past: bool) -> int:
+    """The address of the kernel of a transposed copy of elements of `size` bytes; for 0, the bytes of a vector."""
+    return service.compile_transposition(size, past)
+
+
 def convolution(code: int) -> int:
     """The address of the table of a dtype's convolution kernels."""
     from .convolution import kernels

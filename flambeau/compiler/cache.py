@@ -49,7 +49,10 @@ def digest(*parts: str | bytes) -> str:
 
 _version: str | None = None
 #: The files of this folder whose text decides which machine code a program becomes.
-_SOURCES = ("program", "instructions", "emit", "passes", "reduction", "mathematics", "jit", "target")
+_SOURCES = (
+    "program", "instructions", "emit", "passes", "reduction", "mathematics", "jit", "target", "transposition", "loops",
+    "packing",
+)  # fmt: skip
 
 
 def compiler_version() -> str:

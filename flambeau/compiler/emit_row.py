@@ -15,12 +15,14 @@ width; never on the data, its address, the neighbouring rows or the number of th
 
 from __future__ import annotations
 
-from flambeau.compiler.instructions import REGISTER, constant, cost, literal, memory_type, vector
+from flambeau.compiler.instructions import REGISTER, constant, cost, is_float, item_bytes, literal, memory_type, vector
 from flambeau.compiler.passes import Pass, RowKernel
 from flambeau.compiler.program import ELEMENT, REDUCTIONS, Program, Value
 from flambeau.compiler.reduction import Reduction, State
 from flambeau.compiler.target import Target
 
+#: Rows longer than this are not asked for ahead of their turn: they would not stay in the second-level cache.
+FETCH_LIMIT = 1 << 15
 SIGNATURE = "ptr %pointers, ptr %row_strides, ptr %length_strides, i64 %rows, i64 %length, ptr %scratch"
 
 
@@ -38,6 +40,17 @@ class _Inner(RowKernel):
                 fixed.add(id(value))
         return fixed
 
+    def find_picks(self) -> dict[int, tuple[Value, Value]]:
+        picks = {}
+        for value in self.order:
+            if value.op != "reduce_sum" or not is_float(value.dtype) or value.args[0].op != "where":
+                continue
+            here, term, other = value.args[0].args
+            if here.op == "eq" and here.args[0].op == "index" and id(here.args[1]) in self.fixed:
+                if other.op == "const" and other.attr == 0:
+                    picks[id(value)] = here.args[1], term
+        return picks
+
     def emit(self) -> str:
         code = self.code
         bases = [self.operand("%pointers", k, "ptr") for k in range(len(self.classes))]
@@ -54,6 +67,7 @@ class _Inner(RowKernel):
         pairs = [code.phi("ptr", base, "entry") for base in bases]
         self.pointers = [name for name, _ in pairs]
         self.one: dict[int, str] = {}
+        self.plan_fetches(row)
         for number, each in enumerate(self.passes):
             self.settle(number)
             self.run(each)
@@ -69,8 +83,30 @@ class _Inner(RowKernel):
             code.close_phi(ticket, code.at(name, self.operand("%row_strides", k)))
         code.jump("row")
         code.open("exit")
+        if self.streamed:
+            code.call("llvm.x86.sse.sfence", "void", [])  # such stores are not ordered with what follows
         code.do("ret void")
         return code.finish(SIGNATURE)
+
+    def plan_fetches(self, row: str) -> None:
+        """Which pass asks for which operands of the next row, so that memory works while the CPU computes."""
+        code = self.code
+        self.ahead: dict[int, str] = {}
+        self.fetches: list[list[int]] = [[] for _ in self.passes]
+        if len(self.passes) < 2:
+            return
+        # The pass with most to compute has memory's time to spare.
+        busy = max(range(1, len(self.passes)), key=lambda n: self.effort(self.passes[n]))
+        first = [v.attr for v in self.passes[0].values if v.op == "input"]
+        self.fetches[busy] = [self.count + a for a in first if self.classes[self.count + a] == "c"]
+        more = code.new(f"icmp slt i64 {code.integer('add', row, 1)}, %rows")
+        more = code.new(f"and i1 {more}, {code.new(f'icmp ule i64 %length, {FETCH_LIMIT}')}")
+        for k in self.fetches[busy]:
+            self.ahead[k] = code.new(f"select i1 {more}, i64 {self.operand('%row_strides', k)}, i64 0")
+
+    def effort(self, each: Pass) -> int:
+        """What one step of a pass computes."""
+        return sum(cost(v) for v in each.values if id(v) not in each.kept)
 
     def settle(self, stage: int) -> None:
         """Compute the row's own values that are known once `stage` passes have run."""
@@ -86,14 +122,49 @@ class _Inner(RowKernel):
                 k = self.count + value.attr
                 pointer = self.pointers[k]
                 register = code.load(self.safe(pointer) if self.levels[k] is ELEMENT else pointer, value.dtype, 1)
+            elif id(value) in self.picks:
+                register = self.pick(*self.picks[id(value)])
             else:
                 register = code.compute(value, [self.one[id(a)] for a in value.args], 1)
             self.one[id(value)] = register
 
+    def pick(self, position: Value, term: Value) -> str:
+        """`term` at a position of the row; 0 if the row has no such position."""
+        code = self.code
+        place = self.one[id(position)]
+        inside = code.new(f"icmp ult i64 {place}, %length")
+        place = code.new(f"select i1 {inside}, i64 {place}, i64 0")
+        registers: dict[int, str] = {}
+        for value in Program("", "row", (), (term,)).topological():
+            if id(value) in self.one:
+                registers[id(value)] = self.one[id(value)]
+            elif value.op == "index":
+                registers[id(value)] = place
+            elif value.op == "input":
+                k = self.count + value.attr
+                if self.classes[k] == "s":
+                    pointer = code.at(self.pointers[k], code.integer("mul", place, self.strides[k]))
+                else:
+                    pointer = self.place(k, value.dtype, place, 0)
+                registers[id(value)] = code.load(self.safe(pointer), value.dtype, 1)
+            else:
+                registers[id(value)] = code.compute(value, [registers[id(a)] for a in value.args], 1)
+        type_ = REGISTER[term.dtype]
+        zero = literal(type_, 0)
+        # A sum never gives -0, so this one must not either.
+        return code.new(f"fadd {type_} {code.select(inside, registers[id(term)], zero, type_, 1)}, {zero}")
+
+    def vectors(self, each: Pass) -> int:
+        """How many vectors a pass takes side by side; sums depend on it."""
+        number = self.passes.index(each)
+        if number + 1 < len(self.program.order):
+            return self.program.order[number + 1]
+        work = self.effort(each)
+        return 1 if self.strided or work > 30 else 2 if work > 10 else 4
+
     def run(self, each: Pass) -> None:
         code, lanes = self.code, self.lanes
-        work = sum(cost(v) for v in each.values if id(v) not in each.kept)
-        vectors = 1 if self.strided or work > 30 else 2 if work > 10 else 4
+        vectors = self.vectors(each)
         wanted = {id(a) for v in each.values if id(v) not in each.kept for a in v.args}
         wanted |= {id(r.value.args[0]) for r in each.reductions} | {id(self.program.outputs[k]) for k in each.outputs}
         wanted &= self.fixed
@@ -110,6 +181,16 @@ class _Inner(RowKernel):
         whole = code.integer("and", "%length", -chunk)
         code.branch(code.new(f"icmp sgt i64 {whole}, 0"), enter, rest)
         code.open(enter)
+        if self.streamed and each.outputs and not reductions:
+            past, plain = code.name("past"), code.name("plain")
+            code.branch(self.aligned(), past, plain)
+            code.open(past)
+            self.walk(
+                [], whole, chunk, lanes, vectors, "i32", True,
+                lambda at, s: self.body(each, at, lanes, vectors, wide, s, "i32", stream=True),
+            )  # fmt: skip
+            code.jump(rest)
+            code.open(plain)
         states = self.walk(
             reductions, whole, chunk, lanes, vectors, "i32", True,
             lambda at, s: self.body(each, at, lanes, vectors, wide, s, "i32"),
@@ -146,6 +227,14 @@ class _Inner(RowKernel):
         for r, row in zip(reductions, states):
             result = self.across(r, row[0]) if self.masked else row[0]
             self.one[id(r.value)] = result[1] if r.positional else result[0]
+
+    def aligned(self) -> str:
+        """Whether this row of every streamed output begins where a whole vector may be stored past the caches."""
+        code = self.code
+        bits = [code.new(f"ptrtoint ptr {self.pointers[k]} to i64") for k in self.streamed]
+        while len(bits) > 1:
+            bits = [code.integer("or", bits[0], bits[1]), *bits[2:]]
+        return code.new(f"icmp eq i64 {code.integer('and', bits[0], 63)}, 0")
 
     def across(self, r: Reduction, state: State) -> State:
         """One accumulator's lanes as one value, by halves."""
@@ -185,12 +274,19 @@ class _Inner(RowKernel):
         states: list[list[State]],
         position: str,
         left: str = "",
+        stream: bool = False,
     ) -> list[list[State]]:
         """One step of a pass; `left` elements remain if that may be fewer than the lanes."""
         code = self.code
         mask = code.tail_mask(left, lanes) if left else ""
         places = code.tail_places(left, lanes) if left and self.strided else None
         results = [dict(fixed) for _ in range(vectors)]
+        if not left and lanes > 1:
+            for k in self.fetches[self.passes.index(each)]:
+                dtype = self.program.inputs[k - self.count].dtype
+                place = code.at(code.at(self.pointers[k], self.ahead[k]), at, memory_type(dtype))
+                for offset in range(0, vectors * lanes * item_bytes(dtype), 64):
+                    code.prefetch(code.at(place, offset))
         for u, registers in enumerate(results):
             for value in each.values:
                 key = id(value)
@@ -222,7 +318,7 @@ class _Inner(RowKernel):
                     code.store_strided(place, self.strides[k], registers[id(value)], value.dtype, lanes, places)
                 else:
                     place = self.place(k, value.dtype, at, u * lanes)
-                    code.store(place, registers[id(value)], value.dtype, lanes, mask)
+                    code.store(place, registers[id(value)], value.dtype, lanes, mask, stream and k in self.streamed)
             number = ""
             for r, state, new in zip(each.reductions, states, after):
                 if r.positional and not number:
@@ -410,11 +506,17 @@ class _Outer(RowKernel):
         return code.at(place, u * lanes, type_)
 
 
+def summing_order(program: Program, classes: str, target: Target) -> tuple[int, ...]:
+    """The lanes and the vectors of each pass of the schedule "inner": what `Program.order` holds."""
+    kernel = _Inner(program, classes, target)
+    return (kernel.lanes, *(kernel.vectors(each) for each in kernel.passes))
+
+
 def emit_row(program: Program, schedule: str, classes: str, target: Target) -> tuple[str, int]:
     """LLVM IR of a row kernel, and the scratch bytes it needs for each element of a row's length.
 
     `program` holds primitives only. `classes` has a letter for each output and each input: its length stride for the
-    schedule "inner" ('-' for operands of the level ROW), its row stride for "outer"; 'c', 'z' or 's' as for maps.
+    schedule "inner" ('-' for operands of the level ROW), its row stride for "outer"; 'c', 'z', 's' or 'n' as for maps.
     """
     if schedule == "inner":
         inner = _Inner(program, classes, target)

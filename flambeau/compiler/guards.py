@@ -3,7 +3,7 @@
 From the function's code the walk reaches globals, closure cells, bound objects, modules with their parameters, buffers
 and flags, and optimizers with their groups and state. Numbers and strings are guarded by value, everything else by
 identity; of an object only the attributes are guarded whose names occur in the code that was reached. It sees no
-record and no plan; the core checks the guards (core/python_plan.cpp).
+record and no plan; the core checks the guards (core/python_guards.h).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from flambeau import _core
 
-#: The kinds of guard; the numbers are known to core/python_plan.cpp.
+#: The kinds of guard; the numbers are known to core/python_guards.h.
 ITEM, SIZE, CELL, TENSOR, ELEMENT, ATTRIBUTE = range(6)
 MISSING = object()
 _PLAIN = (bool, int, float, str, bytes, complex, type(None))

@@ -303,6 +303,11 @@ class Code:
             both = self.new(f"shufflevector {full} {real}, {full} {imaginary}, <{2 * lanes} x i32> <{order}>")
         return self.new(f"bitcast <{2 * lanes} x {type_}> {both} to {vector(REGISTER[dtype], lanes)}")
 
+    def prefetch(self, pointer: str) -> None:
+        """Ask for the cache line at an address, which need not exist."""
+        self.declarations["llvm.prefetch.p0"] = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
+        self.do(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 3, i32 1)")
+
     def lane_places(self, pointer: str, stride: str, lanes: int, places: list[str] | None) -> list[str]:
         """The address of every lane, `stride` bytes apart, or at `places` strides if given."""
         if places:

@@ -34,12 +34,16 @@ class RowKernel:
     """What both schedules share: the passes, the scratch, the loop nest."""
 
     def __init__(self, program: Program, classes: str, target: Target) -> None:
+        # Stores past the caches exist on every x86-64; elsewhere they are not worth a second loop.
+        self.streamed = [k for k, c in enumerate(classes) if c == "n"] if target.cpu == "x86-64" else []
+        classes = classes.replace("n", "c")
         self.program, self.classes, self.target = program, classes, target
         self.code = Code(target)
         self.count = len(program.outputs)
         self.order = program.topological()
         self.levels = [v.level for v in program.outputs] + [i.level for i in program.inputs]
         self.fixed = self.find_fixed()
+        self.picks = self.find_picks()
         self.passes = self.make_passes()
         element = [v for v in self.order if id(v) not in self.fixed]
         accumulated = [Value("", (), r.dtype) for p in self.passes for r in p.reductions]
@@ -47,6 +51,8 @@ class RowKernel:
         self.strided = any(c == "s" for c, level in zip(classes, self.levels) if level is ELEMENT)
         if self.strided or any(r.positional for p in self.passes for r in p.reductions):
             self.lanes = min(self.lanes, 16)
+        if program.order:
+            self.lanes = program.order[0]
         self.work = max((sum(cost(v) for v in p.values) for p in self.passes), default=0)
         self.masked = target.masked and self.lanes > 1
         self.kept: dict[int, int] = {}  # id -> bytes a row element before it in scratch
@@ -60,13 +66,17 @@ class RowKernel:
         """Values that are the same for the whole row."""
         raise NotImplementedError
 
+    def find_picks(self) -> dict[int, tuple[Value, Value]]:
+        """Sums with one term, the value at a position: id -> (the position, the value). They need no walk."""
+        return {}
+
     # --- analysis ---
 
     def make_passes(self) -> list[Pass]:
         stage: dict[int, int] = {}
         for value in self.order:
-            stage[id(value)] = max((stage[id(a)] for a in value.args), default=0) + (value.op in REDUCTIONS)
-        reductions = [v for v in self.order if v.op in REDUCTIONS]
+            stage[id(value)] = max((stage[id(a)] for a in value.args), default=0) + self.walks(value)
+        reductions = [v for v in self.order if self.walks(v)]
         last = max((stage[id(v)] - 1 for v in reductions), default=-1)
         written = [k for k, v in enumerate(self.program.outputs) if v.level is ELEMENT]
         last = max([last] + [stage[id(self.program.outputs[k])] for k in written])
@@ -95,6 +105,10 @@ class RowKernel:
             passes[first[key]].keep.append(value)
         self.stage = stage
         return passes
+
+    def walks(self, value: Value) -> bool:
+        """Whether a value is a reduction that walks the row."""
+        return value.op in REDUCTIONS and id(value) not in self.picks
 
     def expense(self, value: Value, keep: dict[int, Value]) -> int:
         """What computing an element value again would cost, given what is kept already."""

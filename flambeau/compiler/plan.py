@@ -1,9 +1,10 @@
 """From a record to a plan: which steps stay, which become one kernel, and what the core needs to run them.
 
-A record is what core/python_plan.cpp exports: `steps`, each (kind, name, declaration, compute dtype, inputs, outputs,
+A record is what core/python_record.cpp exports: `steps`, each (kind, name, declaration, compute dtype, inputs, outputs,
 output codes, reduced dims, keepdim, full shape, constant bytes), where an input is the number of a tensor or (code,
-bits) of a Python number; `tensors`, each (storage, offset, dtype, shape, strides, contiguous, storage bytes); and the
-leaves whose .grad was touched. It runs nothing and guards nothing (`flambeau.compiled`, `guards`).
+bits) of a Python number, (code, bits, bits) of a complex one; `tensors`, each (storage, offset, dtype, shape, strides,
+contiguous, storage bytes); and the leaves whose .grad was touched. It runs nothing and guards nothing
+(`flambeau.compiled`, `guards`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from flambeau import _core
+
+from .program import CODES
 
 MAP, ROW, CONTRACT, ZERO, CONSTANT, CALL = range(6)
 KINDS = ("map", "row", "contract", "zeros", "constant", "call")
@@ -75,12 +78,24 @@ class Record:
         )
 
 
+class Working:
+    """A record's steps while they are improved; `origin` tells which recorded step each one was."""
+
+    def __init__(self, record: Record) -> None:
+        self.steps = list(record.steps)
+        self.tensors = record.tensors
+        self.origin = list(range(len(record.steps)))
+
+
 def difference(before: tuple[Any, ...], after: tuple[Any, ...]) -> str:
     """How two signatures differ, in words."""
     import struct
 
-    def number(pair: tuple[int, int]) -> Any:
-        return struct.unpack("=d", struct.pack("=q", pair[1]))[0] if pair[0] == 9 else pair[1]
+    def number(found: tuple[int, ...]) -> Any:
+        if found[0] not in (CODES["float64"], CODES["complex128"]):
+            return found[1]
+        parts = [struct.unpack("=d", struct.pack("=q", bits))[0] for bits in found[1:]]
+        return complex(*parts) if found[0] == CODES["complex128"] else parts[0]
 
     for one, two in zip(before[0], after[0], strict=False):
         if one == two:
@@ -99,7 +114,7 @@ class Schedule:
     """The steps of a plan, and what was done to get there."""
 
     def __init__(self) -> None:
-        self.steps: list[Any] = []  # numbers of recorded steps, or (operation, inputs, outputs, name, step)
+        self.steps: list[Any] = []  # what `plan_make` takes (core/python_plan.cpp)
         self.notes: list[str] = []
 
 
@@ -108,28 +123,44 @@ def schedule(record: Record, kept: set[int], first: int = 0, last: int | None = 
 
     `kept` are the storages that are read after the plan: results, gradients, what others hold.
     """
+    from .equal import share
+    from .fuse import Merger
+    from .recompute import recompute
+
     result = Schedule()
     alive = needed(record, kept, first, last)
     every = range(first, len(record.steps) if last is None else last)
     dropped = [record.steps[i].name for i in every if i not in alive]
     if dropped:
         result.notes.append(f"dropped as nobody reads their results: {', '.join(dropped)}")
-    from .fuse import Merger
-
-    merger = Merger(record, sorted(alive), kept)
-    result.steps = merger.steps()
+    work = Working(record)
+    changed, notes = share(record, alive, kept)
+    result.notes += notes
+    for number, inputs in changed.items():
+        work.steps[number] = work.steps[number]._replace(inputs=inputs)
+    order, notes = recompute(record, work, sorted(alive & needed(work, kept, first, last)), kept)
+    result.notes += notes
+    merger = Merger(work, order, kept)
+    for step in merger.steps():
+        if not isinstance(step, int):
+            result.steps.append((*step[:4], work.origin[step[4]], *step[5:]))
+            continue
+        number, now = work.origin[step], work.steps[step]
+        recorded = record.steps[number]
+        same = now.inputs == recorded.inputs and now.outputs == recorded.outputs
+        result.steps.append(number if same else (number, now.inputs, now.outputs))
     result.notes += merger.notes
     return result
 
 
-def needed(record: Record, kept: set[int], first: int = 0, last: int | None = None) -> set[int]:
-    """The numbers of the steps whose results are read later or kept."""
+def needed(record: Record | Working, kept: set[int], first: int = 0, last: int | None = None) -> set[int]:
+    """The numbers of the steps whose results are read later or kept, and of those that check values."""
     wanted = set(kept)
     alive: set[int] = set()
     for i in reversed(range(first, len(record.steps) if last is None else last)):
         step = record.steps[i]
         written = {record.tensors[t].storage for t in step.outputs}
-        if written & wanted:
+        if written & wanted or not written:  # what writes nothing checks its operands
             alive.add(i)
             wanted.update(record.tensors[t].storage for t in step.reads())
     return alive

@@ -107,13 +107,16 @@ class Input(NamedTuple):
 class Program(NamedTuple):
     """What one kernel computes: `outputs[i]` from `inputs`, at two levels if `kind` is "row".
 
-    The dtype in memory of output i is `outputs[i].dtype`. Output levels are the levels of their values.
+    The dtype in memory of output i is `outputs[i].dtype`. Output levels are the levels of their values. `order` is for
+    rows that maps were merged into: the lanes and, for each pass, the vectors side by side with which the row alone
+    would add, so that its sums keep their bits.
     """
 
     name: str
     kind: str  # "map" or "row"
     inputs: tuple[Input, ...]
     outputs: tuple[Value, ...]
+    order: tuple[int, ...] = ()
 
     def topological(self) -> list[Value]:
         """All values the outputs need, each after its arguments (iterative: programs may be deep)."""
@@ -137,6 +140,8 @@ class Program(NamedTuple):
         order = self.topological()
         number = {id(value): i for i, value in enumerate(order)}
         lines = [f"{self.kind} {self.name}({', '.join(f'{i.dtype}:{i.level}' for i in self.inputs)})"]
+        if self.order:
+            lines.append(f"  order {self.order}")
         for i, value in enumerate(order):
             arguments = " ".join(f"%{number[id(a)]}" for a in value.args)
             attribute = "" if value.attr is None else f" [{value.attr!r}]"

@@ -76,6 +76,37 @@ def compile_program(program: Program, classes: str, schedule: str = "") -> tuple
     return known
 
 
+def compile_transposition(size: int, past: bool) -> int:
+    """The address of the kernel of a transposed copy of elements of `size` bytes; for 0, the bytes of a vector."""
+    from flambeau.compiler.target import host
+
+    target = host()
+    if size == 0:
+        return target.vector_bytes
+    version = _cache.compiler_version()
+    past = past and target.cpu == "x86-64"
+    key = _cache.digest(version, "transposition", str(size), str(past))
+    with _lock:
+        known = _loaded.get(key)
+        if known is None:
+            found = disk().get(key) if version else None
+            if found is None:
+                from flambeau.compiler import jit
+                from flambeau.compiler.transposition import emit_transposition
+
+                image = jit.compile_ir(emit_transposition(size, past, target))
+                found = _cache.Entry(image.code, image.entry, 0)
+                if version:
+                    disk().put(key, found)
+                _counts["compiled"] += 1
+            else:
+                _counts["loaded"] += 1
+            from flambeau.compiler import jit
+
+            known = _loaded[key] = (jit.load(found.code, found.entry), 0)
+    return known[0]
+
+
 def _make(program: Program, classes: str, schedule: str, key: str, keep: bool) -> tuple[int, int]:
     from flambeau.compiler import jit
 

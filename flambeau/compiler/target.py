@@ -45,6 +45,11 @@ class Target(NamedTuple):
         """How many values of `dtype_bytes` bytes one vector register holds."""
         return max(1, self.vector_bytes // dtype_bytes)
 
+    @property
+    def pairs(self) -> bool:
+        """Whether an instruction multiplies pairs of bfloat16 and adds them to a float32: AVX-512 BF16."""
+        return "+avx512bf16" in self.features.split(",")
+
     def fingerprint(self) -> str:
         """A text equal on two machines only if machine code may be carried from one to the other."""
         return f"{platform.system()} {platform.machine()} {self.name} {self.features}"

@@ -17,14 +17,17 @@ from flambeau.nn.distance import CosineSimilarity, PairwiseDistance
 from flambeau.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from flambeau.nn.embedding import Embedding
 from flambeau.nn.embedding_bag import EmbeddingBag
+from flambeau.nn.functional.linear_cross_entropy import LinearCrossEntropyOptions
+from flambeau.nn.lazy import *
+from flambeau.nn.lazy import __all__ as _lazy
 from flambeau.nn.linear import Bilinear, Identity, Linear
 from flambeau.nn.loss import *
 from flambeau.nn.loss import __all__ as _loss
 from flambeau.nn.module import Module
-from flambeau.nn.normalization import GroupNorm, LayerNorm, RMSNorm
+from flambeau.nn.normalization import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
 from flambeau.nn.padding import *
 from flambeau.nn.padding import __all__ as _padding
-from flambeau.nn.parameter import Buffer, Parameter
+from flambeau.nn.parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
 from flambeau.nn.pooling import *
 from flambeau.nn.pooling import __all__ as _pooling
 from flambeau.nn.resample import *
@@ -44,6 +47,7 @@ __all__ = [  # noqa: PLE0604
     *_activation,
     *_batch_norm,
     *_convolution,
+    *_lazy,
     *_loss,
     *_padding,
     *_pooling,
@@ -68,6 +72,8 @@ __all__ = [  # noqa: PLE0604
     "LSTMCell",
     "LayerNorm",
     "Linear",
+    "LinearCrossEntropyOptions",
+    "LocalResponseNorm",
     "Module",
     "ModuleDict",
     "ModuleList",
@@ -88,7 +94,18 @@ __all__ = [  # noqa: PLE0604
     "TransformerEncoder",
     "TransformerEncoderLayer",
     "Unflatten",
+    "UninitializedBuffer",
+    "UninitializedParameter",
     "functional",
     "init",
     "utils",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """`nn.modules`, whose import needs this package to be complete."""
+    if name != "modules":
+        raise AttributeError(f"module 'flambeau.nn' has no attribute {name!r}")
+    from importlib import import_module
+
+    return import_module("flambeau.nn.modules")

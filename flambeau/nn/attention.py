@@ -1,4 +1,4 @@
-"""`MultiheadAttention`: attention of several heads over learned projections."""
+"""`MultiheadAttention`: attention of several heads over learned projections. And the names of its backends."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from flambeau.nn import init
 from flambeau.nn.linear import Linear
 from flambeau.nn.module import Module
 from flambeau.nn.parameter import Parameter
+from flambeau.nn.sdpa import SDPBackend, sdpa_kernel
 
-__all__ = ["MultiheadAttention"]
+__all__ = ["MultiheadAttention", "SDPBackend", "sdpa_kernel"]
 
 
 class MultiheadAttention(Module):

@@ -11,7 +11,8 @@ from flambeau.nn import init
 from flambeau.nn.module import Module
 from flambeau.nn.parameter import Parameter
 
-__all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d"]
+__all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d",
+           "SyncBatchNorm"]  # fmt: skip
 
 
 class _RunningNorm(Module):
@@ -85,6 +86,9 @@ class _RunningNorm(Module):
         return f"{text}, bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
 
 
+_NormBase = _RunningNorm  # PyTorch's name
+
+
 class _BatchNorm(_RunningNorm):
     """(x - mean) / √(var + eps) · weight + bias for each channel of (N, C, ...).
 
@@ -140,6 +144,56 @@ class BatchNorm3d(_BatchNorm):
     Input: (N, C, D, H, W).
     """
     _dims = (5,)
+
+
+class SyncBatchNorm(_BatchNorm):
+    """`BatchNorm` over the samples of all processes; in one process, which is all there is here, the same as it.
+
+    Arguments: as of `BatchNorm2d`; `process_group` is accepted. Input: (N, C, ...).
+
+    Example:
+        >>> fl.nn.SyncBatchNorm(3)(fl.zeros(2, 3, 4)).shape
+        Size([2, 3, 4])
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        process_group: Any = None,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+        self.process_group = process_group
+
+    def _check_input(self, input: Any) -> None:
+        if input.ndim < 2:
+            raise ShapeError(f"SyncBatchNorm: expected at least 2D input (got {input.ndim}D input)")
+
+    @classmethod
+    def convert_sync_batchnorm(cls, module: Any, process_group: Any = None) -> Any:
+        """`module` with every `BatchNorm*d` in it replaced by a `SyncBatchNorm` of the same parameters and buffers.
+
+        Example:
+            >>> type(fl.nn.SyncBatchNorm.convert_sync_batchnorm(fl.nn.BatchNorm1d(2))).__name__
+            'SyncBatchNorm'
+        """
+        result = module
+        if isinstance(module, _BatchNorm):
+            result = cls(module.num_features, module.eps, module.momentum, module.affine,
+                         module.track_running_stats, process_group)  # fmt: skip
+            if module.affine:
+                result.weight, result.bias = module.weight, module.bias
+            for name in ("running_mean", "running_var", "num_batches_tracked"):
+                setattr(result, name, getattr(module, name))
+            result.training = module.training
+        for name, child in module.named_children():
+            result.add_module(name, cls.convert_sync_batchnorm(child, process_group))
+        return result
 
 
 class _InstanceNorm(_RunningNorm):

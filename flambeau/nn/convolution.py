@@ -116,6 +116,9 @@ class _Convolution(Module):
         return text
 
 
+_ConvNd = _Convolution  # PyTorch's name
+
+
 class _Forward(_Convolution):
     """`out_channels` weighted sums over the windows of (N, in_channels, ...).
 

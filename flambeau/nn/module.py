@@ -17,11 +17,12 @@ from flambeau.nn import hooks as _hooks
 from flambeau.nn.locate import locate
 from flambeau.nn.members import KINDS, Registry, replace_registry
 from flambeau.nn.parameter import Buffer, Parameter
-from flambeau.nn.state import StateMixin
+from flambeau.nn.state import IncompatibleKeys, StateMixin
 
 __all__ = ["Module"]
 
 Tensor = _core.Tensor
+_IncompatibleKeys = IncompatibleKeys  # PyTorch's name
 _MISSING = object()
 
 

@@ -1,4 +1,4 @@
-"""Normalisations as modules: `LayerNorm`, `RMSNorm`, `GroupNorm`."""
+"""Normalisations as modules: `LayerNorm`, `RMSNorm`, `GroupNorm`, `LocalResponseNorm`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flambeau.nn import init
 from flambeau.nn.module import Module
 from flambeau.nn.parameter import Parameter
 
-__all__ = ["GroupNorm", "LayerNorm", "RMSNorm"]
+__all__ = ["GroupNorm", "LayerNorm", "LocalResponseNorm", "RMSNorm"]
 
 
 def _sizes(normalized_shape: Any) -> tuple[int, ...]:
@@ -151,3 +151,27 @@ class GroupNorm(Module):
         """The options."""
         sizes = f"{self.num_groups}, {self.num_channels}"
         return f"{sizes}, eps={self.eps}, affine={self.affine}, bias={self.bias is not None}"
+
+
+class LocalResponseNorm(Module):
+    """x / (k + alpha · mean of x² over `size` neighbouring channels)^beta; see `functional.local_response_norm`.
+
+    Example:
+        >>> fl.nn.LocalResponseNorm(2)(fl.zeros(1, 4, 3)).shape
+        Size([1, 4, 3])
+    """
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        super().__init__()
+        self.size = size
+        self.alpha = alpha
+        self.beta = beta
+        self.k = k
+
+    def forward(self, input: Any) -> Any:
+        """(N, C, ...) to the same."""
+        return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"

@@ -6,7 +6,7 @@ from typing import Any
 
 from flambeau import _core
 
-__all__ = ["Buffer", "Parameter"]
+__all__ = ["Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter", "is_lazy"]
 
 Tensor = _core.Tensor
 
@@ -107,3 +107,117 @@ def _plain(tensor: Tensor) -> Tensor:
     """The same memory as an ordinary tensor, so that pickling reaches the tensor class's own rules."""
     result = tensor.detach()
     return result if type(result) is Tensor else _core.make_subclass(Tensor, result, False)
+
+
+class UninitializedTensorMixin:
+    """What a parameter or buffer without a shape has in common: `materialize` gives it one."""
+
+    cls_to_become: type
+
+    def materialize(self, shape: Any, device: Any = None, dtype: Any = None) -> None:
+        """Become an ordinary parameter or buffer of this shape, its values uninitialised.
+
+        Arguments: `device` and `dtype`, those it was made for when None.
+        """
+        import flambeau
+
+        tensor: Any = self
+        tensor.data = flambeau.empty(tuple(shape), device=device, dtype=dtype or tensor.dtype)
+        tensor.__class__ = self.cls_to_become
+
+    @property
+    def shape(self) -> Any:
+        """There is none yet: always raises RuntimeError."""
+        raise RuntimeError(
+            "Can't access the shape of an uninitialized parameter or buffer. This error usually happens in "
+            "`load_state_dict` when trying to load an uninitialized parameter into an initialized one. Call `forward` "
+            "to initialize the parameters before accessing their attributes."
+        )
+
+    def share_memory_(self) -> Any:
+        """There is no memory yet: always raises RuntimeError."""
+        raise RuntimeError(
+            "Can't share memory on an uninitialized parameter or buffer. Call `forward` to initialize the parameters "
+            "before calling `module.share_memory()`."
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+    def __deepcopy__(self, memo: dict) -> Any:
+        known = memo.get(id(self))
+        if known is None:
+            known = memo[id(self)] = self._again()
+        return known
+
+    def __reduce_ex__(self, protocol: Any) -> tuple:
+        tensor: Any = self
+        return type(self), (tensor.requires_grad, None, tensor.dtype)
+
+    def _again(self) -> Any:
+        tensor: Any = self
+        kind: Any = type(self)
+        return kind(tensor.requires_grad, None, tensor.dtype)
+
+
+class UninitializedParameter(UninitializedTensorMixin, Parameter):
+    """A parameter whose shape is not known yet; a lazy module gives it one at its first forward.
+
+    Arguments: `requires_grad`, `device` and `dtype` that it will have. Reading its shape is a RuntimeError.
+
+    Example:
+        >>> weight = fl.nn.UninitializedParameter()
+        >>> weight.materialize((2, 3))
+        >>> weight.shape
+        flambeau.Size([2, 3])
+    """
+
+    cls_to_become = Parameter
+
+    def __new__(cls, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> Any:
+        import flambeau
+
+        return _core.make_subclass(cls, flambeau.empty(0, device=device, dtype=dtype), requires_grad)
+
+    def __init__(self, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> None:
+        pass
+
+
+class UninitializedBuffer(UninitializedTensorMixin, Buffer):
+    """A buffer whose shape is not known yet; a lazy module gives it one at its first forward.
+
+    Arguments: `requires_grad`, `device` and `dtype` that it will have; `persistent` as of `Buffer`. Reading its shape
+    is a RuntimeError.
+
+    Example:
+        >>> mean = fl.nn.UninitializedBuffer()
+        >>> mean.materialize((2,))
+        >>> mean.shape
+        flambeau.Size([2])
+    """
+
+    cls_to_become = Buffer
+
+    def __new__(
+        cls, requires_grad: bool = False, device: Any = None, dtype: Any = None, persistent: bool = True
+    ) -> Any:
+        import flambeau
+
+        result: Any = _core.make_subclass(cls, flambeau.empty(0, device=device, dtype=dtype), requires_grad)
+        result.persistent = persistent
+        return result
+
+    def __init__(
+        self, requires_grad: bool = False, device: Any = None, dtype: Any = None, persistent: bool = True
+    ) -> None:
+        pass
+
+
+def is_lazy(param: Any) -> bool:
+    """Whether `param` is a parameter or buffer without a shape.
+
+    Example:
+        >>> fl.nn.parameter.is_lazy(fl.nn.UninitializedParameter())
+        True
+    """
+    return isinstance(param, UninitializedTensorMixin)

@@ -9,8 +9,9 @@ from flambeau.nn.module import Module
 
 __all__ = [
     "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d",
-    "AdaptiveMaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "LPPool1d", "LPPool2d", "LPPool3d", "MaxPool1d",
-    "MaxPool2d", "MaxPool3d", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d",
+    "AdaptiveMaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "FractionalMaxPool2d", "FractionalMaxPool3d",
+    "LPPool1d", "LPPool2d", "LPPool3d", "MaxPool1d", "MaxPool2d", "MaxPool3d", "MaxUnpool1d", "MaxUnpool2d",
+    "MaxUnpool3d",
 ]  # fmt: skip
 
 
@@ -167,6 +168,45 @@ class _LPPool(_Pool):
         )
 
 
+class _FractionalMaxPool(_Pool):
+    """The maxima over windows at random distances; see `functional.fractional_max_pool2d`.
+
+    Arguments: `kernel_size`; one of `output_size` and `output_ratio`; `return_indices`; `_random_samples`, fixed
+    numbers instead of fresh ones. Errors: ValueError unless exactly one of size and ratio is given.
+    """
+
+    def __init__(
+        self,
+        kernel_size: Any,
+        output_size: Any = None,
+        output_ratio: Any = None,
+        return_indices: bool = False,
+        _random_samples: Any = None,
+    ) -> None:
+        super().__init__()
+        name = type(self).__name__
+        if output_size is None and output_ratio is None:
+            raise ValueError(f"{name} requires specifying either an output size, or a pooling ratio")
+        if output_size is not None and output_ratio is not None:
+            raise ValueError("only one of output_size and output_ratio may be specified")
+
+        def each(value: Any) -> Any:
+            return value if value is None or isinstance(value, (tuple, list)) else (value,) * self._dims
+
+        self.kernel_size = each(kernel_size)
+        self.return_indices = return_indices
+        self.register_buffer("_random_samples", _random_samples)
+        self.output_size = each(output_size)
+        self.output_ratio = each(output_ratio)
+        if self.output_ratio is not None and not all(0 < ratio < 1 for ratio in self.output_ratio):
+            raise ValueError(f"output_ratio must be between 0 and 1 (got {output_ratio})")
+
+    def forward(self, input: Any) -> Any:
+        """(N, C, ...) or (C, ...) to the maxima, with their places if `return_indices`."""
+        options = (self.kernel_size, self.output_size, self.output_ratio, self.return_indices, self._random_samples)
+        return self._function("fractional_max_pool")(input, *options)
+
+
 _SHAPES = {1: "(N, C, L) or (C, L)", 2: "(N, C, H, W) or (C, H, W)", 3: "(N, C, D, H, W) or (C, D, H, W)"}
 
 
@@ -178,6 +218,7 @@ def _make(base: type, name: str, dims: int) -> type:
 MaxPool1d, MaxPool2d, MaxPool3d = [_make(_MaxPool, f"MaxPool{d}d", d) for d in (1, 2, 3)]
 MaxUnpool1d, MaxUnpool2d, MaxUnpool3d = [_make(_MaxUnpool, f"MaxUnpool{d}d", d) for d in (1, 2, 3)]
 AvgPool1d, AvgPool2d, AvgPool3d = [_make(_AvgPool, f"AvgPool{d}d", d) for d in (1, 2, 3)]
+FractionalMaxPool2d, FractionalMaxPool3d = [_make(_FractionalMaxPool, f"FractionalMaxPool{d}d", d) for d in (2, 3)]
 LPPool1d, LPPool2d, LPPool3d = [_make(_LPPool, f"LPPool{d}d", d) for d in (1, 2, 3)]
 AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d = [
     _make(_AdaptiveAvgPool, f"AdaptiveAvgPool{d}d", d) for d in (1, 2, 3)

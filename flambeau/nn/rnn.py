@@ -7,7 +7,7 @@ import warnings
 from typing import Any
 
 import flambeau
-from flambeau import _core
+from flambeau import _core, recording
 from flambeau.nn import functional as F
 from flambeau.nn import init
 from flambeau.nn.module import Module
@@ -147,7 +147,7 @@ class RNNBase(Module):
         if packed is not None:
             data, batch_sizes = packed.data, packed.batch_sizes
             self.check_input(data, batch_sizes)
-            sizes = batch_sizes.tolist()
+            sizes = recording.values("batch_sizes", batch_sizes)
             batch = sizes[0]
             if packed.sorted_indices is not None:
                 states = tuple(state.index_select(1, packed.sorted_indices) for state in states)

@@ -127,6 +127,7 @@ class StateMixin:
     ) -> None:
         """Take this module's own entries, not its children's, out of `state_dict`; a point to override."""
         import flambeau
+        from flambeau.nn.parameter import is_lazy
 
         for hook in list(self._load_state_dict_pre_hooks.values()):
             hook(state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
@@ -147,6 +148,8 @@ class StateMixin:
                     f"{type(value).__name__}; convert it with flambeau.as_tensor(...) first."
                 )
                 continue
+            if is_lazy(current):
+                continue  # a lazy module's own hook gave it a shape, unless neither has one yet
             if tuple(value.shape) == (1,) and tuple(current.shape) == ():
                 value = value[0]  # scalars were once saved with one dimension
             if tuple(value.shape) != tuple(current.shape):

@@ -198,6 +198,21 @@ def to_tensor(array: Any, dtype: DType | None = None) -> Any:
     return result if dtype is None or result.dtype is dtype else result.to(dtype)
 
 
+def constant(array: Any, dtype: DType | None = None) -> Any:
+    """`to_tensor` of an array that follows from Python numbers alone: a plan keeps its values."""
+    return _core.record_constant(to_tensor(array, dtype))
+
+
+def scipy_part(name: str, part: str) -> Any:
+    """The module `scipy.<part>`, imported when first used; ImportError that names the function without it."""
+    from importlib import import_module
+
+    try:
+        return import_module(f"scipy.{part}")
+    except ImportError:
+        raise ImportError(f"{name} needs SciPy, which is not installed: pip install scipy") from None
+
+
 def with_gradient(outputs: Any, inputs: Sequence[Any], vjp: Callable[..., Any], name: str) -> Any:
     """`outputs` (a tensor or a tuple, computed outside the tape) joined to the tape when an input requires a gradient.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flambeau import _core, dtypes
+from flambeau import _core, dtypes, recording
 from flambeau.errors import DTypeError
 from flambeau.ops import elementwise as e
 from flambeau.ops import promotion
@@ -31,7 +31,7 @@ _DIRECT = (
     "lerp", "lgamma", "log", "log10", "log1p", "log2", "logaddexp", "logaddexp2", "logical_and", "logical_not",
     "logical_or", "logical_xor", "lt", "maximum", "minimum", "mul", "ne", "neg", "rad2deg", "reciprocal", "relu",
     "remainder", "rsqrt", "selu", "sgn", "sigmoid", "sign", "signbit", "sin", "sinc", "sinh", "sqrt", "square", "tan",
-    "tanh", "trunc", "xlogy", "celu", "hardshrink", "prelu", "rsub",
+    "tanh", "trunc", "xlogy", "celu", "hardshrink", "prelu", "rsub", "i0",
 )  # fmt: skip
 _ALIASES = {
     "absolute": "abs", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh", "arctan": "atan",
@@ -298,48 +298,56 @@ def polygamma(n: int, input: Any, *, out: Any = None) -> Any:
     if n < 0:
         raise RuntimeError(f"polygamma: does not support negative n, got {n}")
     if n > 1:
-        from scipy import special
-
         value = input if input.dtype.is_floating_point else input.to(dtypes.get_default_dtype())
-        found = special.polygamma(n, to_numpy(value).astype("float64"))
-        result = to_tensor(found, value.dtype)
+
+        def compute(value: Any) -> Any:
+            from scipy import special
+
+            return to_tensor(special.polygamma(n, to_numpy(value).astype("float64")), value.dtype)
+
+        result = recording.host("polygamma", compute, value)
         return deliver(with_gradient(result, (value,), lambda g: (g * polygamma(n + 1, value),), "polygamma"), out)
     return deliver(e.trigamma(input) if n else e.digamma(input), out)
 
 
-def _integers(name: str, input: Any, other: Any) -> tuple[Any, Any, Any]:
+def _of_integers(name: str, input: Any, other: Any) -> Any:
+    """A function that NumPy has under this name, of integers."""
     if not isinstance(input, Tensor) and not isinstance(other, Tensor):
         raise not_tensor(name, input)
     joint = result_type(input, other)
     if joint.kind != 1:
         raise DTypeError(f"{name}: needs integers, got {joint}")
-    arrays = (to_numpy(x.to(joint)) if isinstance(x, Tensor) else x for x in (input, other))
-    return (*arrays, joint)
+    pair = [x.to(joint) if isinstance(x, Tensor) else _core.full((), x, joint) for x in (input, other)]
+
+    def compute(input: Any, other: Any) -> Any:
+        import numpy
+
+        return to_tensor(numpy.asarray(getattr(numpy, name)(to_numpy(input), to_numpy(other))), joint)
+
+    return recording.host(name, compute, *pair)
 
 
 def gcd(input: Any, other: Any, *, out: Any = None) -> Any:
     """The greatest common divisor of integers, elementwise."""
-    import numpy
-
-    a, b, joint = _integers("gcd", input, other)
-    return deliver(to_tensor(numpy.asarray(numpy.gcd(a, b)), joint), out)
+    return deliver(_of_integers("gcd", input, other), out)
 
 
 def lcm(input: Any, other: Any, *, out: Any = None) -> Any:
     """The least common multiple of integers, elementwise."""
-    import numpy
-
-    a, b, joint = _integers("lcm", input, other)
-    return deliver(to_tensor(numpy.asarray(numpy.lcm(a, b)), joint), out)
+    return deliver(_of_integers("lcm", input, other), out)
 
 
 def nextafter(input: Any, other: Any, *, out: Any = None) -> Any:
     """The next floating number after `input` in the direction of `other`, elementwise."""
-    import numpy
-
     check_tensor("nextafter", input)
     check_tensor("nextafter", other, "other")
-    result = to_tensor(numpy.asarray(numpy.nextafter(to_numpy(input), to_numpy(other))), input.dtype)
+
+    def compute(input: Any, other: Any) -> Any:
+        import numpy
+
+        return to_tensor(numpy.asarray(numpy.nextafter(to_numpy(input), to_numpy(other))), input.dtype)
+
+    result = recording.host("nextafter", compute, input, other)
 
     def vjp(gradient: Any) -> tuple[Any, Any]:
         same = e.eq(input, other)
@@ -357,14 +365,17 @@ class _Frexp(tuple):
 
 def frexp(input: Any, *, out: Any = None) -> Any:
     """(mantissa, exponent) with input = mantissa * 2**exponent and the mantissa in [0.5, 1)."""
-    import numpy
-
     check_tensor("frexp", input)
     if not input.dtype.is_floating_point:
         raise DTypeError(f"frexp: only supports floating-point dtypes, got {input.dtype}")
-    _, exponent = numpy.frexp(to_numpy(input))
-    power = to_tensor(numpy.asarray(exponent, "int32"))
-    mantissa = to_tensor(numpy.asarray(numpy.frexp(to_numpy(input))[0]), input.dtype)
+
+    def compute(input: Any) -> tuple[Any, Any]:
+        import numpy
+
+        mantissa, exponent = numpy.frexp(to_numpy(input))
+        return to_tensor(numpy.asarray(mantissa), input.dtype), to_tensor(numpy.asarray(exponent, "int32"))
+
+    mantissa, power = recording.host("frexp", compute, input)
     if input.requires_grad:
         mantissa = e.ldexp(input, -power)
     return _Frexp((mantissa, power))

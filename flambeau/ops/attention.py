@@ -151,13 +151,11 @@ def attention(
 
     `mask` is None, or bool or of q's dtype and (N, H, T, S) (strides may be 0). Rows that see no key are zero.
     """
-    place = (0, 0)
+    place: tuple[Any, Any] = (0, 0)
     if dropout > 0.0:
-        from flambeau.ops.random import default_generator
+        from flambeau.ops.random import next_place
 
-        count = q.shape[0] * q.shape[1] * q.shape[2] * k.shape[2]
-        seed, position = (generator or default_generator).take(count)
-        place = (seed - (1 << 64) if seed >> 63 else seed, position)
+        place = next_place(generator, q.shape[0] * q.shape[1] * q.shape[2] * k.shape[2])
     options = (causal, float(scale), float(dropout), *place)
     biased = mask is not None and mask.requires_grad and _core.is_grad_enabled()
     if biased or dropout >= 1.0 or q.dtype not in _NATIVE or 0 in (*q.shape, *k.shape, *v.shape):
@@ -224,7 +222,7 @@ def _again(q: Any, k: Any, v: Any, mask: Any, options: tuple[Any, ...], grad: An
 
 
 def attention_composite(
-    q: Any, k: Any, v: Any, mask: Any, causal: bool, scale: float, dropout: float, seed: int = 0, position: int = 0
+    q: Any, k: Any, v: Any, mask: Any, causal: bool, scale: float, dropout: float, seed: Any = 0, position: Any = 0
 ) -> Any:
     """`attention` by other operations, with all scores in memory."""
     weights = attention_weights(q, k, mask, causal, scale)

@@ -11,13 +11,13 @@ from flambeau import dtypes
 from flambeau.devices import check_device
 from flambeau.dtypes import dtype as DType
 from flambeau.ops.arguments import Tensor, check_tensor, integers, not_tensor
-from flambeau.ops.create import empty, full, ones, tensor, zeros
+from flambeau.ops.create import empty, empty_strided, full, ones, tensor, zeros
 
 __all__ = [
     "BFloat16Tensor", "BoolTensor", "ByteTensor", "CharTensor", "DoubleTensor", "FloatTensor", "HalfTensor",
     "IntTensor", "LongTensor", "ShortTensor", "broadcast_shapes", "clone", "detach", "fill",
     "is_complex", "is_floating_point", "is_nonzero",
-    "is_tensor", "legacy_tensor", "numel",
+    "is_tensor", "legacy_tensor", "numel", "resize_as_", "zero_",
 ]  # fmt: skip
 
 
@@ -159,6 +159,20 @@ def new_empty(self: Any, *size: Any, dtype: DType | None = None, **options: Any)
     return empty(*size, dtype=dtype or self.dtype, **options)
 
 
+def new_empty_strided(
+    self: Any, size: Any, stride: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False,
+    layout: Any = None, pin_memory: bool = False,
+) -> Any:  # fmt: skip
+    """An uninitialised tensor of the given shape and strides, and without `dtype` the dtype, of this tensor.
+
+    >>> fl.ones(2).new_empty_strided((2, 3), (1, 2)).stride()
+    (1, 2)
+    """
+    check_tensor("new_empty_strided", self, "self")
+    result = empty_strided(size, stride, dtype=dtype or self.dtype, device=device)
+    return result.requires_grad_(True) if requires_grad else result
+
+
 def new_full(self: Any, size: Any, fill_value: Any, dtype: DType | None = None, **options: Any) -> Any:
     """A tensor of the given shape and this tensor's dtype where every element is `fill_value`."""
     check_tensor("new_full", self, "self")
@@ -199,6 +213,15 @@ def resize_as_(self: Any, the_template: Any, *, memory_format: Any = None) -> An
     return self.resize_(the_template.shape)
 
 
+def zero_(input: Any) -> Any:
+    """Every element of `input` set to 0, in place; returns `input`.
+
+    >>> fl.zero_(fl.ones(2))
+    tensor([0., 0.])
+    """
+    return check_tensor("zero_", input).zero_()
+
+
 METHODS = {
     "new": new,
     "to_dense": to_dense,
@@ -207,6 +230,7 @@ METHODS = {
     "new_zeros": new_zeros,
     "new_ones": new_ones,
     "new_empty": new_empty,
+    "new_empty_strided": new_empty_strided,
     "new_full": new_full,
     "new_tensor": new_tensor,
     "is_floating_point": is_floating_point,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
-from flambeau import _core, dtypes
+from flambeau import _core, dtypes, recording
 from flambeau.devices import check_device
 from flambeau.dtypes import dtype as DType
 from flambeau.errors import DTypeError, NumberOverflowError
@@ -34,6 +34,7 @@ __all__ = [
 ]  # fmt: skip
 
 _empty, _full, _arange = _core.empty, _core.full, _core.arange
+_constant = _core.record_constant
 _float32, _int64, _bool = dtypes.float32, dtypes.int64, dtypes.bool
 
 #: array.array type codes of the dtypes that have one.
@@ -223,8 +224,8 @@ def _pack(values: Sequence[Any], dtype: DType, shape: tuple[int, ...]) -> Any:
             if dtype.kind == 3:
                 return _core.from_list(values, dtype).view(shape)
             if name == "bool":
-                return _core.from_buffer(bytearray(map(bool, values)), _bool, shape)
-            return _core.from_buffer(array("f", values), _float32, shape).to(dtype)  # float16, bfloat16
+                return _constant(_core.from_buffer(bytearray(map(bool, values)), _bool, shape))
+            return _constant(_core.from_buffer(array("f", values), _float32, shape)).to(dtype)  # float16, bfloat16
         if dtype.kind == 1:
             try:
                 packed = array(code, values)
@@ -240,7 +241,7 @@ def _pack(values: Sequence[Any], dtype: DType, shape: tuple[int, ...]) -> Any:
         ) from None
     except OverflowError:
         raise _overflow(_worst(values), dtype) from None
-    return _core.from_buffer(packed, dtype, shape)
+    return _constant(_core.from_buffer(packed, dtype, shape))
 
 
 def _worst(values: Sequence[Any]) -> Any:
@@ -731,9 +732,11 @@ def _triangle_indices(name: str, row: int, col: int, offset: int, dtype: DType, 
         check_device(device)
     if row < 0 or col < 0:
         raise RuntimeError(f"{name}: sizes must be non-negative, got row {row} and col {col}")
-    difference = _arange(0, col, 1, _int64) - _arange(0, row, 1, _int64).unsqueeze(1)
-    inside = difference >= offset if upper else difference <= offset
-    return _core.nonzero(inside).transpose(0, 1).contiguous().to(dtype)
+    with recording.paused():
+        difference = _arange(0, col, 1, _int64) - _arange(0, row, 1, _int64).unsqueeze(1)
+        inside = difference >= offset if upper else difference <= offset
+        found = _core.nonzero(inside).transpose(0, 1).contiguous()
+    return _constant(found).to(dtype)
 
 
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:

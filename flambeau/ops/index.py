@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from flambeau import _core, dtypes
+from flambeau import _core, dtypes, recording
 from flambeau.errors import DTypeError
 from flambeau.ops import elementwise
 from flambeau.ops.arguments import (
@@ -17,6 +17,7 @@ from flambeau.ops.arguments import (
     check_out,
     check_tensor,
     deliver,
+    integer,
     integers,
     not_tensor,
     shape_error,
@@ -29,8 +30,8 @@ from flambeau.ops.arguments import (
 
 __all__ = [
     "argwhere", "embedding", "gather", "index_add", "index_copy", "index_fill", "index_put", "index_reduce",
-    "index_select", "masked_fill", "masked_scatter", "masked_select", "nonzero", "one_hot", "put", "scatter",
-    "scatter_add", "scatter_reduce", "take", "take_along_dim", "unravel_index", "where",
+    "index_select", "masked_fill", "masked_scatter", "masked_select", "nonzero", "nonzero_static", "one_hot", "put",
+    "scatter", "scatter_add", "scatter_reduce", "take", "take_along_dim", "unravel_index", "where",
 ]  # fmt: skip
 
 
@@ -46,12 +47,16 @@ def _long(name: str, index: Any) -> Any:
 def _check_range(name: str, index: Any, size: int, dim: int) -> None:
     if index.numel() == 0:
         return
-    found = to_numpy(index)
-    low, high = int(found.min()), int(found.max())
-    if low < 0 or high >= size:
-        raise IndexError(
-            f"{name}: index {low if low < 0 else high} is out of bounds for dimension {dim} with size {size}"
-        )
+
+    def check(index: Any) -> None:
+        found = to_numpy(index)
+        low, high = int(found.min()), int(found.max())
+        if low < 0 or high >= size:
+            raise IndexError(
+                f"{name}: index {low if low < 0 else high} is out of bounds for dimension {dim} with size {size}"
+            )
+
+    recording.host(name, check, index)
 
 
 def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False, out: Any = None) -> Any:
@@ -187,15 +192,18 @@ def _neutral(reduce: str, dtype: Any) -> Any:
 
 
 def _extreme_or_product(start: Any, dim: int, index: Any, source: Any, reduce: str) -> Any:
-    import numpy
+    def compute(start: Any, index: Any, source: Any) -> Any:
+        import numpy
 
-    values = to_numpy(start).copy()
-    places = list(numpy.indices(tuple(index.shape), sparse=True))
-    if index.ndim:
-        places[dim] = to_numpy(index)
-    ufunc = {"prod": numpy.multiply, "amax": numpy.maximum, "amin": numpy.minimum}[reduce]
-    ufunc.at(values, tuple(places) if index.ndim else (), to_numpy(source))
-    result = to_tensor(numpy.asarray(values), start.dtype)
+        values = to_numpy(start).copy()
+        places = list(numpy.indices(tuple(index.shape), sparse=True))
+        if index.ndim:
+            places[dim] = to_numpy(index)
+        ufunc = {"prod": numpy.multiply, "amax": numpy.maximum, "amin": numpy.minimum}[reduce]
+        ufunc.at(values, tuple(places) if index.ndim else (), to_numpy(source))
+        return to_tensor(numpy.asarray(values), start.dtype)
+
+    result = recording.host("scatter_reduce", compute, start, index, source)
     fixed = result.detach()
 
     def vjp(gradient: Any) -> tuple[Any, Any]:
@@ -475,13 +483,21 @@ def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
         raise DTypeError(f"masked_scatter: source must have the dtype of input: {source.dtype} and {input.dtype}")
     wide, places = broadcast_tensors(input, mask)
     if wide.numel() == 0 or source.numel() == 0:
+        if source.numel() == 0:
+            _core.refuse_reading("masked_scatter")
         if source.numel() == 0 and to_numpy(places).any():
             raise RuntimeError("masked_scatter: source has no elements but mask asks for some")
         return wide.clone()
-    order = to_numpy(places).reshape(-1).astype("int64").cumsum()
-    if order.size and order[-1] > source.numel():
-        raise RuntimeError(f"masked_scatter: mask has {order[-1]} True elements but source has only {source.numel()}")
-    index = to_tensor((order - 1).clip(0))
+
+    there = source.numel()
+
+    def find(places: Any) -> Any:
+        order = to_numpy(places).reshape(-1).astype("int64").cumsum()
+        if order.size and order[-1] > there:
+            raise RuntimeError(f"masked_scatter: mask has {order[-1]} True elements but source has only {there}")
+        return to_tensor((order - 1).clip(0))
+
+    index = recording.host("masked_scatter", find, places)
     values = _core.index_select(source.reshape((-1,)), 0, index).reshape(wide.shape)
     return elementwise.where(places, values, wide)
 
@@ -497,6 +513,28 @@ def nonzero(input: Any, *, as_tuple: bool = False, out: Any = None) -> Any:
         found = _core.nonzero(input.reshape((1,)) if input.ndim == 0 else input)
         return tuple([column.contiguous() for column in found.unbind(1)])
     return deliver(_core.nonzero(input), out)
+
+
+def nonzero_static(input: Any, *, size: int, fill_value: int = -1, out: Any = None) -> Any:
+    """The first `size` positions of elements that are not zero: (size, ndim), filled up with rows of `fill_value`.
+
+    The shape of the result does not depend on the values. Errors: RuntimeError for a negative size.
+
+    >>> fl.nonzero_static(fl.tensor([0, 3, 4]), size=3)
+    tensor([[ 1],
+            [ 2],
+            [-1]])
+    """
+    check_tensor("nonzero_static", input)
+    size = integer("nonzero_static", size, "size")
+    if size < 0:
+        raise RuntimeError(f"nonzero_static: 'size' must be an non-negative integer, got {size}")
+    found = _core.nonzero(input)
+    count = min(size, found.shape[0])
+    result = _core.full((size, input.ndim), integer("nonzero_static", fill_value, "fill_value"), dtypes.int64)
+    if count and input.ndim:
+        result.narrow(0, 0, count).copy_(found.narrow(0, 0, count))
+    return deliver(result, out)
 
 
 def argwhere(input: Any) -> Any:
@@ -533,8 +571,12 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
     for size in reversed(sizes):
         places.append(rest % size)
         rest = elementwise.floor_divide(rest, size)
-    if rest.numel() and bool((rest != 0).any()):
-        raise ValueError(f"unravel_index: an index is out of range for shape {sizes}")
+
+    def check(rest: Any) -> None:
+        if rest.numel() and bool((rest != 0).any()):
+            raise ValueError(f"unravel_index: an index is out of range for shape {sizes}")
+
+    recording.host("unravel_index", check, rest)
     return tuple(places[::-1])
 
 
@@ -580,17 +622,21 @@ def embedding(
 
 
 def _shorten(weight: Any, flat: Any, max_norm: float, norm_type: float) -> None:
-    import numpy
-
     if not flat.numel():
         return
-    used = to_tensor(numpy.unique(to_numpy(flat)))
-    rows = _core.index_select(weight.detach(), 0, used)
-    values = to_numpy(rows)
-    norms = numpy.linalg.norm(values, norm_type, axis=1, keepdims=True)
-    scaled = numpy.where(norms > max_norm, values * (max_norm / (norms + 1e-7)), values).astype(values.dtype)
-    spread = used.unsqueeze(1).expand(rows.shape)
-    weight.detach().copy_(_core.scatter(weight.detach(), 0, spread, to_tensor(scaled, weight.dtype), "set"))
+
+    def compute(weight: Any, flat: Any) -> Any:
+        import numpy
+
+        used = to_tensor(numpy.unique(to_numpy(flat)))
+        rows = _core.index_select(weight, 0, used)
+        values = to_numpy(rows)
+        norms = numpy.linalg.norm(values, norm_type, axis=1, keepdims=True)
+        scaled = numpy.where(norms > max_norm, values * (max_norm / (norms + 1e-7)), values).astype(values.dtype)
+        spread = used.unsqueeze(1).expand(rows.shape)
+        return _core.scatter(weight, 0, spread, to_tensor(scaled, weight.dtype), "set")
+
+    weight.detach().copy_(recording.host("embedding", compute, weight.detach(), flat))
 
 
 def one_hot(tensor: Any, num_classes: int = -1) -> Any:
@@ -603,19 +649,24 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     check_tensor("one_hot", tensor, "tensor")
     if tensor.dtype is not dtypes.int64:
         raise DTypeError(f"one_hot: is only applicable to index tensor of dtype int64, got {tensor.dtype}; use .long()")
-    values = to_numpy(tensor)
-    if not values.size:
+    if not tensor.numel():
         if num_classes <= 0:
             raise RuntimeError("one_hot: Can not infer total number of classes from empty tensor; give num_classes")
         return _core.full((*tensor.shape, num_classes), 0, dtypes.int64)
-    if values.min() < 0:
-        raise RuntimeError(f"one_hot: Class values must be non-negative, got {values.min()}")
     if num_classes < 0:
-        num_classes = int(values.max()) + 1
-    elif values.max() >= num_classes:
-        raise RuntimeError(
-            f"one_hot: Class values must be smaller than num_classes, got {values.max()} with {num_classes} classes"
-        )
+        _core.refuse_reading("one_hot without num_classes")
+        num_classes = max(int(to_numpy(tensor).max()) + 1, 0)
+
+    def check(tensor: Any) -> None:
+        low, high = to_numpy(tensor).min(), to_numpy(tensor).max()
+        if low < 0:
+            raise RuntimeError(f"one_hot: Class values must be non-negative, got {low}")
+        if high >= num_classes:
+            raise RuntimeError(
+                f"one_hot: Class values must be smaller than num_classes, got {high} with {num_classes} classes"
+            )
+
+    recording.host("one_hot", check, tensor)
     blank = _core.full((*tensor.shape, num_classes), 0, dtypes.int64)
     one = _core.full((*tensor.shape, 1), 1, dtypes.int64)
     return _core.scatter(blank, tensor.ndim, tensor.unsqueeze(-1), one, "set")
@@ -641,6 +692,7 @@ METHODS = {
     "masked_scatter_": twin(masked_scatter),
     "masked_select": masked_select,
     "nonzero": nonzero,
+    "nonzero_static": nonzero_static,
     "put": put,
     "put_": twin(put),
     "scatter": scatter,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from flambeau import _core, dtypes
+from flambeau import _core, dtypes, recording
 from flambeau.errors import DTypeError, ShapeError
 from flambeau.ops.arguments import (
     Tensor,
@@ -71,13 +71,26 @@ def _mH(A: Any) -> Any:
     return conj(A.transpose(-2, -1))
 
 
-def _run(name: str, function: Callable[..., Any], *arrays: Any, reason: str = "a matrix is singular") -> Any:
-    import numpy
+def _run(name: str, function: Callable[..., Any], *tensors: Any, reason: str = "a matrix is singular") -> Any:
+    """What `function` makes of NumPy arrays, an array or a tuple, as tensors of the first one's precision."""
 
-    try:
-        return function(*arrays)
-    except numpy.linalg.LinAlgError as error:
-        raise LinAlgError(f"linalg.{name}: {reason} ({error}); shapes {[a.shape for a in arrays]}") from None
+    def compute(*tensors: Any) -> Any:
+        import numpy
+
+        arrays = [to_numpy(each) for each in tensors]
+        try:
+            found = function(*arrays)
+        except numpy.linalg.LinAlgError as error:
+            raise LinAlgError(f"linalg.{name}: {reason} ({error}); shapes {[a.shape for a in arrays]}") from None
+        kind = tensors[0].dtype
+
+        def made(part: Any) -> Any:
+            part = numpy.asarray(part)
+            return to_tensor(part, kind.to_complex() if part.dtype.kind == "c" else kind.to_real())
+
+        return tuple([made(part) for part in found]) if isinstance(found, tuple) else made(found)
+
+    return recording.host(f"linalg.{name}", compute, *tensors)
 
 
 def _again() -> bool:
@@ -98,7 +111,7 @@ def inv(A: Any, *, out: Any = None) -> Any:
     import numpy
 
     _matrix("inv", A)
-    result = to_tensor(_run("inv", numpy.linalg.inv, to_numpy(A)), A.dtype)
+    result = _run("inv", numpy.linalg.inv, A)
     fixed = result.detach()
 
     def vjp(gradient: Any) -> tuple[Any]:
@@ -114,6 +127,7 @@ def _info(batch: Sequence[int]) -> Any:
 
 def inv_ex(A: Any, *, check_errors: bool = False, out: Any = None) -> Any:
     """(inverse, info): `inv` that reports singular matrices in `info` instead of raising, unless `check_errors`."""
+    _core.refuse_reading("linalg.inv_ex")  # whether there is an inverse
     try:
         return InvEx(inv(A), _info(A.shape[:-2]))
     except LinAlgError:
@@ -131,17 +145,34 @@ def det(A: Any, *, out: Any = None) -> Any:
     import numpy
 
     _matrix("det", A)
-    values = numpy.asarray(numpy.linalg.det(to_numpy(A)))
-    result = to_tensor(values, A.dtype)
+    result = _run("det", numpy.linalg.det, A)
     fixed = result.detach()
 
     def vjp(gradient: Any) -> tuple[Any]:
-        if (values == 0).any() or not numpy.isfinite(values).all():
+        if _core.is_recording() and not _again():  # whether a matrix is singular is found at every run
+            factor, matrix = _run("det", _determinant_gradient, A.detach(), fixed)
+            return ((gradient * factor).unsqueeze(-1).unsqueeze(-1) * matrix,)
+        if _singular(to_numpy(fixed)):
             return (gradient.unsqueeze(-1).unsqueeze(-1) * to_tensor(_cofactors(to_numpy(A)), A.dtype),)
         whole = det(A) if _again() else fixed
         return ((gradient * conj(whole)).unsqueeze(-1).unsqueeze(-1) * _mH(inv(A)),)
 
     return deliver(with_gradient(result, (A,), vjp, "linalg_det"), out)
+
+
+def _singular(determinants: Any) -> bool:
+    import numpy
+
+    return bool((determinants == 0).any()) or not numpy.isfinite(determinants).all()
+
+
+def _determinant_gradient(a: Any, determinants: Any) -> tuple[Any, Any]:
+    """The gradient as a factor and a matrix."""
+    import numpy
+
+    if _singular(determinants):
+        return numpy.ones_like(determinants), _cofactors(a)
+    return numpy.conj(determinants), numpy.conj(numpy.swapaxes(numpy.linalg.inv(a), -1, -2))
 
 
 def _cofactors(a: Any) -> Any:
@@ -160,8 +191,7 @@ def slogdet(A: Any, *, out: Any = None) -> Any:
     import numpy
 
     _matrix("slogdet", A)
-    sign, size = numpy.linalg.slogdet(to_numpy(A))
-    sign, result = to_tensor(numpy.asarray(sign), A.dtype), to_tensor(numpy.asarray(size), A.dtype.to_real())
+    sign, result = _run("slogdet", lambda a: tuple(numpy.linalg.slogdet(a)), A)
     if not A.is_complex():
 
         def vjp(gradient: Any) -> tuple[Any]:
@@ -226,7 +256,7 @@ def _solve(A: Any, B: Any) -> Any:
         )
     batch = broadcast_shapes(A.shape[:-2], B.shape[:-2])
     A, B = A.expand((*batch, *A.shape[-2:])), B.expand((*batch, *B.shape[-2:]))
-    result = to_tensor(_run("solve", numpy.linalg.solve, to_numpy(A), to_numpy(B)), A.dtype)
+    result = _run("solve", numpy.linalg.solve, A, B)
     fixed = result.detach()
 
     def vjp(gradient: Any) -> tuple[Any, Any]:
@@ -272,6 +302,7 @@ def lstsq(A: Any, B: Any, rcond: float | None = None, *, driver: str | None = No
     m, n = A.shape[-2:]
     if right.shape[-2] != m:
         raise shape_error("linalg.lstsq", "A and B need equally many rows", A=A, B=B)
+    _core.refuse_reading("linalg.lstsq")  # the rank decides whether there are residuals
     solution = pinv(A, rtol=rcond) @ right
     values = to_numpy(A)
     singular = numpy.linalg.svd(values, compute_uv=False)
@@ -316,19 +347,22 @@ def pinv(
 
     _matrix("pinv", A, square=hermitian)
     m, n = A.shape[-2:]
-    values = to_numpy(A)
-    if hermitian:
-        lower = numpy.tril(values, -1)
-        middle = numpy.diagonal(values, 0, -2, -1).real[..., None] * numpy.eye(n, dtype=values.dtype)
-        values = lower + numpy.swapaxes(lower, -1, -2).conj() + middle
-    u, s, vh = _run("pinv", lambda a: numpy.linalg.svd(a, full_matrices=False), values, reason="the SVD failed")
-    relative, absolute = _tolerances(A, rtol if rtol is not None else rcond, atol)
-    top = s[..., :1] if s.shape[-1] else s
-    limit = numpy.maximum(absolute, relative * top)
-    with numpy.errstate(divide="ignore"):
-        inverted = numpy.where(s > limit, 1 / s, 0).astype(s.dtype)
-    left, right = numpy.swapaxes(vh, -1, -2).conj(), numpy.swapaxes(u, -1, -2).conj()
-    result = to_tensor((left * inverted[..., None, :]) @ right, A.dtype)
+    tolerances = _tolerances(A, rtol if rtol is not None else rcond, atol)
+
+    def compute(values: Any, relative: Any, absolute: Any) -> Any:
+        if hermitian:
+            lower = numpy.tril(values, -1)
+            middle = numpy.diagonal(values, 0, -2, -1).real[..., None] * numpy.eye(n, dtype=values.dtype)
+            values = lower + numpy.swapaxes(lower, -1, -2).conj() + middle
+        u, s, vh = numpy.linalg.svd(values, full_matrices=False)
+        top = s[..., :1] if s.shape[-1] else s
+        limit = numpy.maximum(absolute[..., None], relative[..., None] * top)
+        with numpy.errstate(divide="ignore"):
+            inverted = numpy.where(s > limit, 1 / s, 0).astype(s.dtype)
+        left, right = numpy.swapaxes(vh, -1, -2).conj(), numpy.swapaxes(u, -1, -2).conj()
+        return (left * inverted[..., None, :]) @ right
+
+    result = _run("pinv", compute, A, *tolerances, reason="the SVD failed")
     fixed = result.detach()
 
     def vjp(gradient: Any) -> tuple[Any]:
@@ -346,15 +380,15 @@ def pinv(
 
 
 def _tolerances(A: Any, rtol: Any, atol: Any) -> tuple[Any, Any]:
-    """The relative and absolute tolerance as arrays that broadcast against the singular values."""
+    """The relative and absolute tolerance as tensors, one for each matrix or for all."""
 
-    def array(x: Any) -> Any:
-        return to_numpy(x)[..., None] if isinstance(x, Tensor) else x
+    def tensor(x: Any) -> Any:
+        return x.detach() if isinstance(x, Tensor) else _core.full((), float(x), A.dtype.to_real())
 
     if rtol is None:
         standard = dtypes.finfo(A.dtype).eps * max(A.shape[-2:])
         rtol = standard if atol is None or (isinstance(atol, (int, float)) and atol <= 0) else 0.0
-    return array(rtol), array(0.0 if atol is None else atol)
+    return tensor(rtol), tensor(0.0 if atol is None else atol)
 
 
 def matrix_rank(
@@ -364,10 +398,15 @@ def matrix_rank(
     import numpy
 
     _matrix("matrix_rank", A, square=hermitian)
-    s = numpy.linalg.svd(to_numpy(A), compute_uv=False)
-    relative, absolute = _tolerances(A, rtol, tol if tol is not None else atol)
-    top = s[..., :1] if s.shape[-1] else s
-    return deliver(to_tensor(numpy.asarray((s > numpy.maximum(absolute, relative * top)).sum(-1), "int64")), out)
+
+    def compute(A: Any, relative: Any, absolute: Any) -> Any:
+        s = numpy.linalg.svd(to_numpy(A), compute_uv=False)
+        top = s[..., :1] if s.shape[-1] else s
+        limit = numpy.maximum(to_numpy(absolute)[..., None], to_numpy(relative)[..., None] * top)
+        return to_tensor(numpy.asarray((s > limit).sum(-1), "int64"))
+
+    tolerances = _tolerances(A, rtol, tol if tol is not None else atol)
+    return deliver(recording.host("linalg.matrix_rank", compute, A, *tolerances), out)
 
 
 # --------------------------------------------------------------------------------------------------- decompositions
@@ -384,8 +423,7 @@ def cholesky(A: Any, *, upper: bool = False, out: Any = None) -> Any:
 
     _matrix("cholesky", A)
     source = _mH(A) if upper else A
-    values = _run("cholesky", numpy.linalg.cholesky, to_numpy(source), reason="the input is not positive-definite")
-    result = to_tensor(values, A.dtype)
+    result = _run("cholesky", numpy.linalg.cholesky, source, reason="the input is not positive-definite")
     fixed = result.detach()
 
     def vjp(gradient: Any) -> tuple[Any]:
@@ -402,6 +440,7 @@ def cholesky(A: Any, *, upper: bool = False, out: Any = None) -> Any:
 
 def cholesky_ex(A: Any, *, upper: bool = False, check_errors: bool = False, out: Any = None) -> Any:
     """(L, info): `cholesky` that reports failure in `info` instead of raising, unless `check_errors`."""
+    _core.refuse_reading("linalg.cholesky_ex")  # whether there is a factor
     try:
         return CholeskyEx(cholesky(A, upper=upper), _info(A.shape[:-2]))
     except LinAlgError:
@@ -418,11 +457,10 @@ def qr(A: Any, mode: str = "reduced", *, out: Any = None) -> Any:
     if mode not in ("reduced", "complete", "r"):
         raise RuntimeError(f"linalg.qr: mode must be one of 'reduced', 'complete', 'r', got {mode!r}")
     if mode == "r":
-        R = to_tensor(numpy.linalg.qr(to_numpy(A), "r"), A.dtype)
+        R = _run("qr", lambda a: numpy.linalg.qr(a, "r"), A)
         return QR(_core.empty((0,), A.dtype), with_gradient(R, (A,), _no_gradient("qr with mode='r'"), "linalg_qr"))
     checked: Any = mode
-    q, r = numpy.linalg.qr(to_numpy(A), checked)
-    pair = (to_tensor(q, A.dtype), to_tensor(r, A.dtype))
+    pair = _run("qr", lambda a: tuple(numpy.linalg.qr(a, checked)), A)
     m, n = A.shape[-2:]
     if mode == "complete" and m > n:
         return QR(*with_gradient(pair, (A,), _no_gradient("qr with mode='complete' of a tall matrix"), "linalg_qr"))
@@ -463,10 +501,9 @@ def _svd(name: str, A: Any) -> Any:
     """The thin SVD with gradients of all three factors."""
     import numpy
 
-    parts = _run(
-        name, lambda a: numpy.linalg.svd(a, full_matrices=False), to_numpy(A), reason="the iteration did not converge"
+    three = _run(
+        name, lambda a: tuple(numpy.linalg.svd(a, full_matrices=False)), A, reason="the iteration did not converge"
     )
-    three = tuple([to_tensor(part, kind) for part, kind in zip(parts, (A.dtype, A.dtype.to_real(), A.dtype))])
     fixed = tuple([part.detach() for part in three])
     m, n = A.shape[-2:]
 
@@ -513,8 +550,7 @@ def svd(A: Any, full_matrices: bool = True, *, driver: str | None = None, out: A
     _matrix("svd", A, square=False)
     if not full_matrices or A.shape[-1] == A.shape[-2]:
         return SVD(*_svd("svd", A))
-    parts = _run("svd", numpy.linalg.svd, to_numpy(A), reason="the iteration did not converge")
-    full = tuple([to_tensor(part, kind) for part, kind in zip(parts, (A.dtype, A.dtype.to_real(), A.dtype))])
+    full = _run("svd", lambda a: tuple(numpy.linalg.svd(a)), A, reason="the iteration did not converge")
     if A.requires_grad:  # S has a gradient, and the full bases where only their thin part is used
         k = min(A.shape[-2:])
         U, S, Vh = _svd("svd", A)
@@ -540,10 +576,7 @@ def eigh(A: Any, UPLO: str = "L", *, out: Any = None) -> Any:
     triangle: Any = UPLO.upper()
     if triangle not in ("L", "U"):
         raise RuntimeError(f"linalg.eigh: UPLO must be 'L' or 'U', got {UPLO!r}")
-    values, vectors = _run(
-        "eigh", lambda a: numpy.linalg.eigh(a, triangle), to_numpy(A), reason="the iteration did not converge"
-    )
-    pair = (to_tensor(values, A.dtype.to_real()), to_tensor(vectors, A.dtype))
+    pair = _run("eigh", lambda a: tuple(numpy.linalg.eigh(a, triangle)), A, reason="the iteration did not converge")
     fixed = (pair[0].detach(), pair[1].detach())
 
     def vjp(gL: Any, gV: Any) -> tuple[Any]:
@@ -580,8 +613,13 @@ def eig(A: Any, *, out: Any = None) -> Any:
 
     _matrix("eig", A)
     kind = A.dtype.to_complex()
-    values, vectors = _run("eig", numpy.linalg.eig, to_numpy(A), reason="the iteration did not converge")
-    pair = (to_tensor(numpy.asarray(values), kind), to_tensor(numpy.asarray(vectors), kind))
+    precision = "complex64" if kind is dtypes.complex64 else "complex128"
+
+    def compute(a: Any) -> tuple[Any, Any]:  # NumPy gives real results where all are
+        values, vectors = numpy.linalg.eig(a)
+        return values.astype(precision), vectors.astype(precision)
+
+    pair = _run("eig", compute, A, reason="the iteration did not converge")
     fixed = (pair[0].detach(), pair[1].detach())
 
     def vjp(gL: Any, gV: Any) -> tuple[Any]:
@@ -643,6 +681,7 @@ def matrix_exp(A: Any) -> Any:
         return A.clone()
     if A.dtype in (dtypes.float32, dtypes.complex64):  # squaring would add up the rounding of every step
         return matrix_exp(A.to(dtypes.complex128 if A.is_complex() else dtypes.float64)).to(A.dtype)
+    _core.refuse_reading("linalg.matrix_exp")  # the largest norm decides how often it is squared
     size = float(numpy.abs(to_numpy(A)).sum(-2).max())
     squarings = max(0, int(numpy.ceil(numpy.log2(size / 0.5)))) if numpy.isfinite(size) and size > 0.5 else 0
     scaled = A / float(2**squarings)

@@ -278,7 +278,7 @@ def _(grad, x, target, ignore_index, label_smoothing):
     e = s.exp(shifted)
     wanted = s.where(s.index() == target, 1.0 - label_smoothing, 0.0) + label_smoothing / s.length(x)
     scale = s.where(target == ignore_index, 0.0, grad)
-    return scale * (e / s.reduce_sum(e) - wanted)
+    return scale * (e * (1.0 / s.reduce_sum(e)) - wanted)
 
 
 @row(**_CLASSES, nondifferentiable=("weight",), outputs=("result", "result"))
@@ -306,7 +306,7 @@ def _(grad_0, x, target, weight, ignore_index, label_smoothing):
     e = s.exp(x - s.detached(s.reduce_max(x)))
     share = _shares(target, weight, label_smoothing, x)
     scale = s.where(target == ignore_index, 0.0, grad_0)
-    return scale * (e / s.reduce_sum(e) * s.reduce_sum(share) - share)
+    return scale * (e * (1.0 / s.reduce_sum(e)) * s.reduce_sum(share) - share)
 
 
 @row(accepts="floating", tolerance=16, domain=(0.1, 0.9))

@@ -23,7 +23,7 @@ def _exponentials(x):
 def softmax(x):
     """exp(x) / sum(exp(x)), without overflow."""
     e, total = _exponentials(x)
-    return e / total
+    return e * (1.0 / total)
 
 
 @softmax.vjp
@@ -36,7 +36,7 @@ def _(grad, output):
 def softmin(x):
     """exp(-x) / sum(exp(-x)), without overflow."""
     e, total = _exponentials(-x)
-    return e / total
+    return e * (1.0 / total)
 
 
 @softmin.vjp

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from flambeau import _core
+from flambeau import _core, dtypes
 from flambeau.errors import DTypeError
 from flambeau.ops import elementwise
 from flambeau.ops import reduce as r
-from flambeau.ops.arguments import Tensor, check_tensor, deliver, shape_error, twin, wrap_dims
+from flambeau.ops.arguments import Tensor, check_tensor, constant, deliver, shape_error, twin, wrap_dims
 
-__all__ = ["cdist", "cosine_similarity", "dist", "frobenius_norm", "norm", "nuclear_norm", "pdist", "renorm"]
+__all__ = [
+    "cdist", "cosine_similarity", "dist", "frobenius_norm", "norm", "norm_except_dim", "nuclear_norm", "pdist",
+    "renorm",
+]  # fmt: skip
 
 _INFINITY = float("inf")
 
@@ -211,7 +214,7 @@ def pdist(input: Any, p: float = 2.0) -> Any:
     import numpy
 
     first, second = numpy.triu_indices(input.shape[0], 1)
-    left, right = (_core.index_select(input, 0, _core.from_numpy(i.astype("int64"))) for i in (first, second))
+    left, right = (_core.index_select(input, 0, constant(i, dtypes.int64)) for i in (first, second))
     return _along(left - right, float(p), 1, False)
 
 
@@ -228,6 +231,26 @@ def renorm(input: Any, p: float, dim: int, maxnorm: float, *, out: Any = None) -
     norms = _along(input, float(p), others, True)
     factor = elementwise.where(norms > maxnorm, maxnorm / (norms + 1e-7), 1.0)
     return deliver((input * factor).to(input.dtype), out)
+
+
+def norm_except_dim(v: Any, pow: float = 2, dim: int = 0) -> Any:
+    """The p-norm of each slice along `dim`, kept as ones in the other dimensions; of all in one for dim -1.
+
+    >>> fl.norm_except_dim(fl.tensor([[3.0, 4.0], [0.0, 1.0]]))
+    tensor([[5.],
+            [1.]])
+    """
+    check_tensor("norm_except_dim", v, "v")
+    if dim == -1:
+        return norm(v, pow)
+    (dim,) = wrap_dims("norm_except_dim", dim, v.ndim)
+    others = tuple([d for d in range(v.ndim) if d != dim])
+    return _along(v, float(pow), others, True) if others else v.abs()
+
+
+def weight_normalised(v: Any, g: Any, dim: int = 0) -> Any:
+    """g * v / norm_except_dim(v, 2, dim)."""
+    return v * (g / norm_except_dim(v, 2, dim))
 
 
 #: What `flambeau.linalg` exports from here.

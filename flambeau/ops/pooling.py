@@ -11,7 +11,7 @@ from functools import lru_cache
 from math import inf, prod
 from typing import Any, NamedTuple
 
-from flambeau import _core, dtypes
+from flambeau import _core, dtypes, recording
 from flambeau.errors import DTypeError, ShapeError
 from flambeau.ops.arguments import check_tensor, with_gradient
 from flambeau.ops.convolution import spread
@@ -27,6 +27,24 @@ def max_pool_step(best, place, x, position=0):
     """The larger of `best` and `x` and its place; a NaN wins, and so does the first value (`place` is negative)."""
     taken = s.logical_or(s.logical_or(x > best, x != x), place < 0)
     return s.where(taken, x, best), s.where(taken, s.cast(position, place), place)
+
+
+@elementwise(
+    outputs=("a", "int32"), differentiable=False, roles=dict.fromkeys(("first", "second", "third", "fourth"), "int64")
+)
+def max_pool_four(a, b, c, d, first=0, second=0, third=0, fourth=0):
+    """The first of the largest of four values and its place, one of the four numbers; a NaN wins."""
+    best, place = a, s.cast(first, "int32")
+    for x, position in ((b, second), (c, third), (d, fourth)):
+        taken = s.logical_or(x > best, x != x)
+        best, place = s.where(taken, x, best), s.where(taken, s.cast(position, "int32"), place)
+    return best, place
+
+
+@elementwise(outputs=("grad",), differentiable=False)
+def max_pool_part(grad, place, position=0):
+    """The gradient where the maximum came from this position, else zero."""
+    return s.where(place == s.cast(position, place), grad, s.constant(0, grad))
 
 
 @elementwise(outputs=("target",), differentiable=False)
@@ -52,6 +70,9 @@ class Windows(NamedTuple):
     steps: tuple[tuple[int, int, tuple[Any, ...], tuple[Any, ...]], ...]
     strides: tuple[int, ...]
     padding: tuple[int, ...]
+    #: Every position lies in the input for all windows; no two windows share an element.
+    complete: bool
+    disjoint: bool
 
 
 @lru_cache(maxsize=256)
@@ -84,7 +105,12 @@ def windows(
     steps: list[tuple[int, int, tuple[Any, ...], tuple[Any, ...]]] = [(0, 0, (Ellipsis,), (Ellipsis,))]
     for size, k, here in zip(sizes, kernel, ranges, strict=True):
         steps = [(n * k + j, at * size + o, (*a, b), (*c, e)) for n, at, a, c in steps for j, o, b, e in here]
-    return Windows(tuple(out), tuple(steps), stride, padding)
+    complete = all(
+        len(here) == k and all(inside == slice(0, count) for _, _, inside, _ in here)
+        for k, count, here in zip(kernel, out, ranges, strict=True)
+    )
+    disjoint = all(k == 1 or (d == 1 and st >= k) for k, st, d in zip(kernel, stride, dilation, strict=True))
+    return Windows(tuple(out), tuple(steps), stride, padding, complete, disjoint)
 
 
 def _spatial(name: str, input: Any, dims: int) -> tuple[int, ...]:
@@ -124,8 +150,14 @@ def _narrow(input: Any) -> bool:
 def _spread_maxima(grad: Any, place: Any, found: Windows, sizes: tuple[int, ...]) -> Any:
     """The gradient of the input from the one of the maxima."""
     lead = tuple(grad.shape[: grad.ndim - len(sizes)])
-    result = _core.full((*lead, *sizes), 0.0, grad.dtype)
     values = grad.detach()
+    if found.disjoint and found.complete:  # every element of the input is in one window at most
+        whole = prod(found.strides) * prod(found.out) == prod(sizes)
+        result = _core.empty((*lead, *sizes), grad.dtype) if whole else _core.full((*lead, *sizes), 0.0, grad.dtype)
+        for _, offset, _, source in found.steps:
+            result[source].copy_(max_pool_part(values, place, offset))
+        return with_gradient(result, (grad,), lambda g: (_collect(g, place, found),), "MaxPoolBackward0")
+    result = _core.full((*lead, *sizes), 0.0, grad.dtype)
     for _, offset, inside, source in found.steps:
         lists = [[result[source]], [values[inside]], [place[inside]]]
         _core.foreach(max_pool_spread, lists, scalars=(offset,), outputs=(0,))
@@ -154,11 +186,17 @@ def max_pool(
         raise DTypeError(f"{name}: not defined for bool; convert with .float()")
     shape = (*input.shape[: input.ndim - dims], *found.out)
     floating = input.dtype.is_floating_point
-    best = _core.full(shape, -inf if floating else dtypes.iinfo(input.dtype).min, input.dtype)
-    place = _core.full(shape, -1, dtypes.int32 if prod(sizes) < 2**31 else dtypes.int64)
-    values = input.detach()
-    for _, offset, inside, source in found.steps:
-        lists = [[best[inside]], [place[inside]], [values[source]]]
+    values, steps = input.detach(), found.steps
+    if found.complete and len(steps) >= 4 and prod(sizes) < 2**31:
+        parts = [values[source].contiguous() for _, _, _, source in steps[:4]]
+        best, place = max_pool_four(*parts, *[offset for _, offset, _, _ in steps[:4]])
+        steps = steps[4:]
+    else:
+        best = _core.full(shape, -inf if floating else dtypes.iinfo(input.dtype).min, input.dtype)
+        place = _core.full(shape, -1, dtypes.int32 if prod(sizes) < 2**31 else dtypes.int64)
+    for _, offset, inside, source in steps:
+        part = values[source].contiguous() if found.complete else values[source]
+        lists = [[best[inside]], [place[inside]], [part]]
         _core.foreach(max_pool_step, lists, scalars=(offset,), outputs=(0, 1))
     if floating:
         best = with_gradient(
@@ -366,8 +404,12 @@ def max_unpool(
     lead = tuple(input.shape[: input.ndim - dims])
     flat = indices.reshape((*lead, -1))
     area = prod(out)
-    if flat.numel() and (int(flat.min().item()) < 0 or int(flat.max().item()) >= area):
-        raise RuntimeError(f"{name}: Found an invalid max index: indices must lie in the output {out}")
+
+    def check(flat: Any) -> None:
+        if flat.numel() and (int(flat.min().item()) < 0 or int(flat.max().item()) >= area):
+            raise RuntimeError(f"{name}: Found an invalid max index: indices must lie in the output {out}")
+
+    recording.host(name, check, flat)
     result = _core.full((*lead, area), 0.0, input.dtype)
     return result.scatter(-1, flat, input.reshape((*lead, -1))).reshape((*lead, *out))
 

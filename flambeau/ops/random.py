@@ -6,6 +6,8 @@ the same on every device and at every thread count.
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -165,8 +167,11 @@ def _checked(generator: Any) -> Generator:
     return generator
 
 
-def _place(generator: Generator | None, count: int) -> tuple[Any, Any]:
-    """Seed, as the kernels read it (signed), and position for the next `count` numbers."""
+def next_place(generator: Generator | None, count: int) -> tuple[Any, Any]:
+    """Seed, as the kernels read it (signed), and position for the next `count` numbers.
+
+    While a compiled function is recorded they are tensors that follow the generator.
+    """
     source = default_generator if generator is None else _checked(generator)
     if recording.active is not None:
         return recording.active.random(source, count)
@@ -181,7 +186,7 @@ def _fill(tensor: Any, kind: str, a: Any, b: Any, generator: Generator | None) -
     if tensor.is_complex():  # the variance of a complex number is that of its two parts together
         _fill(_core.view_as_real(tensor), kind, a, b * 0.5**0.5 if kind == "normal" else b, generator)
         return tensor
-    seed, position = _place(generator, tensor.numel())
+    seed, position = next_place(generator, tensor.numel())
     if kind == "uniform":
         levels = _LEVELS.get(tensor.dtype.name, 2.0**24)
         return philox.random_uniform.inplace(tensor, a, b, seed, position, levels)
@@ -348,6 +353,23 @@ def bernoulli(input: Any, p: float | None = None, *, generator: Generator | None
     return deliver(bernoulli_(result, input if p is None else p, generator=generator), out)
 
 
+def _places_in_rows(edges: Any, values: Any) -> Any:
+    """How many of a row's ascending edges (N, C) each of its values (N, S) has reached, by halving all at once."""
+    import numpy
+
+    if len(edges) == 1:
+        return numpy.searchsorted(edges[0], values[0], "right")[None]
+    low = numpy.zeros(values.shape, "int64")
+    high = numpy.full(values.shape, edges.shape[-1], "int64")
+    for _ in range(edges.shape[-1].bit_length()):
+        middle = (low + high) >> 1
+        # where low has met high = C, the last edge is read, which changes nothing
+        reached = values >= numpy.take_along_axis(edges, numpy.minimum(middle, edges.shape[-1] - 1), -1)
+        open_ = low < high
+        low, high = numpy.where(reached & open_, middle + 1, low), numpy.where(reached, high, middle)
+    return low
+
+
 def multinomial(
     input: Any, num_samples: int, replacement: bool = False, *, generator: Generator | None = None, out: Any = None
 ) -> Any:
@@ -355,75 +377,93 @@ def multinomial(
 
     Raises RuntimeError for negative weights, rows of zeros, or more samples than columns without replacement.
     """
-    import numpy
-
     check_tensor("multinomial", input)
     if input.ndim not in (1, 2):
         raise shape_error("multinomial", "prob_dist must be 1 or 2 dim", input=input)
     check_out("multinomial", out, dtypes.int64)
     if not input.dtype.is_floating_point:
         raise DTypeError(f"multinomial: needs floating weights, got {input.dtype}; use input.float()")
-    weights = to_numpy(input).astype("float64")
     if num_samples <= 0:
         raise RuntimeError(f"multinomial: cannot sample num_samples <= 0, got {num_samples}")
-    if not replacement and num_samples > weights.shape[-1]:
+    if not replacement and num_samples > input.shape[-1]:
         raise RuntimeError(
             f"multinomial: cannot sample num_samples > prob_dist.size(-1) samples without replacement: {num_samples} "
-            f"of {weights.shape[-1]}; pass replacement=True"
+            f"of {input.shape[-1]}; pass replacement=True"
         )
+    rows = math.prod(input.shape[:-1])
+    places = _core.empty((rows, num_samples if replacement else input.shape[-1]), dtypes.float64)
+    _fill(places, "uniform", 0.0, 1.0, generator)
+    draw = functools.partial(_draw, num_samples, replacement)
+    return deliver(recording.host("multinomial", draw, input.detach(), places), out)
+
+
+def _draw(num_samples: int, replacement: bool, input: Any, uniform: Any) -> Any:
+    """The columns that uniform numbers choose."""
+    import numpy
+
+    weights, places = to_numpy(input).astype("float64"), to_numpy(uniform)
     if not numpy.isfinite(weights).all() or (weights < 0).any():
         raise RuntimeError("multinomial: probability tensor contains either `inf`, `nan` or element < 0")
     if (weights.sum(-1) <= 0).any():
         raise RuntimeError("multinomial: invalid multinomial distribution (sum of probabilities <= 0)")
     rows = weights.reshape(-1, weights.shape[-1])
     if replacement:
-        places = to_numpy(_fill(_core.empty((len(rows), num_samples), dtypes.float64), "uniform", 0.0, 1.0, generator))
         edges = rows.cumsum(-1)
-        found = numpy.empty(places.shape, "int64")
         last = rows.shape[-1] - 1 - numpy.argmax(rows[:, ::-1] > 0, axis=-1)
-        for i, row in enumerate(edges):
-            found[i] = numpy.minimum(numpy.searchsorted(row, places[i] * row[-1], "right"), last[i])
+        found = numpy.minimum(_places_in_rows(edges, places * edges[:, -1:]), last[:, None])
     else:  # the smallest waiting times, each exponential with its weight as the rate
-        places = to_numpy(_fill(_core.empty(rows.shape, dtypes.float64), "uniform", 0.0, 1.0, generator))
         with numpy.errstate(divide="ignore"):
             waiting = -numpy.log1p(-places) / rows
         found = numpy.argsort(waiting, axis=-1, kind="stable")[:, :num_samples]
-    return deliver(to_tensor(found.reshape((*weights.shape[:-1], num_samples)), dtypes.int64), out)
+    return to_tensor(found.reshape((*weights.shape[:-1], num_samples)), dtypes.int64)
+
+
+def _from_numpy(name: str, draw: Any, generator: Generator | None, *tensors: Any) -> Any:
+    """draw(NumPy generator at a fresh place of the stream, *arrays) as a tensor of the first tensor's dtype."""
+    place = [x if isinstance(x, Tensor) else _core.full((), x, dtypes.int64) for x in next_place(generator, 1)]
+
+    def compute(seed: Any, position: Any, *tensors: Any) -> Any:
+        import numpy
+
+        key = numpy.random.Philox(key=[seed.item() & _MASK, position.item()])
+        found = draw(numpy.random.Generator(key), *map(to_numpy, tensors))
+        return to_tensor(numpy.asarray(found, "float64"), tensors[0].dtype)
+
+    return recording.host(name, compute, *place, *(t.detach() for t in tensors))
 
 
 def _host_generator(generator: Generator | None) -> Any:
-    """A NumPy generator at a fresh place of the stream, for the distributions that NumPy knows."""
+    """A NumPy generator at a fresh place of the stream, for what NumPy draws and no plan repeats."""
     import numpy
 
     seed, position = (default_generator if generator is None else _checked(generator)).take(1)
-    return numpy.random.Generator(numpy.random.Philox(key=[seed, position]))
+    return numpy.random.Generator(numpy.random.Philox(key=[seed & _MASK, position]))
 
 
 def poisson(input: Any, generator: Generator | None = None) -> Any:
     """Poisson distributed numbers with the rates in `input`."""
     check_tensor("poisson", input)
-    rates = to_numpy(input)
-    if (rates < 0).any():
-        raise RuntimeError("poisson: rates must not be negative")
-    drawn = _host_generator(generator).poisson(rates, rates.shape)
-    return to_tensor(drawn.astype(rates.dtype), input.dtype)
+
+    def draw(source: Any, rates: Any) -> Any:
+        if (rates < 0).any():
+            raise RuntimeError("poisson: rates must not be negative")
+        return source.poisson(rates, rates.shape)
+
+    return _from_numpy("poisson", draw, generator, input)
 
 
 def binomial(count: Any, prob: Any, generator: Generator | None = None) -> Any:
     """How many of `count` trials succeed, each with probability `prob`."""
     check_tensor("binomial", count, "count")
     check_tensor("binomial", prob, "prob")
-    import numpy
-
-    values = _host_generator(generator).binomial(to_numpy(count).astype("int64"), to_numpy(prob))
-    return to_tensor(numpy.asarray(values, "float64"), count.dtype)
+    return _from_numpy("binomial", lambda source, n, p: source.binomial(n.astype("int64"), p), generator, count, prob)
 
 
 def random_dropout(input: Any, p: float, generator: Generator | None = None) -> Any:
     """Each element zeroed with probability `p`, the others over 1 - p; backward draws the mask again."""
     if p >= 1.0:
         return input * 0.0
-    seed, position = _place(generator, input.numel())
+    seed, position = next_place(generator, input.numel())
     return philox.dropout(input, p, 1.0 / (1.0 - p), seed, position)
 
 
@@ -469,14 +509,18 @@ def bernoulli_(self: Any, p: Any = 0.5, *, generator: Generator | None = None) -
     """Fill this tensor with ones, with probability `p` (a number or a tensor), and zeros."""
     check_tensor("bernoulli_", self, "self")
     if isinstance(p, Tensor):
-        odds = to_numpy(p)
-        if ((odds < 0) | (odds > 1)).any():
-            raise RuntimeError("bernoulli_: expects p to be in [0, 1] everywhere")
+        recording.host("bernoulli_", _check_odds, p.detach())
         uniform = _fill(_core.empty(tuple(self.shape), dtypes.float32), "uniform", 0.0, 1.0, generator)
         return self.copy_(uniform < p.detach())
     if not 0 <= p <= 1:
         raise RuntimeError(f"bernoulli_: expects p to be in [0, 1], but got p={p}")
     return _fill(self, "bernoulli", float(p), 0.0, generator)
+
+
+def _check_odds(p: Any) -> None:
+    odds = to_numpy(p)
+    if ((odds < 0) | (odds > 1)).any():
+        raise RuntimeError("bernoulli_: expects p to be in [0, 1] everywhere")
 
 
 def _spare(self: Any, generator: Generator | None) -> Any:
@@ -503,8 +547,6 @@ def cauchy_(self: Any, median: float = 0, sigma: float = 1, *, generator: Genera
 def geometric_(self: Any, p: float, *, generator: Generator | None = None) -> Any:
     """Fill this tensor with the number of trials until the first success, of probability `p`."""
     check_tensor("geometric_", self, "self")
-    import math
-
     if not 0 < p < 1:
         raise RuntimeError(f"geometric_: expects p to be in (0, 1), but got p={p}")
     waited = (-_spare(self, generator)).log1p() * (1.0 / math.log1p(-p))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import builtins
 from typing import Any
 
-from flambeau import _core, dtypes
+from flambeau import _core, dtypes, recording
 from flambeau.errors import DTypeError
 from flambeau.ops import elementwise, normalise
 from flambeau.ops import reduce as r
@@ -306,8 +306,12 @@ def _check_weights(name: str, weights: Any, count: int) -> None:
         raise DTypeError(f"cov: expected {name} to have {wanted} dtype, got {weights.dtype}; convert with .to(...)")
     if weights.numel() != count:
         raise RuntimeError(f"cov: expected {name} to have one value for each of {count} columns, got {weights.numel()}")
-    if (weights < 0).any():
-        raise RuntimeError(f"cov: {name} cannot be negative")
+
+    def check(weights: Any) -> None:
+        if (weights < 0).any():
+            raise RuntimeError(f"cov: {name} cannot be negative")
+
+    recording.host("cov", check, weights)
 
 
 def corrcoef(input: Any) -> Any:

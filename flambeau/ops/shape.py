@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from flambeau import _core
+from flambeau import _core, recording
 from flambeau.dtypes import promote_types
 from flambeau.errors import ShapeError
 from flambeau.ops.arguments import (
@@ -17,6 +17,7 @@ from flambeau.ops.arguments import (
     as_shape,
     check_tensor,
     check_tensors,
+    constant,
     deliver,
     integer,
     integers,
@@ -356,14 +357,14 @@ def repeat_interleave(
         if input.ndim == 0:
             input = input.reshape((1,))
     if isinstance(repeats, Tensor) and repeats.numel() == 1 and not counts_only:
-        repeats = int(repeats.item())
+        repeats = int(recording.values("repeats", repeats.reshape((-1,)))[0])
     if isinstance(repeats, int):
         if repeats < 0:
             raise RuntimeError(f"repeat_interleave: repeats must not be negative, got {repeats}")
         shape = tuple(input.shape)
         wide = input.unsqueeze(axis + 1).expand(shape[: axis + 1] + (repeats,) + shape[axis + 1 :])
         return wide.clone().reshape(shape[:axis] + (shape[axis] * repeats,) + shape[axis + 1 :])
-    counts = repeats.tolist() if isinstance(repeats, Tensor) else list(repeats)
+    counts = recording.values("repeats", repeats) if isinstance(repeats, Tensor) else list(repeats)
     if not counts_only and len(counts) != input.shape[axis]:
         raise RuntimeError(
             f"repeat_interleave: repeats must have the same size as input along dim {axis}: repeats has {len(counts)}, "
@@ -373,7 +374,7 @@ def repeat_interleave(
         raise RuntimeError("repeat_interleave: repeats must not be negative")
     import numpy
 
-    index = _core.from_numpy(numpy.repeat(numpy.arange(len(counts)), counts))
+    index = constant(numpy.repeat(numpy.arange(len(counts)), counts))
     return index if counts_only else _core.index_select(input, axis, index)
 
 
@@ -758,7 +759,7 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
         return _core.empty((0, r), input.dtype)
     import numpy
 
-    index = _core.from_numpy(numpy.array(rows, "int64").reshape(-1))
+    index = constant(numpy.array(rows, "int64").reshape(-1))
     return _core.index_select(input, 0, index).reshape((len(rows), r))
 
 

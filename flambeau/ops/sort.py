@@ -1,6 +1,7 @@
 """Orders and running values: sort, topk, median, quantile, mode, cumulative sums and extremes, differences.
 
-The order is found by NumPy; the values are then gathered, so gradients of every order are those of `gather`.
+The order is found by NumPy; the values are then gathered, so gradients of every order are those of `gather`. What NumPy
+does runs through `recording.host`, so that compiled functions can repeat it.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flambeau import _core, dtypes
+from flambeau import _core, dtypes, recording
 from flambeau.errors import DTypeError
 from flambeau.ops import elementwise
 from flambeau.ops.arguments import (
@@ -41,17 +42,16 @@ _CumMax = named_result("cummax", "values", "indices")
 _CumMin = named_result("cummin", "values", "indices")
 
 
-def _picked(input: Any, dim: int, index: Any) -> tuple[Any, Any]:
-    """The values at the NumPy positions `index` along `dim`, with gradient, and the positions as a tensor."""
-    positions = to_tensor(index, dtypes.int64)
+def _picked(input: Any, dim: int, positions: Any) -> tuple[Any, Any]:
+    """The values at `positions` along `dim`, with gradient, and the positions."""
     if input.ndim == 0:
         return _core.gather(input.reshape((1,)), 0, positions.reshape((1,))).reshape(()), positions.reshape(())
     return _core.gather(input, dim, positions), positions
 
 
-def _reduced(input: Any, dim: int, index: Any, keepdim: bool) -> tuple[Any, Any]:
+def _reduced(input: Any, dim: int, positions: Any, keepdim: bool) -> tuple[Any, Any]:
     """`_picked` where one position is left along `dim`."""
-    values, positions = _picked(input, dim, index)
+    values, positions = _picked(input, dim, positions)
     if keepdim or input.ndim == 0:
         return values, positions
     return values.squeeze(dim), positions.squeeze(dim)
@@ -63,15 +63,17 @@ def _deliver_pair(kind: Any, pair: tuple[Any, Any], out: Any) -> Any:
     return kind(deliver(pair[0], out[0]), deliver(pair[1], out[1]))
 
 
-def _order(input: Any, dim: int, descending: bool) -> Any:
-    """The positions that sort along `dim`; always stable; NaN counts as larger than every number."""
-    import numpy
-
-    check_ordered("sort", input)
-    values = to_numpy(input)
+def _order(name: str, input: Any, dim: int, descending: bool, taken: Any = None) -> Any:
+    """The positions that sort along `dim`, or the `taken` of them; always stable; NaN counts as the largest number."""
+    check_ordered(name, input)
     if input.ndim == 0:
-        return numpy.zeros((), "int64")
-    return stable_order(values, dim, descending)
+        return _core.full((), 0, dtypes.int64)
+
+    def find(input: Any) -> Any:
+        index = stable_order(to_numpy(input), dim, descending)
+        return to_tensor(index if taken is None else index.take(taken, axis=dim), dtypes.int64)
+
+    return recording.host(name, find, input)
 
 
 def stable_order(values: Any, dim: int, descending: bool = False) -> Any:
@@ -115,7 +117,7 @@ def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = Fal
     """
     check_tensor("sort", input)
     dim = wrap_dim("sort", dim, input.ndim)
-    return _deliver_pair(_Sort, _picked(input, dim, _order(input, dim, descending)), out)
+    return _deliver_pair(_Sort, _picked(input, dim, _order("sort", input, dim, descending)), out)
 
 
 def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
@@ -125,7 +127,7 @@ def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = 
     tensor([1, 2, 0])
     """
     check_tensor("argsort", input)
-    return to_tensor(_order(input, wrap_dim("argsort", dim, input.ndim), descending), dtypes.int64)
+    return _order("argsort", input, wrap_dim("argsort", dim, input.ndim), descending)
 
 
 def msort(input: Any, *, out: Any = None) -> Any:
@@ -139,8 +141,6 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
     >>> fl.topk(fl.tensor([3, 1, 2]), 2)
     topk(values=tensor([3, 2]), indices=tensor([0, 2]))
     """
-    import numpy
-
     check_ordered("topk", check_tensor("topk", input))
     k = integer("topk", k, "k")
     dim = wrap_dim("topk", dim, input.ndim)
@@ -150,46 +150,48 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
         raise RuntimeError(
             f"topk: selected index k out of range: k={k}, dimension {dim} of input {tuple(input.shape)} has {length}"
         )
-    if input.ndim == 0:
-        return _deliver_pair(_TopK, _picked(input, dim, numpy.zeros((), "int64")), out)
-    if 0 < k < length // 8 and not numpy.isnan(to_numpy(input)).any():
-        values = to_numpy(input)
-        part = numpy.argpartition(values, length - k if largest else k - 1, axis=dim)
-        part = numpy.take(part, range(length - k, length) if largest else range(k), axis=dim)
-        part.sort(axis=dim)
-        found = numpy.take_along_axis(values, part, dim)
-        if largest:
-            flipped = numpy.argsort(numpy.flip(found, dim), axis=dim, kind="stable")
-            order = k - 1 - numpy.flip(flipped, dim)
-        else:
-            order = numpy.argsort(found, axis=dim, kind="stable")
-        index = numpy.take_along_axis(part, order, dim)
+    if input.ndim == 0 or not 0 < k < length // 8:
+        positions = _order("topk", input, dim, largest, range(k))
     else:
-        index = numpy.take(_order(input, dim, largest), range(k), axis=dim)
-    return _deliver_pair(_TopK, _picked(input, dim, index), out)
+        positions = recording.host("topk", lambda input: to_tensor(_few(to_numpy(input), k, dim, largest)), input)
+    return _deliver_pair(_TopK, _picked(input, dim, positions), out)
+
+
+def _few(values: Any, k: int, dim: int, largest: bool) -> Any:
+    """The positions of a few of many elements, in order."""
+    import numpy
+
+    if numpy.isnan(values).any():
+        return numpy.take(stable_order(values, dim, largest), range(k), axis=dim)
+    length = values.shape[dim]
+    part = numpy.argpartition(values, length - k if largest else k - 1, axis=dim)
+    part = numpy.take(part, range(length - k, length) if largest else range(k), axis=dim)
+    part.sort(axis=dim)
+    found = numpy.take_along_axis(values, part, dim)
+    if largest:
+        flipped = numpy.argsort(numpy.flip(found, dim), axis=dim, kind="stable")
+        order = k - 1 - numpy.flip(flipped, dim)
+    else:
+        order = numpy.argsort(found, axis=dim, kind="stable")
+    return numpy.take_along_axis(part, order, dim)
 
 
 def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False, *, out: Any = None) -> Any:
     """The k-th smallest element along `dim`, counted from 1, and where it is: (values, indices)."""
-    import numpy
-
     check_ordered("kthvalue", check_tensor("kthvalue", input))
     k = integer("kthvalue", k, "k")
     dim = wrap_dim("kthvalue", dim, input.ndim)
     length = input.shape[dim] if input.ndim else 1
     if not 1 <= k <= length:
         raise RuntimeError(f"kthvalue: selected number k out of range for dimension {dim}: k={k}, size {length}")
-    order = _order(input, dim, descending=False)
-    index = numpy.take(order, [k - 1], axis=dim) if input.ndim else order
-    return _deliver_pair(_Kth, _reduced(input, dim, index, keepdim), out)
+    positions = _order("kthvalue", input, dim, False, [k - 1])
+    return _deliver_pair(_Kth, _reduced(input, dim, positions, keepdim), out)
 
 
 # ------------------------------------------------------------------------------------------------ median, quantiles
 
 
 def _median(name: str, kind: Any, input: Any, dim: int | None, keepdim: bool, ignore_nan: bool, out: Any) -> Any:
-    import numpy
-
     check_ordered(name, check_tensor(name, input))
     flat = dim is None
     if dim is None:
@@ -200,21 +202,27 @@ def _median(name: str, kind: Any, input: Any, dim: int | None, keepdim: bool, ig
             return _core.full((), float("nan"), input.dtype)
     dim = wrap_dim(name, dim, input.ndim)
     if input.ndim == 0:
-        return _deliver_pair(kind, _picked(input, 0, numpy.zeros((), "int64")), out)
-    values = to_numpy(input)
-    length = values.shape[dim]
-    if length == 0:
+        return _deliver_pair(kind, _picked(input, 0, _core.full((), 0, dtypes.int64)), out)
+    if input.shape[dim] == 0:
         raise IndexError(f"{name}: Expected reduction dim {dim} to have non-zero size, input is {tuple(input.shape)}")
+    positions = recording.host(name, lambda input: to_tensor(_middle(to_numpy(input), dim, ignore_nan)), input)
+    pair = _reduced(input, dim, positions, keepdim)
+    return deliver(pair[0], out) if flat else _deliver_pair(kind, pair, out)
+
+
+def _middle(values: Any, dim: int, ignore_nan: bool) -> Any:
+    """Where the median along `dim` is."""
+    import numpy
+
+    length = values.shape[dim]
     order = stable_order(values, dim)
-    nan = numpy.isnan(values) if input.dtype.is_floating_point else numpy.zeros(values.shape, bool)
+    nan = numpy.isnan(values) if values.dtype.kind == "f" else numpy.zeros(values.shape, bool)
     present = length - nan.sum(axis=dim, keepdims=True)
     if ignore_nan:
         place = numpy.maximum(present - 1, 0) // 2
     else:  # the first NaN wins
         place = numpy.where(present < length, present, (length - 1) // 2)
-    index = numpy.take_along_axis(order, place, dim)
-    pair = _reduced(input, dim, index, keepdim)
-    return deliver(pair[0], out) if flat else _deliver_pair(kind, pair, out)
+    return numpy.take_along_axis(order, place, dim)
 
 
 def median(input: Any, dim: int | None = None, keepdim: bool = False, *, out: Any = None) -> Any:
@@ -233,15 +241,21 @@ def nanmedian(input: Any, dim: int | None = None, keepdim: bool = False, *, out:
 
 def mode(input: Any, dim: int = -1, keepdim: bool = False, *, out: Any = None) -> Any:
     """The most frequent element along `dim` (the smallest of several), and where it last is: (values, indices)."""
-    import numpy
-
     check_ordered("mode", check_tensor("mode", input))
     dim = wrap_dim("mode", dim, input.ndim)
     if input.ndim == 0:
-        return _deliver_pair(_Mode, _picked(input, 0, numpy.zeros((), "int64")), out)
-    values = numpy.moveaxis(to_numpy(input), dim, -1)
-    if values.shape[-1] == 0 and values.size == 0 and input.numel() == 0 and 0 not in values.shape[:-1]:
+        return _deliver_pair(_Mode, _picked(input, 0, _core.full((), 0, dtypes.int64)), out)
+    if input.shape[dim] == 0 and 0 not in (*input.shape[:dim], *input.shape[dim + 1 :]):
         raise IndexError(f"mode: Expected reduction dim {dim} to have non-zero size, input is {tuple(input.shape)}")
+    positions = recording.host("mode", lambda input: to_tensor(_most_frequent(to_numpy(input), dim)), input)
+    return _deliver_pair(_Mode, _reduced(input, dim, positions, keepdim), out)
+
+
+def _most_frequent(values: Any, dim: int) -> Any:
+    """Where the most frequent element along `dim` last is."""
+    import numpy
+
+    values = numpy.moveaxis(values, dim, -1)
     index = numpy.empty(values.shape[:-1], "int64")
     for place in numpy.ndindex(*index.shape):
         line = values[place]
@@ -249,8 +263,7 @@ def mode(input: Any, dim: int = -1, keepdim: bool = False, *, out: Any = None) -
         best = found[numpy.argmax(counts)]
         same = line == best if best == best else numpy.isnan(line)
         index[place] = numpy.flatnonzero(same)[-1]
-    pair = _reduced(input, dim, numpy.expand_dims(index, dim), keepdim)
-    return _deliver_pair(_Mode, pair, out)
+    return numpy.expand_dims(index, dim)
 
 
 _INTERPOLATIONS = ("linear", "lower", "higher", "nearest", "midpoint")
@@ -266,9 +279,7 @@ def _quantile(name: str, input: Any, q: Any, dim: int | None, keepdim: bool, int
         raise DTypeError(f"{name}: q tensor must be same dtype as the input tensor: {q.dtype} and {input.dtype}")
     if q.ndim > 1:
         raise RuntimeError(f"{name}: q must be a scalar or 1D tensor, got shape {tuple(q.shape)}")
-    portions = to_numpy(q)
-    if ((portions < 0) | (portions > 1)).any():
-        raise RuntimeError(f"{name}: q values must be in the range [0, 1]")
+    recording.host(name, lambda q: _check_portions(name, q), q)
     ndim = input.ndim
     if dim is None:
         flat, kept_shape = input.reshape((-1,)), (1,) * ndim
@@ -280,9 +291,34 @@ def _quantile(name: str, input: Any, q: Any, dim: int | None, keepdim: bool, int
     if length == 0:
         raise RuntimeError(f"{name}: input tensor must be non-empty, got {tuple(input.shape)}")
     ordered = sort(flat, -1).values
+    below, over, share, whole = recording.host(
+        name, lambda ordered, q: _ranks(ordered, q, interpolation, skip), ordered, q
+    )
+    result = _core.gather(ordered, ordered.ndim - 1, below)
+    if interpolation in ("linear", "midpoint"):
+        above = _core.gather(ordered, ordered.ndim - 1, over)
+        if q.requires_grad and interpolation == "linear":
+            share = q.reshape((-1,)) * whole - below.to(input.dtype)
+        if not q.requires_grad:
+            result = elementwise.where(share == 0, result, result + (above - result) * share)
+        else:
+            result = result + (above - result) * share
+    result = result.movedim(-1, 0)
+    shape = kept_shape if keepdim else tuple(result.shape[1:])
+    return result.reshape(((q.numel(),) if q.ndim else ()) + tuple(shape))
+
+
+def _check_portions(name: str, q: Any) -> None:
+    portions = to_numpy(q)
+    if ((portions < 0) | (portions > 1)).any():
+        raise RuntimeError(f"{name}: q values must be in the range [0, 1]")
+
+
+def _ranks(ordered: Any, q: Any, interpolation: str, skip: bool) -> tuple[Any, ...]:
+    """Where quantiles lie in sorted lines: the places below and above, the share of that above, the last place."""
     import numpy
 
-    values = to_numpy(ordered)
+    values, portions, length = to_numpy(ordered), to_numpy(q), ordered.shape[-1]
     missing = numpy.isnan(values).sum(-1, keepdims=True)
     count = numpy.maximum(length - missing, 1) if skip else numpy.full_like(missing, length)
     rank = portions.reshape(-1) * (count - 1).astype("float64").astype(portions.dtype)  # (..., number of q)
@@ -295,23 +331,13 @@ def _quantile(name: str, input: Any, q: Any, dim: int | None, keepdim: bool, int
     elif interpolation == "nearest":
         rank = numpy.round(rank)
     below = numpy.floor(rank).astype("int64")
-    result = _core.gather(ordered, ordered.ndim - 1, to_tensor(below))
-    if interpolation in ("linear", "midpoint"):
-        above = _core.gather(ordered, ordered.ndim - 1, to_tensor(numpy.ceil(rank).astype("int64")))
-        if interpolation == "midpoint":
-            share = to_tensor(numpy.where(rank > below, 0.5, 0.0), input.dtype)
-        elif q.requires_grad:
-            whole = to_tensor(numpy.asarray(count - 1, values.dtype), input.dtype)
-            share = q.reshape((-1,)) * whole - to_tensor(below, input.dtype)
-        else:
-            share = to_tensor(numpy.asarray(rank - below), input.dtype)
-        if not q.requires_grad:
-            result = elementwise.where(share == 0, result, result + (above - result) * share)
-        else:
-            result = result + (above - result) * share
-    result = result.movedim(-1, 0)
-    shape = kept_shape if keepdim else tuple(result.shape[1:])
-    return result.reshape(((q.numel(),) if q.ndim else ()) + tuple(shape))
+    share = numpy.where(rank > below, 0.5, 0.0) if interpolation == "midpoint" else numpy.asarray(rank - below)
+    return (
+        to_tensor(below),
+        to_tensor(numpy.ceil(rank).astype("int64")),
+        to_tensor(share, ordered.dtype),
+        to_tensor(numpy.asarray(count - 1, values.dtype), ordered.dtype),
+    )
 
 
 def quantile(
@@ -376,7 +402,7 @@ def _cumprod_gradient(input: Any, dim: int) -> Callable[[Any], Any]:
         x = kept.unpack()
         backward = _cumsum_gradient(dim)
         zero = x == 0
-        if not zero.any().item():
+        if not _core.is_recording() and not zero.any().item():
             return (backward(grad * x.cumprod(dim))[0] / x,)
         count = zero.cumsum(dim)
         first, before = elementwise.logical_and(zero, count == 1), count == 0
@@ -401,43 +427,31 @@ def cumprod(input: Any, dim: int, *, dtype: Any = None, out: Any = None) -> Any:
     return deliver(_running("cumprod", input, dim, dtype, "prod"), out)
 
 
-def _running_extreme(name: str, kind: Any, input: Any, dim: int, out: Any, extreme: Any) -> Any:
-    import numpy
-
-    check_tensor(name, input)
+def _running_extreme(name: str, kind: Any, input: Any, dim: int, out: Any, largest: bool) -> Any:
+    check_ordered(name, check_tensor(name, input))
     dim = wrap_dim(name, dim, input.ndim)
-    if input.ndim == 0:
-        return _deliver_pair(kind, _picked(input, 0, numpy.zeros((), "int64")), out)
-    values = to_numpy(input)
-    with numpy.errstate(invalid="ignore"):
-        best = extreme.accumulate(values, axis=dim)
-    # An element is where the extreme is if it equals the extreme so far; of equal ones, and of NaNs, the last counts.
-    here = values == best
-    if values.dtype.kind == "f":
-        here |= numpy.isnan(values)
-    places = numpy.arange(values.shape[dim]).reshape((-1,) + (1,) * (values.ndim - 1 - dim))
-    index = numpy.maximum.accumulate(numpy.where(here, places, 0), axis=dim)
-    return _deliver_pair(kind, _picked(input, dim, index), out)
+    flat = input.reshape((1,)) if input.ndim == 0 else input
+    values, places = _core.running_extreme(flat, dim, largest)
+
+    def vjp(grad: Any) -> Any:
+        return (grad.new_zeros(grad.shape).scatter_add(dim, places, grad),)
+
+    pair = with_gradient(values, (flat,), vjp, name.capitalize() + "Backward0"), places
+    return _deliver_pair(kind, tuple(t.reshape(input.shape) for t in pair) if input.ndim == 0 else pair, out)
 
 
 def cummax(input: Any, dim: int, *, out: Any = None) -> Any:
     """The running maximum along `dim`, and where it is (the last of equal ones): (values, indices)."""
-    import numpy
-
-    return _running_extreme("cummax", _CumMax, input, dim, out, numpy.maximum)
+    return _running_extreme("cummax", _CumMax, input, dim, out, True)
 
 
 def cummin(input: Any, dim: int, *, out: Any = None) -> Any:
     """The running minimum along `dim`, and where it is (the last of equal ones): (values, indices)."""
-    import numpy
-
-    return _running_extreme("cummin", _CumMin, input, dim, out, numpy.minimum)
+    return _running_extreme("cummin", _CumMin, input, dim, out, False)
 
 
 def logcumsumexp(input: Any, dim: int, *, out: Any = None) -> Any:
     """The logarithm of the running sum of exponentials along `dim`, without overflow."""
-    import numpy
-
     check_tensor("logcumsumexp", input)
     dim = wrap_dim("logcumsumexp", dim, input.ndim)
     if input.dtype.kind < 2:
@@ -447,10 +461,16 @@ def logcumsumexp(input: Any, dim: int, *, out: Any = None) -> Any:
     if input.is_complex():
         shift = input.detach().real.amax(dim, keepdim=True) if input.numel() else 0.0
         return deliver((input - shift).exp().cumsum(dim).log() + shift, out)
-    values = to_numpy(input)
-    wide = values.astype("float32") if values.dtype == "float16" else values
-    with numpy.errstate(all="ignore"):
-        result = to_tensor(numpy.logaddexp.accumulate(wide, axis=dim), input.dtype)
+
+    def compute(input: Any) -> Any:
+        import numpy
+
+        values = to_numpy(input)
+        wide = values.astype("float32") if values.dtype == "float16" else values
+        with numpy.errstate(all="ignore"):
+            return to_tensor(numpy.logaddexp.accumulate(wide, axis=dim), input.dtype)
+
+    result = recording.host("logcumsumexp", compute, input)
     fixed = result.detach()
 
     def vjp(gradient: Any) -> tuple[Any]:

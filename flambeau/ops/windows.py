@@ -6,6 +6,7 @@ from typing import Any
 
 from flambeau import _core, dtypes
 from flambeau.dtypes import dtype as DType
+from flambeau.ops.arguments import constant
 from flambeau.ops.create import ones
 
 __all__ = ["bartlett_window", "blackman_window", "hamming_window", "hann_window", "kaiser_window"]
@@ -61,4 +62,4 @@ def kaiser_window(
     values = numpy.kaiser(window_length + bool(periodic), beta)[:window_length] if window_length > 1 else None
     if values is None:
         return ones((window_length,), dtype=dtype)
-    return _core.from_numpy(numpy.ascontiguousarray(values)).to(dtype or dtypes._default)
+    return constant(values).to(dtype or dtypes._default)

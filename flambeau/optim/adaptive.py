@@ -8,7 +8,7 @@ from typing import Any
 import flambeau
 from flambeau import _core
 from flambeau.ops import update as _update
-from flambeau.optim.gather import gather
+from flambeau.optim.gather import gather, learning_rate
 from flambeau.optim.optimizer import Optimizer, check_betas, check_not_negative, refuse_differentiable, run_closure
 
 __all__ = ["Adadelta", "Adagrad", "Adamax", "RMSprop"]
@@ -120,7 +120,7 @@ class RMSprop(_Adaptive):
             lists.append(bundle.column("grad_avg"))
             operation, outputs = _update.rmsprop_centered, (0, 2, 3, 4)
         scalars = (
-            float(group["lr"]),
+            learning_rate(group),
             group["alpha"],
             group["eps"],
             group["weight_decay"],
@@ -177,7 +177,7 @@ class Adagrad(_Adaptive):
         return {"sum": flambeau.full_like(parameter, group["initial_accumulator_value"], requires_grad=False)}
 
     def _update(self, group: dict, bundle: Any) -> None:
-        lr = float(group["lr"]) / (1 + (bundle.step - 1) * group["lr_decay"])
+        lr = learning_rate(group) / (1 + (bundle.step - 1) * group["lr_decay"])
         scalars = (lr, group["eps"], group["weight_decay"], group["maximize"])
         lists = [bundle.params, bundle.gradients, bundle.column("sum")]
         _core.foreach(_update.adagrad, lists, scalars=scalars, outputs=(0, 2))
@@ -226,7 +226,7 @@ class Adadelta(_Adaptive):
 
     def _update(self, group: dict, bundle: Any) -> None:
         lists = [bundle.params, bundle.gradients, bundle.column("square_avg"), bundle.column("acc_delta")]
-        scalars = (float(group["lr"]), group["rho"], group["eps"], group["weight_decay"], group["maximize"])
+        scalars = (learning_rate(group), group["rho"], group["eps"], group["weight_decay"], group["maximize"])
         _core.foreach(_update.adadelta, lists, scalars=scalars, outputs=(0, 2, 3))
 
 
@@ -273,7 +273,7 @@ class Adamax(_Adaptive):
         beta1, beta2 = group["betas"]
         lists = [bundle.params, bundle.gradients, bundle.column("exp_avg"), bundle.column("exp_inf")]
         scalars = (
-            float(group["lr"]),
+            learning_rate(group),
             beta1,
             beta2,
             group["eps"],

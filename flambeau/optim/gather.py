@@ -12,7 +12,9 @@ from typing import Any
 import flambeau
 from flambeau import recording
 
-__all__ = ["Bundle", "gather", "learning_rate"]
+__all__ = ["Bundle", "choose", "gather", "learning_rate", "set_shared_number", "shared_number"]
+
+Tensor = flambeau.Tensor
 
 
 class Bundle:
@@ -34,7 +36,39 @@ class Bundle:
 
 def learning_rate(group: dict) -> Any:
     """A group's learning rate as a number; while a compiled function is recorded, as a tensor that follows it."""
-    return float(group["lr"]) if recording.active is None else recording.active.number(group, "lr")
+    rate = group["lr"]
+    if recording.active is None:
+        return float(rate)
+    return rate.detach().double() if isinstance(rate, Tensor) else recording.active.number(group, "lr")
+
+
+def choose(condition: Any, one: Any, other: Any) -> Any:
+    """`one` where the condition holds, else `other`: numbers, or tensors while a compiled function is recorded."""
+    return flambeau.where(condition, one, other) if isinstance(condition, Tensor) else one if condition else other
+
+
+def shared_number(states: list, name: str) -> Any:
+    """A number that the states have in common, kept as a tensor."""
+    first = states[0][name]
+    return float(first) if recording.active is None else first.double()
+
+
+def set_shared_number(optimizer: Any, states: list, name: str, value: Any) -> None:
+    """Give the states one new tensor with the number, or write it in place where nobody else has the old one.
+
+    A plan repeats what is written in place, and a tensor that is replaced at every step would be lost to it.
+    """
+    if isinstance(value, Tensor):
+        first = states[0][name]
+        holders = [state for state in optimizer.state.values() if state.get(name) is first]
+        if len(holders) == len(states) and all(state[name] is first for state in states):
+            first.copy_(value)
+            return
+        shared = value.to(flambeau.float32)
+    else:
+        shared = flambeau.tensor(value, dtype=flambeau.float32)
+    for state in states:
+        state[name] = shared
 
 
 def gather(optimizer: Any, group: dict, start: Callable[[Any, dict], dict], seen: list) -> list[Bundle]:
@@ -88,8 +122,8 @@ def _split(group: dict, all_states: Any, params: list, gradients: list, states: 
         if state and id(state) not in stepping and id(state["step"]) in used:
             # It shares its count with parameters that step now, and must stay behind.
             state["step"] = state["step"].clone()
-    bundles: dict[float, Bundle] = {}
-    counted: dict[int, float] = {}
+    bundles: dict[Any, Bundle] = {}
+    counted: dict[int, Any] = {}
     for parameter, gradient, state in zip(params, gradients, states, strict=True):
         tensor = state["step"]
         if not hasattr(tensor, "item"):  # older checkpoints hold plain numbers
@@ -97,10 +131,11 @@ def _split(group: dict, all_states: Any, params: list, gradients: list, states: 
         step = counted.get(id(tensor))
         if step is None:
             tensor += 1
-            step = counted[id(tensor)] = tensor.item()
-        bundle = bundles.get(step)
+            step = counted[id(tensor)] = tensor.item() if recording.active is None else tensor.double()
+        key = step if recording.active is None else id(tensor)
+        bundle = bundles.get(key)
         if bundle is None:
-            bundle = bundles[step] = Bundle([], [], [], step, tensor)
+            bundle = bundles[key] = Bundle([], [], [], step, tensor)
         bundle.params.append(parameter)
         bundle.gradients.append(gradient)
         bundle.states.append(state)

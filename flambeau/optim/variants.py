@@ -8,6 +8,7 @@ import flambeau
 from flambeau import _core
 from flambeau.ops import update as _update
 from flambeau.optim.adaptive import _Adaptive, _zeros
+from flambeau.optim.gather import choose, learning_rate, set_shared_number, shared_number
 from flambeau.optim.optimizer import check_betas, check_not_negative, refuse_differentiable
 
 __all__ = ["ASGD", "NAdam", "RAdam", "Rprop"]
@@ -67,14 +68,10 @@ class NAdam(_Adaptive):
 
     def _update(self, group: dict, bundle: Any) -> None:
         (beta1, beta2), decay, step = group["betas"], group["momentum_decay"], bundle.step
-        lr = float(group["lr"])
+        lr = learning_rate(group)
         mu = beta1 * (1.0 - 0.5 * 0.96 ** (step * decay))
         following = beta1 * (1.0 - 0.5 * 0.96 ** ((step + 1) * decay))
-        product = float(bundle.states[0]["mu_product"]) * mu
-        # Replaced at every step, never written: safe to share.
-        shared = flambeau.tensor(product, dtype=flambeau.float32)
-        for state in bundle.states:
-            state["mu_product"] = shared
+        product = shared_number(bundle.states, "mu_product") * mu
         scalars = (
             lr,
             beta1,
@@ -89,6 +86,7 @@ class NAdam(_Adaptive):
         )
         lists = [bundle.params, bundle.gradients, bundle.column("exp_avg"), bundle.column("exp_avg_sq")]
         _core.foreach(_update.nadam, lists, scalars=scalars, outputs=(0, 2, 3))
+        set_shared_number(self, bundle.states, "mu_product", product)
 
 
 class RAdam(_Adaptive):
@@ -136,18 +134,18 @@ class RAdam(_Adaptive):
         longest = 2.0 / (1.0 - beta2) - 1.0
         length = longest - 2.0 * step * beta2**step / correction2
         rectified = length > 5.0
-        factor = 1.0
-        if rectified:
+        factor: Any = 1.0
+        if rectified is not False:  # a tensor while recording: then both are computed
             factor = (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)
         scalars = (
-            float(group["lr"]),
+            learning_rate(group),
             beta1,
             beta2,
             group["eps"],
             group["weight_decay"],
             1.0 - beta1**step,
             correction2,
-            factor**0.5,
+            choose(rectified, factor, 1.0) ** 0.5,
             rectified,
             group["decoupled_weight_decay"],
             group["maximize"],
@@ -191,10 +189,10 @@ class Rprop(_Adaptive):
         super().__init__(params, defaults)
 
     def _start(self, parameter: Any, group: dict) -> dict[str, Any]:
-        sizes = flambeau.full_like(parameter, float(group["lr"]), requires_grad=False)
-        return {"prev": _zeros(parameter), "step_size": sizes}
+        return {"prev": _zeros(parameter), "step_size": _zeros(parameter).add_(learning_rate(group))}
 
     def _update(self, group: dict, bundle: Any) -> None:
+        learning_rate(group)  # only its first value counts: plans need not depend on the others
         lists = [bundle.params, bundle.gradients, bundle.column("prev"), bundle.column("step_size")]
         scalars = (*map(float, (*group["etas"], *group["step_sizes"])), group["maximize"], bundle.step == 1)
         _core.foreach(_update.rprop, lists, scalars=scalars, outputs=(0, 2, 3))
@@ -237,16 +235,17 @@ class ASGD(_Adaptive):
         super().__init__(params, defaults)
 
     def _start(self, parameter: Any, group: dict) -> dict[str, Any]:
-        rate = flambeau.tensor(float(group["lr"]), dtype=flambeau.float32)
+        rate = flambeau.zeros(()).add_(learning_rate(group))
         return {"eta": rate, "mu": flambeau.ones(()), "ax": _zeros(parameter)}
 
     def _update(self, group: dict, bundle: Any) -> None:
-        first, lr = bundle.states[0], float(group["lr"])
-        scalars = (float(first["eta"]), group["lambd"], float(first["mu"]), group["weight_decay"], group["maximize"])
+        lr = learning_rate(group)
+        eta, mu = (shared_number(bundle.states, name) for name in ("eta", "mu"))
+        scalars = (eta, group["lambd"], mu, group["weight_decay"], group["maximize"])
         _core.foreach(
             _update.asgd, [bundle.params, bundle.gradients, bundle.column("ax")], scalars=scalars, outputs=(0, 2)
         )
-        rate = flambeau.tensor(lr / (1 + group["lambd"] * lr * bundle.step) ** group["alpha"], dtype=flambeau.float32)
-        weight = flambeau.tensor(1.0 / max(1.0, bundle.step - group["t0"]), dtype=flambeau.float32)
-        for state in bundle.states:  # both are replaced at every step, never written: safe to share
-            state["eta"], state["mu"] = rate, weight
+        rate = lr / (1 + group["lambd"] * lr * bundle.step) ** group["alpha"]
+        since = bundle.step - group["t0"]
+        set_shared_number(self, bundle.states, "eta", rate)
+        set_shared_number(self, bundle.states, "mu", 1.0 / choose(since > 1.0, since, 1.0))

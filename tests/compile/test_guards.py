@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import numpy
 import pytest
 
 import flambeau as fl
@@ -309,8 +310,8 @@ def test_explain() -> None:
     k = 3.0
     compiled(fl.ones(5))
     text = compiled.explain()
-    assert "2 plans" in text and "k changed" in text and "mul+tanh+add" in text
-    assert "map merged" in compiled.show() and "define" in compiled.show()
+    assert "2 plans" in text and "k changed" in text and "mul+tanh+add+sum" in text
+    assert "row merged" in compiled.show() and "define" in compiled.show()
 
 
 def test_globals_named_like_attributes_are_no_dependency() -> None:
@@ -327,5 +328,120 @@ gain: object = None
 
 
 def test_results_without_a_step_are_an_error() -> None:
+    source = numpy.ones(2, "float32")
     with pytest.raises(RuntimeError, match="cannot be recorded yet"):
-        fl.compile(lambda x: (x + 1, fl.tensor([1.0, 2.0])))(fl.ones(2))
+        fl.compile(lambda x: (x + 1, fl.from_numpy(source)))(fl.ones(2))
+
+
+def test_a_dropout_rate_that_changes_at_every_call() -> None:
+    found: list[Any] = [[], []]
+    for side in range(2):
+        layer = fl.nn.Dropout(0.5)
+        call = fl.compile(layer) if side else layer
+        fl.manual_seed(0)
+        for i in range(9):
+            layer.p = (0.1, 0.5, 0.8)[i % 3]
+            found[side].append(call(fl.ones(20)).tolist())
+    assert found[0] == found[1] and call.plans == 3
+
+
+def test_step_count() -> None:
+    sides = []
+    for _ in range(2):
+        p = fl.nn.Parameter(fl.ones(1))
+        sides.append((p, fl.optim.Adam([p], lr=0.1)))
+
+    def step_of(p: Any, optimizer: Any) -> Any:
+        def step() -> None:
+            optimizer.zero_grad()
+            (p * p).sum().backward()
+            optimizer.step()
+
+        return step
+
+    calls = [step_of(*sides[0]), fl.compile(step_of(*sides[1]))]
+    for i in range(10):
+        for call, (p, optimizer) in zip(calls, sides, strict=True):
+            if i == 6:
+                optimizer.state[p]["step"].fill_(100.0)
+            call()
+        assert sides[0][0].item() == sides[1][0].item()
+    assert calls[1].plans == 1
+
+
+@pytest.mark.parametrize("lr", [0.1, "tensor"])
+def test_learning_rates_that_change_at_every_call(lr: Any) -> None:
+    for name in ("SGD", "Adam", "NAdam", "RAdam", "ASGD", "RMSprop", "Adagrad", "Adadelta", "Adamax", "Rprop"):
+        found: list[Any] = [[], []]
+        for side in range(2):
+            p = fl.nn.Parameter(fl.linspace(-1, 1, 5))
+            optimizer = getattr(fl.optim, name)([p], lr=fl.tensor(0.1) if lr == "tensor" else lr)
+
+            def step() -> None:
+                optimizer.zero_grad()  # noqa: B023
+                (p * p).sum().backward()  # noqa: B023
+                optimizer.step()  # noqa: B023
+
+            call = fl.compile(step) if side else step
+            schedule = fl.optim.lr_scheduler.LambdaLR(optimizer, lambda n: 1 / (n + 1))
+            for _ in range(8):
+                call()
+                schedule.step()
+                found[side].append(p.tolist())
+        assert found[0] == found[1], name
+        assert call.plans == 1, name
+
+
+def test_numbers_in_lists_and_keywords() -> None:
+    compiled = fl.compile(lambda x, weights, *, shift=0.0: x * weights[0] + weights[1] + shift)
+    x = fl.ones(1)
+    for weights, shift in (([1.0, 2.0], 0.0), ([1.0, 3.0], 0.0), ([1.0, 3.0], 0.5), ([2.0, 3.0], 0.5)):
+        for _ in range(3):
+            assert compiled(x, weights, shift=shift).tolist() == [weights[0] + weights[1] + shift]
+
+
+def test_anomalies_are_looked_for_in_eager_calls() -> None:
+    p = fl.nn.Parameter(fl.ones(1))
+    compiled = fl.compile(lambda x: (p * x).sqrt().sum())
+    for _ in range(4):
+        compiled(fl.ones(1))
+    plans, text = compiled.plans, compiled.explain()
+    with fl.autograd.detect_anomaly():
+        for _ in range(3):
+            compiled(fl.ones(1)).backward()
+        with pytest.raises(RuntimeError, match="nan"):
+            compiled(-fl.ones(1)).backward()
+    assert compiled.plans == plans and compiled.explain() == text
+
+
+def test_a_plan_is_not_run_inside_a_record() -> None:
+    inner = fl.compile(lambda x: x + 1)
+    for _ in range(4):
+        inner(fl.ones(2))
+    outer = fl.compile(lambda x: inner(x) * 2)
+    for i in range(4):
+        assert outer(fl.full((2,), float(i))).tolist() == [2.0 * (i + 1)] * 2
+    assert "add+mul" in outer.explain()
+
+
+def test_more_random_numbers_than_a_small_table_holds() -> None:
+    def function(x: Any) -> Any:
+        for _ in range(50):
+            x = fl.nn.functional.dropout(x, 0.05)
+        return x
+
+    compiled = fl.compile(function)
+    for i in range(4):
+        fl.manual_seed(i)
+        one = function(fl.ones(30)).tolist()
+        fl.manual_seed(i)
+        assert compiled(fl.ones(30)).tolist() == one
+
+
+def test_values_that_are_read_make_plans() -> None:
+    compiled = fl.compile(lambda x, counts: x.repeat_interleave(counts))
+    for counts in ([1, 2], [1, 2], [1, 2], [2, 2], [0, 1], [1, 2]):
+        assert len(compiled(fl.ones(2), fl.tensor(counts))) == sum(counts)
+    assert compiled.plans == 3
+    with pytest.raises(RuntimeError, match="repeats: the value of a tensor is read"):
+        fl.compile(lambda x: x.repeat_interleave((x * 2).long()))(fl.ones(2))

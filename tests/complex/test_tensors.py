@@ -203,3 +203,16 @@ def test_matching_values():
     fl.testing.assert_close(fl.tensor([1 + 1e-9j]), fl.tensor([1 + 0j]))
     with pytest.raises(AssertionError):
         fl.testing.assert_close(fl.tensor([1 + 1j]), fl.tensor([1 + 1.1j]))
+
+
+@pytest.mark.parametrize("dtype", [fl.complex64, fl.complex128], ids=str)
+def test_what_needs_an_order_says_so(dtype):
+    z = fl.ones(4, 4, dtype=dtype)
+    calls = {
+        "cummax": lambda: fl.cummax(z, 0), "histc": lambda: fl.histc(z), "histogram": lambda: fl.histogram(z, 3),
+        "searchsorted": lambda: fl.searchsorted(z[0], z), "igamma": lambda: fl.igamma(z, z),
+        "hash_tensor": lambda: fl.hash_tensor(z),
+    }  # fmt: skip
+    for name, call in calls.items():
+        with pytest.raises(fl.DTypeError, match=f"^{name}: "):
+            call()

@@ -76,3 +76,9 @@ def test_floats_to_all_of_uint64():
 def test_other_integers_are_not_met():
     with pytest.raises(RuntimeError, match="promotion for uint16, uint32, uint64 types is not supported"):
         fl.ones(2, dtype=fl.uint16) + fl.ones(2, dtype=fl.int32)
+
+
+def test_running_extremes_of_large_unsigned_numbers():
+    found = fl.cummax(fl.tensor([1, 2**63 + 5, 3], dtype=fl.uint64), 0)
+    assert found.values.tolist() == [1, 2**63 + 5, 2**63 + 5]
+    assert found.indices.tolist() == [0, 1, 1]

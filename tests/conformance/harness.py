@@ -94,6 +94,8 @@ def find(api: Any, entry: Any) -> Any:
     code = getattr(entry.op, "__code__", None)
     if code is not None and entry.op.__name__ == "<lambda>" and not entry.op.__closure__:
         return _rebound(api, entry)
+    if name == "max_pool2d_with_indices_backward" and api.__name__ == "flambeau":
+        return lambda *args, **kwargs: _max_pool2d_backward(api, *args, **kwargs)
     if name in _OPERATORS:
         method = "__rtruediv__" if name == "__rdiv__" else name
         return lambda input, *args, **kwargs: getattr(input, method)(*args, **kwargs)
@@ -111,6 +113,14 @@ def find(api: Any, entry: Any) -> Any:
                 return lambda input, *args, **kwargs: getattr(input, name)(*args, **kwargs)
             return lambda input: getattr(input, name)
     raise MissingFunctionError(entry.name)
+
+
+def _max_pool2d_backward(api: Any, input: Any, return_indices: Any = None, **kwargs: Any) -> Any:
+    """The database's own function of this entry: a forward pass, then the backward pass that is tested."""
+    output, indices = api.nn.functional.max_pool2d(input, return_indices=True, **kwargs)
+    options = [kwargs.get("kernel_size"), kwargs.get("stride"), kwargs.get("padding", 0), kwargs.get("dilation", 1)]
+    ceil_mode = kwargs.get("ceil_mode", False)
+    return api.max_pool2d_with_indices_backward(api.ones_like(output), input, *options, ceil_mode, indices)
 
 
 def _rebound(api: Any, entry: Any) -> Any:

@@ -129,3 +129,30 @@ def test_batch_norm(shape):
     np.testing.assert_allclose(still.detach().numpy(), known * w.reshape(each) + b.reshape(each), atol=1e-10)
     with pytest.raises(ValueError, match="more than 1 value per channel"):
         F.batch_norm(fl.zeros(1, 3), None, None, training=True)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "size"), [((2, 2), (2, 2), (6, 8)), ((2, 2), (2, 2), (7, 9)), ((3, 3), (1, 1), (6, 7)),
+                                   ((2, 3), (3, 4), (8, 12)), ((1, 4), (1, 4), (3, 13))],
+)  # fmt: skip
+def test_max_pool_takes_the_first_of_equal_values(kernel, stride, size):
+    x = np.random.default_rng(0).integers(0, 3, (2, 3, *size)).astype("float32")
+    t = fl.tensor(x, requires_grad=True)
+    y, places = F.max_pool2d(t, kernel, stride, return_indices=True)
+    g = data(*y.shape, seed=1).astype("float32")
+    y.backward(fl.tensor(g))
+    expected = np.zeros_like(x)
+    for n, c, i, j in np.ndindex(*y.shape):
+        window = x[n, c, i * stride[0] : i * stride[0] + kernel[0], j * stride[1] : j * stride[1] + kernel[1]]
+        h, w = np.unravel_index(window.argmax(), window.shape)
+        h, w = h + i * stride[0], w + j * stride[1]
+        assert places[n, c, i, j].item() == h * size[1] + w
+        expected[n, c, h, w] += g[n, c, i, j]
+    np.testing.assert_allclose(t.grad.numpy(), expected, rtol=0, atol=1e-6)
+
+
+def test_max_pool_takes_the_nan_of_a_window():
+    x = fl.tensor([[[[1.0, 2.0, 5.0, 6.0], [float("nan"), 9.0, 7.0, 8.0]]]], requires_grad=True)
+    y, places = F.max_pool2d(x, 2, return_indices=True)
+    assert np.isnan(y[0, 0, 0, 0].item()) and y[0, 0, 0, 1].item() == 8.0
+    assert places.tolist() == [[[[4, 7]]]]

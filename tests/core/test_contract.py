@@ -10,6 +10,10 @@ import numpy as np
 import pytest
 
 import flambeau as fl
+from flambeau import _core
+from flambeau.compiler import service
+from flambeau.compiler.program import CODES
+from flambeau.ops import elementwise
 
 SIZES = (1, 2, 3, 7, 14, 15, 16, 17, 31, 33, 64, 87, 100)
 FLOATS = {"float32": 6e-8, "float64": 1.2e-16, "float16": 5e-4, "bfloat16": 4e-3}
@@ -118,6 +122,8 @@ SHARED = [
     (3000, 1, 400),
     (64, 87, 4096),
     (1, 1, 200_000),
+    (5000, 3, 300),
+    (8, 9, 20_000),
 ]
 
 
@@ -151,3 +157,71 @@ def test_special_values_stay_in_their_row_and_column() -> None:
     expected = np.full((40, 50), 20, "float32")
     expected[:, 9], expected[7] = np.inf, np.nan
     np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16", "int32"])
+@pytest.mark.parametrize("left", LAYOUTS)
+def test_few_columns_and_long_sums(dtype: str, left: str) -> None:
+    rng = np.random.default_rng(7)
+    for m, n, k in ((9, 3, 200), (3, 30, 331), (2, 7, 128), (41, 5, 1000), (6, 11, 5000), (40, 33, 4099)):
+        a, b = values(rng, (m, k), dtype), values(rng, (k, n), dtype)
+        check(LAYOUTS[left](tensor(a, dtype)) @ tensor(b, dtype), a, b, dtype)
+        right = tensor(np.ascontiguousarray(b.T), dtype)
+        bias = values(rng, (n,), dtype)
+        if dtype != "int32":
+            linear = fl.nn.functional.linear(LAYOUTS[left](tensor(a, dtype)), right, tensor(bias, dtype))
+            check(linear, a, b, dtype, bias)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("m, n, k", [(8, 9, 9000), (40, 33, 4099), (7, 3, 500), (103, 5, 800)])
+def test_rows_alone_have_the_bits_of_the_whole(m: int, n: int, k: int, dtype: str) -> None:
+    rng = np.random.default_rng(8)
+    a, b = tensor(values(rng, (m + 300, k), dtype), dtype), tensor(values(rng, (k, n), dtype), dtype)
+    whole = (a @ b).float().numpy()
+    for start, end in ((0, m), (1, m), (m // 2, m + 1)):
+        assert np.array_equal((a[start:end] @ b).float().numpy(), whole[start:end])
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 30, 31, 1501])
+def test_pairs_keep_infinities_apart(k: int) -> None:
+    """An odd sum is filled up with zeros on both sides: what lies behind the operands must not be read."""
+    a = fl.full((20, k + 1), float("nan")).to(fl.bfloat16)
+    b = fl.full((k + 1, 40), float("inf")).to(fl.bfloat16)
+    a[:, :k], b[:k] = 1.0, 2.0
+    expected = fl.full((20, 40), 2.0 * k).to(fl.bfloat16).float().numpy()
+    for left in (a[:, :k], a[:, :k].T.contiguous().T):
+        for right in (b[:k], b[:k].T.contiguous().T):
+            assert np.array_equal((left @ right).float().numpy(), expected)
+
+
+SHAPES = [
+    (1, 30, 50, 20), (3, 40, 70, 33), (2, 200, 300, 40), (1, 300, 200, 1300), (4, 1, 60, 90), (4, 60, 1, 90),
+    (2, 9, 3, 400), (2, 3, 9, 400), (1, 20, 30, 5000), (2, 5, 6, 0), (1, 700, 40, 100),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float64"])
+@pytest.mark.parametrize("columns_first", [False, True])
+@pytest.mark.parametrize("batch, m, n, k", SHAPES)
+def test_a_map_runs_once_on_every_element(batch: int, m: int, n: int, k: int, columns_first: bool, dtype: str) -> None:
+    rng = np.random.default_rng(9)
+    a, b = (tensor(values(rng, shape, dtype), dtype) for shape in ((batch, m, k), (batch, k, n)))
+    factor, row, bias = (tensor(values(rng, shape, dtype), dtype) for shape in ((batch, m, n), (n,), (n,)))
+    declaration = elementwise.addcmul.declaration
+    code = CODES[dtype]
+    weight = fl.full((), 0.25, dtype=fl.float64)
+    codes, outputs, compute = declaration.resolve([(code, 0)] * 3 + [(CODES["float64"], 2)])
+    kernel = service.compile_map(declaration, codes, outputs, compute, "ssssz")
+
+    def place() -> Any:
+        return fl.zeros(batch, n, m, dtype=getattr(fl, dtype)).mT if columns_first else fl.zeros_like(factor)
+
+    for added in (None, bias):
+        plain, c = place(), place()
+        _core.contract_with_map(0, plain, a, b, added)
+        _core.contract_with_map(kernel, c, a, b, added, c, c, factor, row, weight)
+        expected = fl.addcmul(plain, factor, row, value=0.25)
+        assert np.array_equal(c.to(fl.float64).numpy(), expected.to(fl.float64).numpy())
+        if added is None:
+            check(plain, a.double().numpy(), b.double().numpy(), dtype)

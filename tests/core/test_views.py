@@ -244,3 +244,19 @@ def test_views_remember_their_base_and_offset():
     y = x[1:, 2]
     assert y._base is x and x._base is None and y.storage_offset() == 6
     assert y[1:]._base is x, "a view of a view belongs to the first tensor"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64", "float64", "int16"])
+def test_copies_of_lines_whose_elements_lie_apart(dtype):
+    x = np.arange(3 * 11 * 26).reshape(3, 11, 26).astype(dtype)
+    t = fl.tensor(x)
+    for key in [
+        np.s_[:, ::2, ::2], np.s_[:, 1:, 1::3], np.s_[..., ::4], np.s_[:, :, 25:], np.s_[::2, 3:4, ::2], np.s_[..., ::5]
+    ]:  # fmt: skip
+        np.testing.assert_array_equal(t[key].contiguous().numpy(), x[key])
+        target, expected = fl.zeros(3, 11, 26, dtype=t.dtype), np.zeros_like(x)
+        target[key].copy_(t[key] + 1)
+        expected[key] = x[key] + 1
+        np.testing.assert_array_equal(target.numpy(), expected)
+    large = np.random.default_rng(0).standard_normal((64, 33, 66)).astype("float32")
+    np.testing.assert_array_equal(fl.tensor(large)[:, 1::2, ::2].contiguous().numpy(), large[:, 1::2, ::2])

@@ -19,8 +19,6 @@ __all__ = [
     "nll_loss",
 ]
 
-_is_recording = getattr(_core, "is_recording", None)
-
 
 def _check_classes(name: str, input: Any, target: Any, weight: Any) -> int:
     """The class dimension, after the shapes of input, target (class numbers) and weight were found to fit."""
@@ -53,21 +51,8 @@ def _check_classes(name: str, input: Any, target: Any, weight: Any) -> int:
 
 def _check_targets(name: str, target: Any, classes: int, ignore_index: int) -> None:
     """IndexError for a class that is not there; the kernels could only answer NaN."""
-    if target.numel() == 0 or target.is_cuda or (_is_recording is not None and _is_recording()):
-        return  # reading the numbers would wait for the device, or end the recording
-    low, high = (int(value) for value in flambeau.aminmax(target))
-    if (low < 0 and low != ignore_index) or (high >= classes and high != ignore_index):
-        bad = low if low < 0 and low != ignore_index else high
-        raise IndexError(
-            f"{name}: Target {bad} is out of bounds: there are {classes} classes, numbered from 0 to {classes - 1}"
-        )
-    if low == ignore_index or high == ignore_index:
-        # The ignored number hides the extreme of the others; look at those alone.
-        inside = (target == ignore_index) | ((target >= 0) & (target < classes))
-        if not bool(inside.all()):
-            raise IndexError(
-                f"{name}: a target is out of bounds: there are {classes} classes, numbered from 0 to {classes - 1}"
-            )
+    if not target.is_cuda:  # reading the numbers would wait for the device
+        _core.check_classes(name, target, classes, ignore_index)
 
 
 def _mean(values: Any, target: Any, ignore_index: int) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import flambeau
+from flambeau import _core, recording
 from flambeau.nn.functional.embedding import embedding
 from flambeau.ops.arguments import check_tensor
 
@@ -47,7 +48,7 @@ def _check(input: Any, offsets: Any, mode: str, weights: Any) -> None:
 
 def _bag_numbers(count: int, offsets: Any, include_last: bool) -> tuple[list[int], int]:
     """The bag of every index, and how many bags there are."""
-    starts = [int(each) for each in offsets.tolist()]
+    starts = [int(each) for each in recording.values("offsets", offsets)]
     if include_last:
         if not starts:
             raise RuntimeError("embedding_bag: include_last_offset: number of offset should be at least 1")
@@ -115,6 +116,7 @@ def embedding_bag(
     else:
         bags, count = _bag_numbers(input.shape[0], offsets, include_last_offset)
     if padding_idx is not None:
+        _core.refuse_reading("embedding_bag with padding_idx")
         kept = [i for i, number in enumerate(input.tolist()) if number != padding_idx]
         where = flambeau.tensor(kept, dtype=flambeau.int64)
         input, bags = input.index_select(0, where), [bags[i] for i in kept]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import flambeau
+from flambeau import recording
 from flambeau.errors import ShapeError
 from flambeau.ops import loss as _loss
 from flambeau.ops.arguments import Tensor, check_tensor, not_tensor
@@ -359,6 +360,10 @@ def gaussian_nll_loss(
                 f"for each element, or {(*shape[:-1], 1)}"
             )
     _check_reduction("gaussian_nll_loss", reduction)
+    recording.host("gaussian_nll_loss", _check_variance, var)
+    return _call("gaussian_nll_loss", reduction, input, target, var, full, eps)
+
+
+def _check_variance(var: Any) -> None:
     if (var < 0).any():
         raise ValueError("gaussian_nll_loss: var has negative entry/entries")
-    return _call("gaussian_nll_loss", reduction, input, target, var, full, eps)

@@ -9,7 +9,7 @@ from flambeau.errors import ShapeError
 from flambeau.ops import normalise as _normalise
 from flambeau.ops.arguments import Tensor, check_tensor, integer, integers, not_tensor
 
-__all__ = ["group_norm", "layer_norm", "normalize", "rms_norm"]
+__all__ = ["group_norm", "layer_norm", "local_response_norm", "normalize", "rms_norm"]
 
 
 def _check_last(name: str, input: Any, normalized_shape: Any, weight: Any, bias: Any) -> int:
@@ -122,3 +122,36 @@ def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out:
     else:
         result = input / input.norm(p, dim, keepdim=True).clamp_min(eps)
     return result if out is None else out.copy_(result)
+
+
+def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Any:
+    """x / (k + alpha · mean of x² over `size` neighbouring channels)^beta.
+
+    The channels (dimension 1) from c - size / 2 to c + (size - 1) / 2 count, those outside as zeros.
+
+    Arguments: `input` (N, C, ...). Errors: ValueError for fewer than 3 dimensions.
+
+    Example:
+        >>> F.local_response_norm(fl.ones(1, 2, 1), 2, alpha=1.0, beta=1.0)
+        tensor([[[0.6667],
+                 [0.5000]]])
+    """
+    check_tensor("local_response_norm", input)
+    size = integer("local_response_norm", size, "size")
+    if input.ndim < 3:
+        raise ValueError(
+            f"local_response_norm: Expected 3D or higher dimensionality input (got {input.ndim} dimensions)"
+        )
+    if size < 1:
+        raise ValueError(f"local_response_norm: size must be positive, but it is {size}")
+    if input.numel() == 0:
+        return input.clone()
+    squares = (input * input).transpose(1, -1)
+    around = flambeau.constant_pad_nd(squares, (size // 2, (size - 1) // 2))
+    mean = around.unfold(-1, size, 1).mean(-1) if input.dtype.is_floating_point else _whole_mean(around, size)
+    return input / (mean.transpose(1, -1) * alpha + k) ** beta
+
+
+def _whole_mean(around: Any, size: int) -> Any:
+    """The mean of integers, cut to a whole number."""
+    return around.unfold(-1, size, 1).sum(-1).div(size, rounding_mode="trunc")

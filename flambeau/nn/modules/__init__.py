@@ -13,9 +13,11 @@ from flambeau import nn as _nn
 from flambeau.nn.modules import utils
 
 _FILES = {
-    "activation": "activation", "container": "container", "distance": "distance", "dropout": "dropout",
-    "flatten": "shape", "linear": "linear", "loss": "loss", "module": "module", "normalization": "normalization",
-    "padding": "padding", "sparse": "embedding",
+    "activation": "activation", "batchnorm": "batch_norm", "container": "container", "conv": "convolution",
+    "distance": "distance", "dropout": "dropout", "flatten": "shape", "fold": "resample", "instancenorm": "batch_norm",
+    "lazy": "lazy", "linear": "linear", "loss": "loss", "module": "module", "normalization": "normalization",
+    "padding": "padding", "pixelshuffle": "resample", "pooling": "pooling", "rnn": "rnn", "sparse": "embedding",
+    "transformer": "transformer", "upsampling": "resample",
 }  # fmt: skip
 for _path, _file in _FILES.items():
     _found = import_module(f"flambeau.nn.{_file}")

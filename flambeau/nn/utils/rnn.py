@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import flambeau
-from flambeau import _core
+from flambeau import _core, recording
 
 __all__ = [
     "PackedSequence", "invert_permutation", "pack_padded_sequence", "pack_sequence", "pad_packed_sequence",
@@ -90,7 +90,8 @@ def invert_permutation(permutation: Any) -> Any:
 
 
 def _lengths(name: str, lengths: Any) -> list[int]:
-    return [int(each) for each in (lengths.tolist() if isinstance(lengths, Tensor) else lengths)]
+    found = recording.values(name, lengths) if isinstance(lengths, Tensor) else lengths
+    return [int(each) for each in found]
 
 
 def pack_padded_sequence(
@@ -142,8 +143,12 @@ def pack_padded_sequence(
         rows += [t * batch + places[i] for i in range(running)]
     index = flambeau.tensor(rows, dtype=flambeau.int64)
     data = input.reshape(input.shape[0] * batch, *input.shape[2:]).index_select(0, index)
-    sorted_indices = None if order is None else flambeau.tensor(order, dtype=flambeau.int64)
-    return PackedSequence(data, flambeau.tensor(batch_sizes, dtype=flambeau.int64), sorted_indices)
+    counts = flambeau.tensor(batch_sizes, dtype=flambeau.int64)
+    if order is None:
+        return PackedSequence(data, counts)
+    back = sorted(range(len(order)), key=order.__getitem__)
+    indices = [flambeau.tensor(each, dtype=flambeau.int64) for each in (order, back)]
+    return PackedSequence(data, counts, *indices)
 
 
 def pad_packed_sequence(
@@ -154,7 +159,7 @@ def pad_packed_sequence(
     Arguments: `batch_first`, give (B, T, *); `padding_value`; `total_length`, T where it is to be longer. Errors:
     ValueError where it is shorter than the longest sequence.
     """
-    sizes = sequence.batch_sizes.tolist()
+    sizes = recording.values("batch_sizes", sequence.batch_sizes)
     steps, batch = len(sizes), sizes[0]
     if total_length is not None:
         if total_length < steps:
@@ -163,7 +168,8 @@ def pad_packed_sequence(
                 f"total_length={total_length} and max sequence length being {steps}"
             )
         steps = total_length
-    places = list(range(batch)) if sequence.unsorted_indices is None else sequence.unsorted_indices.tolist()
+    unsorted = sequence.unsorted_indices
+    places = list(range(batch)) if unsorted is None else recording.values("unsorted_indices", unsorted)
     data, start = sequence.data, 0
     filler, rows, lengths = data.shape[0], [], [0] * batch
     for t in range(steps):
