@@ -8,7 +8,6 @@
 #include <cstring>
 
 #include "python.h"
-#include "record.h"
 #include "views.h"
 
 namespace flambeau {
@@ -237,15 +236,7 @@ bool number_arg(PyObject* o, Arg& into) {
 Arg operand(PyObject* o, const Operation& op, int i) {
     if (is_tensor(o)) return Arg(tensor_of(o));
     Arg a;
-    if (number_arg(o, a)) {
-        if (a.code == kComplex128 && recorder) [[unlikely]] {  // a plan holds numbers of 8 bytes
-            TensorRef number = empty(Shape(), kComplex128);
-            write_number(kComplex128, number->data, a);
-            if (recorder->records()) recorder->constant(number.get());
-            return Arg(number.get());
-        }
-        return a;
-    }
+    if (number_arg(o, a)) return a;
     if (registry.to_tensor && PyObject_HasAttrString(o, "__array__")) {
         Owned t(checked(PyObject_CallOneArg(registry.to_tensor, o)));
         return Arg(tensor_of(t));

@@ -13,6 +13,7 @@ from flambeau.ops import elementwise as e
 from flambeau.ops import promotion
 from flambeau.ops.arguments import (
     Tensor,
+    check_ordered,
     check_tensor,
     deliver,
     integer,
@@ -77,11 +78,14 @@ def sub(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Any:
 
 
 def _check_alpha(name: str, input: Any, other: Any, alpha: Any) -> None:
-    if isinstance(alpha, float):
-        for operand in (input, other):
-            if isinstance(operand, float) or (isinstance(operand, Tensor) and operand.dtype.is_floating_point):
-                return
-        raise DTypeError(f"{name}: For integral input tensors, argument alpha must not be a floating point number")
+    if isinstance(alpha, (float, complex)):
+        least = 2 if isinstance(alpha, float) else 3
+        kinds = [x.dtype.kind if isinstance(x, Tensor) else 3 if isinstance(x, complex) else 2 if isinstance(x, float)
+                 else 1 for x in (input, other)]  # fmt: skip
+        if max(kinds) >= least:
+            return
+        which, number = ("integral", "floating point") if least == 2 else ("non-complex", "complex")
+        raise DTypeError(f"{name}: For {which} input tensors, argument alpha must not be a {number} number")
 
 
 def _add_(self: Any, other: Any, *, alpha: Any = 1) -> Any:
@@ -298,6 +302,7 @@ def polygamma(n: int, input: Any, *, out: Any = None) -> Any:
     if n < 0:
         raise RuntimeError(f"polygamma: does not support negative n, got {n}")
     if n > 1:
+        check_ordered("polygamma", input)
         value = input if input.dtype.is_floating_point else input.to(dtypes.get_default_dtype())
 
         def compute(value: Any) -> Any:

@@ -31,6 +31,9 @@ def test_numbers_keep_both_parts(dtype):
     _same(lambda x: x * (2.0 - 3.0j) + 1j, x)
     _same(lambda x: (x * (2.0 - 3.0j)).sum(1), x)
     _same(lambda x: x.T * (0.5 + 4.0j), x)  # not one piece of memory
+    _same(lambda x: x.real * 2j, x)  # a number does not widen
+    _same(lambda x: x.masked_fill(x.real > 0, 1.0 - 2.0j) * 0.5, x)
+    _same(lambda x: (x.real * (1.0 + 2.0j)).mean(1), x)
 
 
 def test_numbers_that_differ_in_the_imaginary_part_are_two_numbers():

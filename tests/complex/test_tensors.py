@@ -216,3 +216,12 @@ def test_what_needs_an_order_says_so(dtype):
     for name, call in calls.items():
         with pytest.raises(fl.DTypeError, match=f"^{name}: "):
             call()
+
+
+def test_alpha_and_padding():
+    z = fl.ones(2, dtype=fl.complex64)
+    assert fl.add(z, z, alpha=0.5).tolist() == [1.5, 1.5]
+    assert fl.sub(z, 1, alpha=2j).tolist() == [1 - 2j, 1 - 2j]
+    assert fl.constant_pad_nd(z, (0, 1), 2j).tolist() == [1, 1, 2j]
+    with pytest.raises(fl.DTypeError, match="add: For non-complex input tensors, argument alpha must not be a complex"):
+        fl.add(fl.ones(2), fl.ones(2), alpha=2j)

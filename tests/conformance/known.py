@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 _TRIANGLE = "only one triangle of the factor is read, so only it has a gradient; PyTorch gives the other one some too"
+_WEIGHTS = "PyTorch sums float32 weights in float32 even where the input is float64"
+_OVERWRITTEN = "a view of one element without dimensions: PyTorch gives what was overwritten a gradient"
 _STRICT = "shapes that differ by broadcasting are an error in a loss"
 _FLOATS = "takes floating-point dtypes only, PyTorch also integers"
 
@@ -10,10 +12,10 @@ _PHASE = "the imaginary part of a logarithm is known up to 2 pi: PyTorch adds up
 
 DIFFERENT: dict[str, str] = {
     "sum_to_size": "a bool scalar summed to its own shape stays bool; PyTorch makes it int64 there and nowhere else",
-    "as_strided_scatter": "a view of one element without dimensions: PyTorch gives what was overwritten a gradient",
+    "as_strided_scatter": _OVERWRITTEN,
     "cholesky_inverse": _TRIANGLE,
     "cholesky_solve": _TRIANGLE,
-    "cov": "PyTorch sums float32 weights in float32 even where the input is float64",
+    "cov": _WEIGHTS,
     "nn.functional.gaussian_nll_loss": _STRICT,
     "nn.functional.hardtanh": _FLOATS,
     "nn.functional.margin_ranking_loss": _FLOATS,
@@ -24,5 +26,7 @@ DIFFERENT: dict[str, str] = {
 DIFFERENT_COMPLEX: dict[str, str] = {
     "cholesky_inverse": _TRIANGLE,
     "cholesky_solve": _TRIANGLE,
+    "cov": _WEIGHTS,
+    "as_strided_scatter": _OVERWRITTEN,
     "logcumsumexp": _PHASE,
 }
