@@ -55,7 +55,7 @@ def complex(real: Any, imag: Any, *, out: Any = None) -> Any:
     >>> fl.complex(fl.tensor([1.0, 2.0]), fl.tensor([3.0, 4.0]))
     tensor([1.+3.j, 2.+4.j])
     """
-    return deliver(_pair_of("complex", _complex, real=real, imag=imag), out)
+    return _exactly("complex", _pair_of("complex", _complex, real=real, imag=imag), out)
 
 
 def polar(abs: Any, angle: Any, *, out: Any = None) -> Any:
@@ -64,7 +64,14 @@ def polar(abs: Any, angle: Any, *, out: Any = None) -> Any:
     >>> fl.polar(fl.tensor([2.0]), fl.tensor([0.0]))
     tensor([2.+0.j])
     """
-    return deliver(_pair_of("polar", _polar, abs=abs, angle=angle), out)
+    return _exactly("polar", _pair_of("polar", _polar, abs=abs, angle=angle), out)
+
+
+def _exactly(name: str, result: Any, out: Any) -> Any:
+    """The result, in `out` if that has its dtype."""
+    if isinstance(out, Tensor) and out.dtype is not result.dtype:
+        raise DTypeError(f"{name}: out must be of dtype {result.dtype}, got {out.dtype}")
+    return deliver(result, out)
 
 
 def _pair_of(name: str, operation: Any, **parts: Any) -> Any:

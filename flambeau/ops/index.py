@@ -452,6 +452,10 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
             raise RuntimeError(
                 f"masked_fill: only supports a 0-dimensional value tensor, but got one with {value.ndim} dimension(s)"
             )
+        if value.is_complex() and not input.is_complex():
+            raise RuntimeError(
+                f"masked_fill: value of {value.dtype} cannot be converted to {input.dtype} without overflow"
+            )
         return elementwise.masked_fill(input, mask, value.to(input.dtype))
     if isinstance(value, complex) and not input.is_complex():
         raise RuntimeError(f"masked_fill: value {value} cannot be converted to {input.dtype} without overflow")

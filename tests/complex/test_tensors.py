@@ -225,3 +225,11 @@ def test_alpha_and_padding():
     assert fl.constant_pad_nd(z, (0, 1), 2j).tolist() == [1, 1, 2j]
     with pytest.raises(fl.DTypeError, match="add: For non-complex input tensors, argument alpha must not be a complex"):
         fl.add(fl.ones(2), fl.ones(2), alpha=2j)
+
+
+def test_complex_results_and_values_fit_their_targets():
+    x = fl.ones(2, dtype=fl.float64)
+    with pytest.raises(fl.DTypeError, match="complex: out must be of dtype"):
+        fl.complex(x, x, out=fl.empty(2, dtype=fl.complex64))
+    with pytest.raises(RuntimeError, match=r"masked_fill: value of .* cannot be converted"):
+        x.masked_fill(x > 0, fl.tensor(1j))
