@@ -256,7 +256,7 @@ void PlanBuilder::make_groups() {
             }
             Launch& launch = launches[size_t(l)];
             if (!packs(launch)) continue;
-            Packed packed;
+            PackedWeights packed;
             packed.launch = l;
             packed.kept = keeps(launch);
             if (!packed.kept) {
@@ -291,7 +291,7 @@ void pack_all(Group& group, const std::vector<Launch>& launches, const std::vect
     std::vector<Task> tasks;
     double cost = 0;
     for (size_t i = 0; i < group.packed.size(); ++i) {
-        Packed& packed = group.packed[i];
+        PackedWeights& packed = group.packed[i];
         const Launch& launch = launches[size_t(packed.launch)];
         const Place& b = launch.places[size_t(launch.parts.source)];
         if (packed.kept) {

@@ -103,8 +103,8 @@ TensorRef convolve(Tensor* x, Tensor* weight, Tensor* bias, const ConvolutionOpt
              if (self.released) Saved().unpack(&self);
              Tensor* g = gradients[0].get();
              if (self.needs(0)) results[0] = convolve_transposed(g, self.saved[1].unpack(&self).get(), nullptr, x_shape, options);
-             if (self.needs(1)) results[1] = convolve_for_weight(g, self.saved[0].unpack(&self).get(), weight_shape, options);
-             if (self.needs(2)) results[2] = over_pixels(g);
+             if (self.needs(1)) results[1] = convolve_for_weight(g, self.saved[0].unpack(&self).get(), weight_shape, options, self.needs(2) ? &results[2] : nullptr);
+             if (self.needs(2) && !results[2]) results[2] = over_pixels(g);
          });
     return y;
 }
@@ -131,7 +131,7 @@ TensorRef convolve_transposed(Tensor* y, Tensor* weight, Tensor* bias, const Sha
     return x;
 }
 
-TensorRef convolve_for_weight(Tensor* y, Tensor* x, const Shape& shape, const ConvolutionOptions& options) {
+TensorRef convolve_for_weight(Tensor* y, Tensor* x, const Shape& shape, const ConvolutionOptions& options, TensorRef* bias) {
     const Convolution v = problem_of(x->shape(), shape, y->shape(), y->dtype, options);
     TensorRef weight;
     if (nothing(v)) {
@@ -139,9 +139,12 @@ TensorRef convolve_for_weight(Tensor* y, Tensor* x, const Shape& shape, const Co
     } else {
         weight = empty(shape, y->dtype);
         TensorRef gradient = readable(y), source = readable(x);
-        Tensor* tensors[3] = {gradient.get(), source.get(), weight.get()};
-        run_step("convolution_weight", tensors, 2, 1, [v, dims = options.dims](Tensor* const* t) {
-            convolve_weight(v, field_of(t[0], dims), field_of(t[1], dims), t[2]->data);
+        // Where the sum has a gradient of its own, it is an operation of its own.
+        const bool sums = bias && sums_pixels(v) && !(GradMode::enabled && y->requires_grad);
+        if (sums) *bias = empty(Shape{y->sizes[1]}, y->dtype);
+        Tensor* tensors[4] = {gradient.get(), source.get(), weight.get(), sums ? bias->get() : nullptr};
+        run_step("convolution_weight", tensors, 2, 2, [v, dims = options.dims](Tensor* const* t) {
+            convolve_weight(v, field_of(t[0], dims), field_of(t[1], dims), t[2]->data, t[3] ? t[3]->data : nullptr);
         });
     }
     keep("ConvolutionWeightBackward0", weight.get(), y, x, nullptr,

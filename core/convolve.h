@@ -17,8 +17,8 @@ struct ConvolutionOptions {  // one value for each spatial dimension
 TensorRef convolve(Tensor* x, Tensor* weight, Tensor* bias, const ConvolutionOptions&, const Shape* shape = nullptr);
 // The input of `shape` whose convolution meets y (N, O, spatial...): the transposed convolution; bias (C) or null.
 TensorRef convolve_transposed(Tensor* y, Tensor* weight, Tensor* bias, const Shape& shape, const ConvolutionOptions&);
-// Sums over pixels: the gradient of a weight of `shape`.
-TensorRef convolve_for_weight(Tensor* y, Tensor* x, const Shape& shape, const ConvolutionOptions&);
+// Sums over pixels: the gradient of a weight of `shape`; with it, where that costs less, the sums of y for the bias.
+TensorRef convolve_for_weight(Tensor* y, Tensor* x, const Shape& shape, const ConvolutionOptions&, TensorRef* bias = nullptr);
 
 
 }  // namespace flambeau

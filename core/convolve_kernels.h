@@ -25,7 +25,9 @@ struct Field {
 // the result. The bits depend on sizes and values, never on the number of threads.
 void convolve_forward(const Convolution&, const Field& x, const char* weight, const char* bias, const Field& y);
 void convolve_back(const Convolution&, const Field& gradient, const char* weight, const char* bias, const Field& x);
-void convolve_weight(const Convolution&, const Field& gradient, const Field& x, char* weight);
+/// `bias` may be null, else it takes the sums of the gradient's pixels, where `sums_pixels`.
+void convolve_weight(const Convolution&, const Field& gradient, const Field& x, char* weight, char* bias);
+bool sums_pixels(const Convolution&);
 
 // --- the table that flambeau/compiler/convolution.py fills; strides and offsets in bytes ---
 struct ConvolveKernels {
@@ -38,6 +40,10 @@ struct ConvolveKernels {
     // Lines of c and columns are of the width of all vectors.
     void (*pixels[2][16][2])(int64_t k, const char* source, int64_t pitch, const int64_t* offsets, const char* columns,
                              const char* init, int64_t init_row, char* c);
+    // c[row, :] = init[row, :] + sum over i < k of a[row, i] * (source + offsets[i])[:], where the lines of source fill
+    // vectors: [rows - 1][vectors - 1]. `offsets` holds kSumAhead more.
+    void (*sums[16][2])(int64_t k, const char* a, int64_t a_row, const char* source, const int64_t* offsets, const char* init,
+                        int64_t init_row, char* c, int64_t c_row);
     // Pixels whose channels fill a vector: c[i] = init + sum over t of weights[t] * (source + offsets[t])[i], and
     // sums[t] += sum over lines and pixels of (source + offsets[t]) * gradient for as many taps as the index + 1.
     void (*lanes)(int64_t n, int64_t k, const char* weights, const int64_t* offsets, const char* source, int64_t step,
@@ -46,6 +52,7 @@ struct ConvolveKernels {
     void (*lane_sums[9])(int64_t lines, int64_t n, const int64_t* offsets, const char* source, int64_t line, int64_t step,
                          const char* gradient, int64_t gradient_line, char* sums);
 };
+constexpr int64_t kSumAhead = 8;
 /// Set by the bindings; must end in `register_convolve_kernels` or throw.
 extern void (*request_convolve_kernels)(uint8_t dtype);
 void register_convolve_kernels(uint8_t dtype, void* table);

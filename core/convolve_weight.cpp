@@ -1,7 +1,7 @@
 // The gradient of a convolution's weight: sums over pixels, (channels out) x (kernel positions, channels in).
 //
-// The input is staged with channels last, so that a line of the packed panel, the values that one pixel gives to a
-// kernel position, is contiguous; the gradient's rows are read as they lie. Sums are cut at fixed numbers of pixels.
+// The input is staged with channels last, so that the line of values that one pixel gives to a kernel position is
+// contiguous; the rows of the gradient are read as they lie where they can be. Sums are cut at fixed numbers of pixels.
 #include <vector>
 
 #include "convolve_lanes.h"
@@ -11,6 +11,8 @@ namespace flambeau {
 namespace {
 
 constexpr int64_t kPixelsAtOnce = 256;  // length of one block of a sum over pixels
+constexpr int64_t kPanelsAtOnce = 8;    // panels of one task
+constexpr int64_t kTasks = 16;          // so many are enough for any number of threads
 
 template <class F>
 void with_type(uint8_t dtype, F&& f) {
@@ -67,9 +69,302 @@ void depthwise_weight(const Kit& kit, const Convolution& v, const Field& gradien
     });
 }
 
+/// How the sum over pixels is cut: into blocks, of one sample each unless samples are small.
+struct Blocks {
+    int64_t plane, all, each, count;
+    Blocks(int64_t samples, int64_t plane_)
+        : plane(plane_), all(samples * plane_), each(plane >= kPixelsAtOnce / 2 ? ceil_div(plane, kPixelsAtOnce) : 0),
+          count(each ? samples * each : ceil_div(all, kPixelsAtOnce)) {}
+    struct Block { int64_t n, first, pixels; };
+    Block operator()(int64_t b) const {
+        if (each) return {b / each, part(plane, each, b % each), part(plane, each, b % each + 1) - part(plane, each, b % each)};
+        const int64_t at = b * kPixelsAtOnce;
+        return {at / plane, at % plane, std::min(kPixelsAtOnce, all - at)};
+    }
+};
+
+/// The rows of the gradient, block by block: read as they lie, or copied once where they are in pieces or compete for the
+/// same places of the cache.
+struct Rows {
+    const Convolution& v;
+    const Field& gradient;
+    const Blocks& blocks;
+    int64_t item;
+    bool lie, direct;  // pixels of a sample follow each other; nothing is copied
+    static constexpr int64_t kRow = kPixelsAtOnce + 16;
+    char* copies = nullptr;
+    Rows(const Kit& kit, const Convolution& v_, const Field& f, const Blocks& b) : v(v_), gradient(f), blocks(b), item(kit.item) {
+        lie = (f.s[2] == 1 || v.out[2] == 1) && (v.out[1] == 1 || f.s[1] == v.out[2]) && (v.out[0] == 1 || f.s[0] == v.out[1] * v.out[2]);
+        direct = lie && blocks.each && f.c * item % 2048;
+    }
+    int64_t bytes() const { return direct ? 0 : blocks.count * v.o * kRow * item; }
+    int64_t stride() const { return direct ? gradient.c * item : kRow * item; }
+    const char* row(const Blocks::Block& block, int64_t b, int64_t o) const {
+        if (direct) return gradient.data + (block.n * gradient.n + o * gradient.c + block.first) * item;
+        return copies + (b * v.o + o) * kRow * item;
+    }
+    void copy(bool parallel) const {
+        if (direct) return;
+        const int64_t pieces = ceil_div(v.o, 32);
+        each(blocks.count * pieces, parallel, [&](int64_t task) {
+            const int64_t b = task / pieces, piece = task % pieces;
+            const Blocks::Block block = blocks(b);
+            for (int64_t o = part(v.o, pieces, piece); o < part(v.o, pieces, piece + 1); ++o) {
+                char* to = copies + (b * v.o + o) * kRow * item;
+                int64_t n = block.n, at = block.first;
+                for (int64_t left = block.pixels; left > 0;) {
+                    const int64_t w = at % v.out[2], h = at / v.out[2] % v.out[1], d = at / v.out[2] / v.out[1];
+                    const int64_t line = std::min(left, lie ? blocks.plane - at : v.out[2] - w);
+                    const int64_t from = n * gradient.n + o * gradient.c + (lie ? at : d * gradient.s[0] + h * gradient.s[1] + w * gradient.s[2]);
+                    copy_line(item, gradient.data + from * item, lie ? 1 : gradient.s[2], to, line);
+                    to += line * item, left -= line, at += line;
+                    if (at == blocks.plane) at = 0, ++n;
+                }
+            }
+        });
+    }
+};
+
+/// The input with channels last and zeros around it; distances in elements.
+struct Turned {
+    const Convolution& v;
+    int64_t pixel, extent[3], step[3], sample;
+    char* data = nullptr;
+    /// Lines of pixels that begin at whole vectors may be apart: not all of them then want the same places of the cache.
+    Turned(const Kit& kit, const Convolution& v_, bool apart) : v(v_), pixel(v_.c) {
+        if (apart && pixel * kit.item % 128 == 0) pixel += 64 / kit.item;
+        int64_t at = pixel;
+        for (int d = 2; d >= 0; --d) {
+            extent[d] = (v.out[d] - 1) * v.stride[d] + (v.kernel[d] - 1) * v.dilation[d] + 1;
+            step[d] = at;
+            at *= extent[d];
+        }
+        sample = at;
+    }
+    void fill(const Kit& kit, const Field& x, bool parallel) const {
+        const int64_t item = kit.item;
+        each(v.n * extent[0], parallel, [&](int64_t task) {
+            const int64_t n = task / extent[0], e0 = task % extent[0], i0 = e0 - v.padding[0];
+            for (int64_t e1 = 0; e1 < extent[1]; ++e1) {
+                const int64_t i1 = e1 - v.padding[1];
+                char* line = data + (n * sample + e0 * step[0] + e1 * step[1]) * item;
+                if (i0 < 0 || i0 >= v.in[0] || i1 < 0 || i1 >= v.in[1]) {
+                    std::memset(line, 0, size_t(extent[2] * pixel * item));
+                    continue;
+                }
+                const char* source = x.data + (n * x.n + i0 * x.s[0] + i1 * x.s[1]) * item;
+                const int64_t begin = std::min(v.padding[2], extent[2]), count = std::min(v.in[2], extent[2] - begin), end = begin + count;
+                if (begin) std::memset(line, 0, size_t(begin * pixel * item));
+                if (v.c == 1) copy_line(item, source, x.s[2], line + begin * item, count);
+                else kit.transpose(source, x.c * item, line + begin * pixel * item, pixel * item, v.c, count);
+                if (end < extent[2]) std::memset(line + end * pixel * item, 0, size_t((extent[2] - end) * pixel * item));
+            }
+        });
+    }
+    /// Where the kernel's position `tap` reads, from where its first one does.
+    int64_t place(int64_t tap) const {
+        const int64_t e = tap % v.kernel[2], b = tap / v.kernel[2] % v.kernel[1], a = tap / v.kernel[2] / v.kernel[1];
+        return a * v.dilation[0] * step[0] + b * v.dilation[1] * step[1] + e * v.dilation[2] * step[2];
+    }
+    /// Bytes from the start to what the pixels of a block read, and some beyond that may be asked for.
+    void offsets(int64_t item, const Blocks::Block& block, int64_t* to) const {
+        int64_t n = block.n, w = block.first % v.out[2], h = block.first / v.out[2] % v.out[1], d = block.first / v.out[2] / v.out[1];
+        for (int64_t i = 0; i < block.pixels; ++i) {
+            to[i] = (n * sample + d * v.stride[0] * step[0] + h * v.stride[1] * step[1] + w * v.stride[2] * step[2]) * item;
+            if (++w < v.out[2]) continue;
+            w = 0;
+            if (++h < v.out[1]) continue;
+            h = 0;
+            if (++d < v.out[0]) continue;
+            d = 0, ++n;
+        }
+        for (int64_t i = 0; i < kSumAhead; ++i) to[block.pixels + i] = to[block.pixels - 1];
+    }
+};
+
+/// sums[o] += the gradient's pixels of a block, for rows [o, o + count) of `a`: while they are near for the products.
+void add_rows(const Kit& kit, uint8_t dtype, const char* a, int64_t a_row, int64_t pixels, int64_t count, const char* ones, char* sums) {
+    for (int64_t row = 0; row < count;) {
+        alignas(8) char found[32];
+        const int64_t taken = count - row >= 4 ? 4 : 1;
+        const auto dots = taken == 4 ? kit.inner.memory.dots_many : kit.inner.memory.dots_one;
+        dots(pixels, a + row * a_row, a_row, ones, found);
+        with_type(dtype, [&](auto zero) {
+            using T = decltype(zero);
+            for (int64_t i = 0; i < taken; ++i) reinterpret_cast<T*>(sums)[row + i] += reinterpret_cast<T*>(found)[i];
+        });
+        row += taken;
+    }
+}
+
+/// The sums of the gradient's pixels for the bias, in as many parts as those of the weight.
+struct PixelSums {
+    uint8_t dtype;
+    int64_t channels, item;
+    std::vector<char> ones, sums;
+    PixelSums(const Kit& kit, const Convolution& v, int64_t parts, bool wanted)
+        : dtype(v.dtype), channels(v.o), item(kit.item), ones(wanted ? kPixelsAtOnce * item : 0), sums(wanted ? parts * channels * item : 0) {
+        with_type(dtype, [&](auto zero) {
+            for (size_t i = 0; i < ones.size() / size_t(item); ++i) reinterpret_cast<decltype(zero)*>(ones.data())[i] = 1;
+        });
+    }
+    void add(const Kit& kit, int64_t part, const Blocks::Block& block, const char* a, int64_t a_row, int64_t first, int64_t count) {
+        if (!ones.empty()) add_rows(kit, dtype, a, a_row, block.pixels, count, ones.data(), sums.data() + (part * channels + first) * item);
+    }
+    void finish(int64_t parts, char* bias);
+};
+
+/// to[i] = sum over parts, `apart` values from each other, in their order.
+void add_parts(uint8_t dtype, char* to, int64_t parts, int64_t apart, int64_t n) {
+    with_type(dtype, [&](auto zero) {
+        using T = decltype(zero);
+        T* sum = reinterpret_cast<T*>(to);
+        for (int64_t i = 1; i < parts; ++i)
+            for (int64_t j = 0; j < n; ++j) sum[j] += sum[i * apart + j];
+    });
+}
+
+void PixelSums::finish(int64_t parts, char* bias) {
+    if (ones.empty()) return;
+    add_parts(dtype, sums.data(), parts, channels, channels);
+    std::memcpy(bias, sums.data(), size_t(channels * item));
+}
+
+/// Channels that fill vectors: the lines of the input are read where they lie. A task takes some chunks of channels, a
+/// panel's width each, at all of the kernel's positions, so that what it summed is turned while it is near.
+void weight_in_place(const Kit& kit, const Convolution& v, const Field& gradient, const Field& x, char* weight, char* bias, bool parallel) {
+    const int64_t item = kit.item, panel = kit.panel, lanes = kit.inner.compute.lanes;
+    const int64_t channels = v.c / v.groups, rows = v.o / v.groups, taps = v.taps(), most = kit.inner.compute.rows;
+    const Blocks blocks(v.n, v.plane());
+    Rows left(kit, v, gradient, blocks);
+    Turned right(kit, v, true);
+    const int64_t chunks = ceil_div(channels, panel), together = std::clamp<int64_t>(kPanelsAtOnce / taps, 1, chunks);
+    const int64_t shares = ceil_div(chunks, together), line = together * taps * panel;  // of a row's sums in a task
+    const int64_t parts = std::clamp<int64_t>(ceil_div(kTasks, shares * v.groups), 1, std::clamp<int64_t>(blocks.count / 2, 1, 8));
+    const int64_t size = rows * line, tasks = v.groups * shares;  // a task's sums
+    Workspace turned(v.n * right.sample * item), copies(left.bytes()), sums(parts > 1 ? parts * tasks * size * item : 0);
+    right.data = turned.data, left.copies = copies.data;
+    PixelSums over(kit, v, parts, bias);
+    GilRelease unlocked(parallel);
+    left.copy(parallel);
+    right.fill(kit, x, parallel);
+    const int64_t tiles = ceil_div(rows, most);
+    /// A row of a task's sums to its place among the weights: from (position, channel) to (channel, position).
+    auto turn = [&](int64_t task, int64_t row, const char* from) {
+        const int64_t g = task / shares, share = task % shares;
+        for (int64_t chunk = part(chunks, shares, share); chunk < part(chunks, shares, share + 1); ++chunk) {
+            const int64_t c = chunk * panel, taken = std::min(panel, channels - c);
+            char* to = weight + ((g * rows + row) * channels + c) * taps * item;
+            if (taps == 1) std::memcpy(to, from, size_t(taken * item));
+            else kit.transpose(from, panel * item, to, taps * item, taps, taken);
+            from += taps * panel * item;
+        }
+    };
+    each(parts * tasks, parallel, [&](int64_t number) {
+        const int64_t which = number / tasks, task = number % tasks, g = task / shares, share = task % shares;
+        const int64_t chunk0 = part(chunks, shares, share), chunk1 = part(chunks, shares, share + 1);
+        char* c = parts > 1 ? sums.data + number * size * item : scratch(size * item + 256, kSlotStage);
+        char* zeros = scratch(panel * item + 256, kSlotPanel);
+        std::memset(zeros, 0, size_t(panel * item));
+        int64_t offsets[kPixelsAtOnce + kSumAhead];
+        const int64_t first = part(blocks.count, parts, which), last = part(blocks.count, parts, which + 1);
+        for (int64_t b = first; b < last; ++b) {
+            const Blocks::Block block = blocks(b);
+            right.offsets(item, block, offsets);
+            const char* a = left.row(block, b, g * rows);
+            if (share == 0) over.add(kit, which, block, a, left.stride(), g * rows, rows);
+            for (int64_t chunk = chunk0; chunk < chunk1; ++chunk)
+                for (int64_t tap = 0; tap < taps; ++tap) {
+                    const int64_t vectors = std::min(panel, channels - chunk * panel) / lanes;
+                    const char* source = right.data + (g * channels + chunk * panel + right.place(tap)) * item;
+                    char* at = c + ((chunk - chunk0) * taps + tap) * panel * item;
+                    for (int64_t t = 0; t < tiles; ++t) {
+                        const int64_t start = part(rows, tiles, t), taken = part(rows, tiles, t + 1) - start;
+                        char* to = at + start * line * item;
+                        kit.own.sums[taken - 1][vectors - 1](block.pixels, a + start * left.stride(), left.stride(), source, offsets,
+                                                             b == first ? zeros : to, b == first ? 0 : line * item, to, line * item);
+                    }
+                }
+        }
+        if (parts == 1)
+            for (int64_t row = 0; row < rows; ++row) turn(task, row, c + row * line * item);
+    });
+    if (parts > 1)
+        each(tasks * rows, parallel && tasks * size > 16384, [&](int64_t at) {
+            char* row = sums.data + at * line * item;
+            add_parts(v.dtype, row, parts, tasks * size, line);
+            turn(at / rows, at % rows, row);
+        });
+    over.finish(parts, bias);
+}
+
+/// Any channels: what the kernel's positions read is gathered, a panel at a time.
+void weight_gathered(const Kit& kit, const Convolution& v, const Field& gradient, const Field& x, char* weight, char* bias, bool parallel) {
+    const int64_t item = kit.item, panel = kit.panel, channels = v.c / v.groups, rows = v.o / v.groups, taps = v.taps();
+    const int64_t k = channels * taps, panels = ceil_div(k, panel);
+    const auto& compute = kit.inner.compute;
+    const Blocks blocks(v.n, v.plane());
+    Rows left(kit, v, gradient, blocks);
+    Turned right(kit, v, false);
+    const int64_t shares = ceil_div(panels, std::min(panels, kPanelsAtOnce));
+    const int64_t parts = std::clamp<int64_t>(ceil_div(kTasks, shares * v.groups), 1, std::clamp<int64_t>(blocks.count / 2, 1, 8));
+    Workspace turned(v.n * right.sample * item), copies(left.bytes()), sums(parts * v.o * k * item);
+    right.data = turned.data, left.copies = copies.data;
+    PixelSums over(kit, v, parts, bias);
+    GilRelease unlocked(parallel);
+    left.copy(parallel);
+    right.fill(kit, x, parallel);
+    const bool merged = v.groups == 1 && v.dilation[2] == 1;  // neighbours along a kernel's line follow each other
+    const int64_t run = merged ? channels * v.kernel[2] : channels, tiles = ceil_div(rows, compute.rows);
+    each(parts * v.groups * shares, parallel, [&](int64_t task) {
+        const int64_t which = task / shares / v.groups, g = task / shares % v.groups, share = task % shares;
+        const int64_t j0 = part(panels, shares, share), j1 = part(panels, shares, share + 1);
+        char* c = sums.data + (which * v.o + g * rows) * k * item;
+        char* packed = scratch(kPixelsAtOnce * panel * item + 256, kSlotPanel);
+        char* zeros = scratch(panel * item + 256, kSlotEdges);
+        std::memset(zeros, 0, size_t(panel * item));
+        int64_t offsets[kPixelsAtOnce + kSumAhead];
+        const int64_t begin = part(blocks.count, parts, which), end = part(blocks.count, parts, which + 1);
+        for (int64_t b = begin; b < end; ++b) {
+            const Blocks::Block block = blocks(b);
+            right.offsets(item, block, offsets);
+            const char* a = left.row(block, b, g * rows);
+            if (share == 0) over.add(kit, which, block, a, left.stride(), g * rows, rows);
+            for (int64_t j = j0; j < j1; ++j) {
+                const int64_t from = j * panel, width = std::min(panel, k - from), vectors = ceil_div(width, compute.lanes);
+                for (int64_t i = 0; i < width;) {
+                    const int64_t length = std::min(width - i, run - (from + i) % run);
+                    const int64_t at = g * channels + right.place((from + i) / channels) + (from + i) % channels;
+                    kit.own.gather(block.pixels, right.data + at * item, offsets, packed + i * item, panel * item, length);
+                    i += length;
+                }
+                const bool partial = width != vectors * compute.lanes;
+                for (int64_t t = 0; t < tiles; ++t) {
+                    const int64_t start = part(rows, tiles, t), taken = part(rows, tiles, t + 1) - start;
+                    char* to = c + (start * k + from) * item;
+                    compute.tiles[taken - 1][vectors - 1][partial](block.pixels, a + start * left.stride(), left.stride(), item, packed,
+                                                                   panel * item, b == begin ? zeros : to, b == begin ? 0 : k * item,
+                                                                   to, k * item, width);
+                }
+            }
+        }
+    });
+    // Parts together, and from (position, channel) to (channel, position).
+    each(v.o, parallel && v.o * k > 16384, [&](int64_t o) {
+        char* row = sums.data + o * k * item;
+        add_parts(v.dtype, row, parts, v.o * k, k);
+        char* to = weight + o * k * item;
+        if (taps == 1 || channels == 1) std::memcpy(to, row, size_t(k * item));
+        else kit.transpose(row, channels * item, to, taps * item, taps, channels);
+    });
+    over.finish(parts, bias);
+}
+
 }  // namespace
 
-void convolve_weight(const Convolution& v, const Field& gradient, const Field& x, char* weight) {
+bool sums_pixels(const Convolution& v) { return !depthwise(v); }
+
+void convolve_weight(const Convolution& v, const Field& gradient, const Field& x, char* weight, char* bias) {
     const Kit kit = kit_for(v.dtype);
     const bool parallel = work_of(v) > kConvolveSerialWork;
     if (depthwise(v) && in_lanes(kit, v)) {
@@ -82,120 +377,8 @@ void convolve_weight(const Convolution& v, const Field& gradient, const Field& x
         GilRelease unlocked(parallel);
         return depthwise_weight(kit, v, gradient, x, weight, parallel);
     }
-    const int64_t item = kit.item, panel = kit.panel, channels = v.c / v.groups, rows = v.o / v.groups, taps = v.taps();
-    const int64_t k = channels * taps, panels = ceil_div(k, panel), pixels = v.plane(), all = v.n * pixels;
-    const auto& compute = kit.inner.compute;
-    // The input with channels last and zeros around it, in elements.
-    int64_t extent[3], low[3], step[3], at = v.c;
-    for (int d = 2; d >= 0; --d) {
-        extent[d] = (v.out[d] - 1) * v.stride[d] + (v.kernel[d] - 1) * v.dilation[d] + 1;
-        low[d] = v.padding[d];
-        step[d] = at;
-        at *= extent[d];
-    }
-    const int64_t sample = at;
-    // The sum over pixels is cut into blocks, and the blocks into parts that are added in their order.
-    const int64_t blocks = ceil_div(all, kPixelsAtOnce);
-    const int64_t together = std::min<int64_t>(panels, 8), shares = ceil_div(panels, together);  // panels of one task
-    const int64_t parts = std::clamp<int64_t>(ceil_div(16, shares * v.groups), 1, std::clamp<int64_t>(blocks / 2, 1, 8));
-    Workspace staged(v.n * sample * item), sums(parts * v.o * k * item);
-    GilRelease unlocked(parallel);
-    each(v.n * extent[0], parallel, [&](int64_t task) {
-        const int64_t n = task / extent[0], e0 = task % extent[0], i0 = e0 - low[0];
-        for (int64_t e1 = 0; e1 < extent[1]; ++e1) {
-            const int64_t i1 = e1 - low[1];
-            char* line = staged.data + (n * sample + e0 * step[0] + e1 * step[1]) * item;
-            if (i0 < 0 || i0 >= v.in[0] || i1 < 0 || i1 >= v.in[1]) {
-                std::memset(line, 0, size_t(extent[2] * v.c * item));
-                continue;
-            }
-            const char* source = x.data + (n * x.n + i0 * x.s[0] + i1 * x.s[1]) * item;
-            const int64_t begin = std::min(low[2], extent[2]), count = std::min(v.in[2], extent[2] - begin), end = begin + count;
-            if (begin) std::memset(line, 0, size_t(begin * v.c * item));
-            if (v.c == 1) copy_line(item, source, x.s[2], line + begin * item, count);
-            else kit.transpose(source, x.c * item, line + begin * v.c * item, v.c * item, v.c, count);
-            if (end < extent[2]) std::memset(line + end * v.c * item, 0, size_t((extent[2] - end) * v.c * item));
-        }
-    });
-    const bool merged = v.groups == 1 && v.dilation[2] == 1;  // neighbours along a kernel's line follow each other
-    const int64_t run = merged ? channels * v.kernel[2] : channels;
-    auto place_of = [&](int64_t j) {  // of a step of the sum's other side: kernel position, then channel
-        const int64_t tap = j / channels, e = tap % v.kernel[2], b = tap / v.kernel[2] % v.kernel[1], a = tap / v.kernel[2] / v.kernel[1];
-        return a * v.dilation[0] * step[0] + b * v.dilation[1] * step[1] + e * v.dilation[2] * step[2] + j % channels;
-    };
-    const int64_t tiles = ceil_div(rows, compute.rows);
-    const bool rows_lie = (gradient.s[2] == 1 || v.out[2] == 1) && (v.out[1] == 1 || gradient.s[1] == v.out[2]) &&
-                          (v.out[0] == 1 || gradient.s[0] == v.out[1] * v.out[2]);
-    each(parts * v.groups * shares, parallel, [&](int64_t task) {
-        const int64_t which = task / shares / v.groups, g = task / shares % v.groups, share = task % shares;
-        const int64_t j0 = part(panels, shares, share), j1 = part(panels, shares, share + 1);
-        char* c = sums.data + (which * v.o + g * rows) * k * item;
-        for (int64_t row = 0; row < rows; ++row)
-            std::memset(c + (row * k + j0 * panel) * item, 0, size_t((std::min(k, j1 * panel) - j0 * panel) * item));
-        char* packed = scratch(kPixelsAtOnce * panel * item + 256, kSlotPanel);
-        constexpr int64_t kRow = kPixelsAtOnce + 16;
-        char* held = scratch(rows * kRow * item + 256, kSlotStage);
-        int64_t offsets[kPixelsAtOnce];
-        for (int64_t block = part(blocks, parts, which); block < part(blocks, parts, which + 1); ++block) {
-            const int64_t q0 = block * kPixelsAtOnce, count = std::min(kPixelsAtOnce, all - q0);
-            int64_t n = q0 / pixels;
-            const int64_t rest = q0 % pixels;
-            int64_t w = rest % v.out[2], h = rest / v.out[2] % v.out[1], d = rest / v.out[2] / v.out[1];
-            const char* a = held;
-            int64_t a_row = kRow * item;
-            const char* first = gradient.data + (n * gradient.n + g * rows * gradient.c) * item;
-            if (rows_lie && n == (q0 + count - 1) / pixels && gradient.c * item % 2048) {
-                a = first + rest * item;
-                a_row = gradient.c * item;
-            }
-            for (int64_t i = 0; i < count;) {
-                const int64_t line = std::min(count - i, rows_lie ? pixels - (d * v.out[1] + h) * v.out[2] - w : v.out[2] - w);
-                if (a == held) {
-                    const char* from = first + (d * gradient.s[0] + h * gradient.s[1] + w * gradient.s[2]) * item;
-                    for (int64_t row = 0; row < rows; ++row)
-                        copy_line(item, from + row * gradient.c * item, rows_lie ? 1 : gradient.s[2], held + (row * kRow + i) * item, line);
-                }
-                for (int64_t left = line; left > 0; --left) {
-                    offsets[i++] = (n * sample + d * v.stride[0] * step[0] + h * v.stride[1] * step[1] + w * v.stride[2] * step[2]) * item;
-                    if (++w < v.out[2]) continue;
-                    w = 0;
-                    if (++h < v.out[1]) continue;
-                    h = 0;
-                    if (++d < v.out[0]) continue;
-                    d = 0, ++n, first += gradient.n * item;
-                }
-            }
-            for (int64_t j = j0; j < j1; ++j) {
-                const int64_t from = j * panel, width = std::min(panel, k - from), vectors = ceil_div(width, compute.lanes);
-                for (int64_t i = 0; i < width;) {
-                    const int64_t length = std::min(width - i, run - (from + i) % run);
-                    kit.own.gather(count, staged.data + (g * channels + place_of(from + i)) * item, offsets, packed + i * item,
-                                   panel * item, length);
-                    i += length;
-                }
-                const bool partial = width != vectors * compute.lanes;
-                for (int64_t t = 0; t < tiles; ++t) {
-                    const int64_t start = part(rows, tiles, t), taken = part(rows, tiles, t + 1) - start;
-                    char* to = c + (start * k + from) * item;
-                    compute.tiles[taken - 1][vectors - 1][partial](count, a + start * a_row, a_row, item, packed, panel * item, to,
-                                                                   k * item, to, k * item, width);
-                }
-            }
-        }
-    });
-    // Parts together, and from (position, channel) to (channel, position).
-    each(v.o, parallel && v.o * k > 16384, [&](int64_t o) {
-        char* row = sums.data + o * k * item;
-        with_type(v.dtype, [&](auto zero) {
-            using T = decltype(zero);
-            T* sum = reinterpret_cast<T*>(row);
-            for (int64_t i = 1; i < parts; ++i)
-                for (int64_t j = 0; j < k; ++j) sum[j] += sum[i * v.o * k + j];
-        });
-        char* to = weight + o * k * item;
-        if (taps == 1 || channels == 1) std::memcpy(to, row, size_t(k * item));
-        else kit.transpose(row, channels * item, to, taps * item, taps, channels);
-    });
+    const auto run = v.c / v.groups % kit.inner.compute.lanes == 0 ? weight_in_place : weight_gathered;
+    run(kit, v, gradient, x, weight, bias, parallel);
 }
 
 }  // namespace flambeau

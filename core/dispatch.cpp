@@ -417,12 +417,50 @@ void run_map(Operation& op, Resolution& r, Arg* args, int count, TensorRef* outp
     run_loop(reinterpret_cast<MapKernel>(k.address), bases, loop);
 }
 
+// High derivatives have many results, which come from several kernels.
+void split_gradient(Operation& op, Resolution& r, GradientPlan& plan) {
+    std::vector<int> needed;
+    for (int i = 0; i < 32; ++i)
+        if (plan.needs >> i & 1) needed.push_back(i);
+    GradientPlan whole = std::move(plan);
+    plan = GradientPlan();
+    plan.needs = whole.needs;
+    plan.through = whole.through;
+    plan.result_of.assign(needed.size(), -1);
+    int made = 0;
+    for (size_t begin = 0; begin < needed.size();) {
+        GradientPlan part;
+        std::vector<size_t> chosen;
+        for (; begin < needed.size() && chosen.size() < kMaxOutputs; ++begin)
+            if (whole.result_of[begin] >= 0) {
+                chosen.push_back(begin);
+                part.needs |= 1u << needed[begin];
+            }
+        if (chosen.empty()) break;
+        compiler.gradient(op, r, part);
+        GradientPlan::Part& into = plan.parts.emplace_back(GradientPlan::Part{part.operation, {}, made});
+        for (auto& operand : part.operands) {
+            auto found = std::find(plan.operands.begin(), plan.operands.end(), operand);
+            into.operands.push_back(int(found - plan.operands.begin()));
+            if (found == plan.operands.end()) plan.operands.push_back(operand);
+        }
+        int most = 0;
+        for (size_t k = 0; k < chosen.size(); ++k) {
+            plan.result_of[chosen[k]] = made + part.result_of[k];
+            most = std::max(most, part.result_of[k] + 1);
+        }
+        made += most;
+    }
+    if (made > kMaxOperands) fail(ErrorKind::Autograd, op.name + ": a derivative of this order has too many parts");
+}
+
 GradientPlan& gradient_plan(Operation& op, Resolution& r, uint32_t needs) {
     for (auto& plan : r.gradients)
         if (plan->needs == needs) return *plan;
     auto plan = std::make_unique<GradientPlan>();
     plan->needs = needs;
     compiler.gradient(op, r, *plan);
+    if (std::any_of(plan->result_of.begin(), plan->result_of.end(), [](int k) { return k >= kMaxOutputs; })) split_gradient(op, r, *plan);
     r.gradients.push_back(std::move(plan));
     return *r.gradients.back();
 }
@@ -449,7 +487,7 @@ struct OperationNode : Node, Recycled<OperationNode> {
 
     void apply(TensorRef* gradients, TensorRef* results) override {
         if (keeps && released) Saved().unpack(this);
-        Arg args[kMaxOperands];
+        Operands args;
         TensorRef made[kMaxOperands];
         for (uint32_t i = 0; i < output_count; ++i)
             if (!gradients[i] && i < outputs.size()) gradients[i] = zeros(outputs[i].first, outputs[i].second);
@@ -457,12 +495,23 @@ struct OperationNode : Node, Recycled<OperationNode> {
             int n = int(plan->operands.size());
             for (int i = 0; i < n; ++i) {
                 auto [kind, index] = plan->operands[i];
-                if (kind == Read::Gradient) args[i] = Arg(gradients[index].get());
-                else if (saved[i].tensor) args[i] = Arg(saved[i].tensor.unpack(this).get());
-                else args[i] = saved[i].number;
+                if (kind == Read::Gradient) args.add(Arg(gradients[index].get()));
+                else if (saved[i].tensor) args.add(Arg(saved[i].tensor.unpack(this).get()));
+                else args.add(saved[i].number);
             }
             if (plan->operation->row) call_row_over(*plan->operation, args, n, row, full.get(), made);
             else call_map(*plan->operation, args, n, made);
+        }
+        for (const GradientPlan::Part& part : plan->parts) {
+            args.clear();
+            for (int i : part.operands) {
+                auto [kind, index] = plan->operands[size_t(i)];
+                if (kind == Read::Gradient) args.add(Arg(gradients[index].get()));
+                else if (saved[size_t(i)].tensor) args.add(Arg(saved[size_t(i)].tensor.unpack(this).get()));
+                else args.add(saved[size_t(i)].number);
+            }
+            if (part.operation->row) call_row_over(*part.operation, args, args.count(), row, full.get(), made + part.first);
+            else call_map(*part.operation, args, args.count(), made + part.first);
         }
         int k = 0;
         for (size_t i = 0; i < edges.size(); ++i) {
@@ -770,12 +819,13 @@ void run_foreach(Operation& op, const std::vector<std::vector<TensorRef>>& lists
                 fail(ErrorKind::Shape, op.name + ": tensor " + std::to_string(i) + " of one list is " + shape_text(list[i].get()) +
                                            " and of another " + shape_text(lists[0][i].get()) + "; they must be equal");
     void* here = nullptr;
-    Arg args[kMaxOperands];
+    Operands args;
     for (size_t i = 0; i < tensors; ++i) {
+        args.clear();
         // Updates take the parts of complex numbers as numbers of their own.
         auto parts = [](const TensorRef& t) { return is_complex(t->dtype) ? view_as_real(t.get()) : t; };
-        for (size_t l = 0; l < lists.size(); ++l) args[l] = Arg(parts(lists[l][i]).get());
-        for (size_t s = 0; s < numbers.size(); ++s) args[lists.size() + s] = numbers[s];
+        for (size_t l = 0; l < lists.size(); ++l) args.add(Arg(parts(lists[l][i]).get()));
+        for (const Arg& number : numbers) args.add(number);
         TensorRef outputs[4];
         for (size_t w = 0; w < written.size(); ++w) outputs[w] = parts(lists[written[w]][i]);
         Resolution& r = resolution_for(op, args, count);

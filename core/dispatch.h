@@ -3,12 +3,14 @@
 // It is not: a formula of any operation (those are declarations in flambeau/ops). Called by the bindings and the tape.
 #pragma once
 #include <bit>
+#include <new>
 #include <unordered_map>
 
 #include "tape.h"
 
 namespace flambeau {
 
+constexpr int kMaxOutputs = 4;    // of one kernel; its classes have room for so many dtypes
 constexpr int kMaxOperands = 24;  // outputs and inputs of one kernel
 
 // One operand of a call: a tensor, or a Python number passed by value.
@@ -29,6 +31,32 @@ struct Arg {
     int64_t second() const { return code == kComplex128 && !tensor ? std::bit_cast<int64_t>(parts[1]) : 0; }
 };
 
+// The operands of one call, made one after the other: most calls have two of the many there may be.
+class Operands {
+public:
+    Operands() {}
+    ~Operands() {
+        for (int i = 0; i < count_; ++i) at(i)->~Arg();
+    }
+    Operands(const Operands&) = delete;
+    Operands& operator=(const Operands&) = delete;
+    void add(Arg operand) {
+        if (count_ == kMaxOperands) fail(ErrorKind::Value, "an operation takes at most 24 operands");
+        new (room_ + sizeof(Arg) * count_++) Arg(std::move(operand));
+    }
+    void clear() {
+        while (count_) at(--count_)->~Arg();
+    }
+    int count() const { return count_; }
+    Arg& operator[](int i) { return *at(i); }
+    operator Arg*() { return at(0); }
+
+private:
+    Arg* at(int i) { return std::launder(reinterpret_cast<Arg*>(room_)) + i; }
+    int count_ = 0;
+    alignas(Arg) char room_[kMaxOperands * sizeof(Arg)];
+};
+
 using MapKernel = void (*)(char* const*, const int64_t*, const int64_t*, int64_t, int64_t);
 using RowKernel = void (*)(char* const*, const int64_t*, const int64_t*, int64_t, int64_t, char*);
 
@@ -46,6 +74,13 @@ struct GradientPlan {
     // For each needed input in order: the gradient that passes through unchanged, or -1.
     std::vector<int> through;
     std::vector<int> result_of;                 // which output of `operation` belongs to it, or -1
+    // Where more gradients are computed than one kernel has outputs: several operations, one after the other.
+    struct Part {
+        struct Operation* operation;
+        std::vector<int> operands;              // positions in `operands`
+        int first;                              // its first result among all
+    };
+    std::vector<Part> parts;
 };
 
 // What a combination of operand dtypes means for one operation. Asked once, kept for ever.
@@ -53,8 +88,8 @@ struct Resolution {
     uint64_t key[2];
     int operands = 0, outputs = 0;
     uint8_t operand_codes[kMaxOperands];
-    uint8_t output_codes[4];
-    bool output_rows[4] = {};      // row kind: this output exists once a row
+    uint8_t output_codes[kMaxOutputs];
+    bool output_rows[kMaxOutputs] = {};      // row kind: this output exists once a row
     void* compute = nullptr;       // the compiler's name for the dtype it computes in, owned
     std::vector<KernelEntry> kernels;
     std::vector<std::unique_ptr<GradientPlan>> gradients;

@@ -7,6 +7,7 @@
 #include "dispatch.h"
 #include "record.h"
 #include "rows.h"
+#include "step.h"
 #include "threads.h"
 #include "views.h"
 
@@ -21,26 +22,8 @@ TensorRef gather_now(Tensor* t, int dim, Tensor* index);
 TensorRef scatter_now(Tensor* t, int dim, Tensor* index, Tensor* source, bool add, bool in_place);
 TensorRef index_select_now(Tensor* t, int dim, Tensor* index);
 TensorRef index_add_now(Tensor* t, int dim, Tensor* index, Tensor* source, bool in_place);
-TensorRef cat_now(const std::vector<TensorRef>& tensors, int64_t dim);
 TensorRef index_accumulate_now(const Shape& shape, const Indices& indices, Tensor* g);
 TensorRef index_accumulate(const Shape& shape, const Indices& indices, Tensor* g);
-
-// Runs `now`, which makes a new tensor from `inputs`, and notes it as a step that `again` repeats.
-template <class Now, class Again>
-TensorRef as_step(const char* name, const std::vector<Tensor*>& inputs, Now now, Again again) {
-    if (!recorder || !recorder->records()) [[likely]] return now();
-    TensorRef out;
-    {
-        RecordDepth inside;
-        out = now();
-    }
-    recorder->call(name, inputs, {out.get()}, [again, n = inputs.size()](Tensor* const* t) {
-        GradModeGuard off(false);
-        TensorRef made = again(t);
-        copy_elements(t[n], made.get());
-    });
-    return out;
-}
 
 std::vector<Tensor*> with_indices(Tensor* first, const Indices& indices) {
     std::vector<Tensor*> all = {first};
@@ -163,55 +146,60 @@ Plan make_plan(const Tensor* t, const Indices& indices) {
     return plan;
 }
 
-// Calls f(target element, position in the (index, rest) order) as runs of contiguous elements where possible.
+// Calls f(target element, position in the result, run) in the order of the result, as runs of contiguous elements.
 template <class F>
 void walk(const Tensor* t, const Plan& plan, F f) {
-    int64_t rest = plan.rest_shape.numel();
-    int nd = plan.rest_shape.ndim, size = item_size(t->dtype);
-    int64_t run = 1;  // trailing dimensions that are dense in the target
-    int dense = nd;
-    while (dense > 0 && (plan.rest_shape.sizes[dense - 1] == 1 || plan.rest_strides[dense - 1] == run)) run *= plan.rest_shape.sizes[--dense];
-    if (rest == 0) return;
-    for (size_t i = 0; i < plan.offsets.size(); ++i) {
-        int64_t position[kMaxDims] = {};
-        for (int64_t r = 0; r < rest; r += run) {
-            int64_t at = plan.offsets[i];
-            for (int d = 0; d < dense; ++d) at += position[d] * plan.rest_strides[d];
-            f(t->data + at * size, int64_t(i) * rest + r, run);
-            for (int d = dense - 1; d >= 0; --d) {
-                if (++position[d] < plan.rest_shape.sizes[d]) break;
-                position[d] = 0;
-            }
+    const int size = item_size(t->dtype), nd = plan.rest_shape.ndim, first = plan.first;
+    const int64_t* sizes = plan.rest_shape.sizes;
+    const int64_t* strides = plan.rest_strides;
+    int64_t run = 1, middle = 1, outer = 1;
+    int dense = nd;  // trailing dimensions that are dense in the target make the run
+    while (dense > first && (sizes[dense - 1] == 1 || strides[dense - 1] == run)) run *= sizes[--dense];
+    for (int d = first; d < dense; ++d) middle *= sizes[d];
+    for (int d = 0; d < first; ++d) outer *= sizes[d];
+    if (run == 0) return;
+    int64_t position[kMaxDims] = {}, number = 0;
+    auto advance = [&](int from, int to) {
+        for (int d = to - 1; d >= from; --d) {
+            if (++position[d] < sizes[d]) break;
+            position[d] = 0;
         }
+    };
+    auto offset = [&](int from, int to) {
+        int64_t at = 0;
+        for (int d = from; d < to; ++d) at += position[d] * strides[d];
+        return at;
+    };
+    for (int64_t o = 0; o < outer; ++o, advance(0, first)) {
+        char* base = t->data + offset(0, first) * size;
+        if (middle == 1) {
+            for (int64_t place : plan.offsets) f(base + place * size, number, run), number += run;
+            continue;
+        }
+        for (int64_t place : plan.offsets)
+            for (int64_t m = 0; m < middle; ++m, advance(first, dense), number += run)
+                f(base + (place + offset(first, dense)) * size, number, run);
     }
 }
 
-// Between the (index, rest) order of `walk` and the order of dimensions of the result.
-void result_order(const Plan& plan, int* to_result, int* to_walk) {
-    int n = plan.index_shape.ndim, k = 0;
-    for (int i = 0; i < plan.first; ++i) to_result[k++] = n + i;
-    for (int i = 0; i < n; ++i) to_result[k++] = i;
-    for (int i = plan.first; i < plan.rest_shape.ndim; ++i) to_result[k++] = n + i;
-    for (int i = 0; i < k; ++i) to_walk[to_result[i]] = i;
-}
-
-Shape walk_shape(const Plan& plan) {
-    Shape s = plan.index_shape;
-    for (int i = 0; i < plan.rest_shape.ndim; ++i) s.sizes[s.ndim++] = plan.rest_shape.sizes[i];
-    return s;
+template <int size>
+void read_elements(Tensor* t, const Plan& plan, char* out) {
+    walk(t, plan, [out](const char* from, int64_t at, int64_t run) {
+        if (run == 1) std::memcpy(out + at * size, from, size);
+        else std::memcpy(out + at * size, from, size_t(run * size));
+    });
 }
 
 TensorRef read_plan(Tensor* t, const Plan& plan) {
-    TensorRef out = empty(walk_shape(plan), t->dtype);
-    int size = item_size(t->dtype);
-    walk(t, plan, [&](const char* from, int64_t at, int64_t run) {
-        if (run == 1) copy_element(size, out->data + at * size, from);
-        else std::memcpy(out->data + at * size, from, size_t(run * size));
-    });
-    int to_result[kMaxDims], to_walk[kMaxDims];
-    result_order(plan, to_result, to_walk);
-    GradModeGuard off(false);
-    return plan.first ? contiguous(permute(out.get(), to_result).get()) : out;
+    TensorRef out = empty(plan.result_shape, t->dtype);
+    switch (item_size(t->dtype)) {
+        case 1: read_elements<1>(t, plan, out->data); break;
+        case 2: read_elements<2>(t, plan, out->data); break;
+        case 4: read_elements<4>(t, plan, out->data); break;
+        case 16: read_elements<16>(t, plan, out->data); break;
+        default: read_elements<8>(t, plan, out->data);
+    }
+    return out;
 }
 
 void write_plan(Tensor* t, const Plan& plan, Tensor* values, bool accumulate) {
@@ -220,10 +208,7 @@ void write_plan(Tensor* t, const Plan& plan, Tensor* values, bool accumulate) {
     if (!broadcast_shapes(shape, values->shape()) || !(shape == plan.result_shape))
         fail(ErrorKind::Shape, "index_put_: shape mismatch: value tensor of shape " + shape_text(values) +
                                    " cannot be broadcast to indexing result of shape " + plan.result_shape.text());
-    TensorRef wide = expand(cast(values, t->dtype).get(), plan.result_shape);
-    int to_result[kMaxDims], to_walk[kMaxDims];
-    result_order(plan, to_result, to_walk);
-    TensorRef from = contiguous(plan.first ? permute(wide.get(), to_walk).get() : wide.get());
+    TensorRef from = contiguous(expand(cast(values, t->dtype).get(), plan.result_shape).get());
     int size = item_size(t->dtype);
     walk(t, plan, [&](char* to, int64_t at, int64_t run) {
         if (accumulate) add_run(t->dtype, to, from->data + at * size, run);
@@ -535,204 +520,8 @@ TensorRef index_add_now(Tensor* t, int dim, Tensor* index, Tensor* source, bool 
 }
 }  // namespace
 
-uint8_t promote_codes(uint8_t a, uint8_t b) {
-    if (a == b) return a;
-    if (a > b) std::swap(a, b);
-    if (is_complex(b) && (a < kUInt16 || is_complex(a))) return a == kFloat64 ? uint8_t(kComplex128) : b;
-    if (b >= kUInt16) {
-        if (is_float(a)) return a;
-        fail(ErrorKind::DType, std::string("promotion for uint16, uint32, uint64 types is not supported, attempted to promote ") +
-                                   kDTypeNames[a] + " and " + kDTypeNames[b] + "; convert one with .to(...)");
-    }
-    if (is_float(b)) return is_float(a) && a == kFloat16 && b == kBFloat16 ? uint8_t(kFloat32) : b;
-    if (a == kUInt8 && b == kInt8) return kInt16;
-    return b;
-}
-
-namespace {
-TensorRef cat_now(const std::vector<TensorRef>& tensors, int64_t dim) {
-    if (tensors.empty()) fail(ErrorKind::Runtime, "cat: expected a non-empty list of Tensors");
-    std::vector<TensorRef> parts;
-    uint8_t dtype = tensors[0]->dtype;
-    for (auto& t : tensors) dtype = promote_codes(dtype, t->dtype);
-    for (auto& t : tensors) {
-        if (t->ndim == 1 && t->sizes[0] == 0 && tensors.size() > 1) continue;  // an empty vector joins anything
-        if (t->ndim == 0) fail(ErrorKind::Runtime, "cat: zero-dimensional tensor (at position " + std::to_string(parts.size()) + ") cannot be concatenated; use stack()");
-        parts.push_back(t->dtype == dtype ? t : cast(t.get(), dtype));
-    }
-    if (parts.empty()) return tensors[0];
-    Shape shape = parts[0]->shape();
-    int d = normal_dim(dim, shape.ndim, "cat");
-    int64_t total = 0;
-    for (size_t i = 0; i < parts.size(); ++i) {
-        Shape other = parts[i]->shape();
-        bool fits = other.ndim == shape.ndim;
-        for (int j = 0; fits && j < shape.ndim; ++j) fits = j == d || other.sizes[j] == shape.sizes[j];
-        if (!fits)
-            fail(ErrorKind::Shape, "cat: Sizes of tensors must match except in dimension " + std::to_string(d) + ": tensor 0 is " + shape.text() + ", tensor " + std::to_string(i) + " is " + other.text());
-        total += other.sizes[d];
-    }
-    shape.sizes[d] = total;
-    TensorRef out = empty(shape, dtype);
-    bool wanted = false;
-    {
-        GradModeGuard off(false);
-        int64_t at = 0;
-        for (auto& t : parts) {
-            TensorRef part = slice(out.get(), d, at, at + t->sizes[d], 1);
-            copy_elements(part.get(), t.get());
-            at += t->sizes[d];
-        }
-    }
-    for (auto& t : parts) {
-        if (t->base) grad_fn_of(t.get());
-        wanted = wanted || t->requires_grad;
-    }
-    if (wanted && GradMode::enabled && is_inexact(dtype)) {
-        std::vector<int64_t> sizes;
-        std::vector<Tensor*> plain;
-        for (auto& t : parts) sizes.push_back(t->sizes[d]), plain.push_back(t.get());
-        auto function = [sizes, d](auto& self, TensorRef* gradients, TensorRef* results) {
-            if (!gradients[0]) return;
-            int64_t at = 0;
-            for (size_t i = 0; i < sizes.size(); ++i) {
-                if (self.needs(i)) results[i] = slice(gradients[0].get(), d, at, at + sizes[i], 1);
-                at += sizes[i];
-            }
-        };
-        auto* node = new FunctionNode<decltype(function)>("CatBackward0", function);
-        Ref<Node> keep(node);
-        connect(node, plain.data(), int(plain.size()));
-        set_history(out.get(), node, 0);
-    }
-    return out;
-}
-}  // namespace
-
-TensorRef nonzero(Tensor* t) {
-    reads_value("nonzero");
-    GradModeGuard off(false);
-    TensorRef dense = contiguous(t);
-    int size = item_size(t->dtype), nd = t->ndim;
-    auto is_set = [&](int64_t i) {
-        const char* at = dense->data + i * size;
-        if (t->dtype == kBool) return *at != 0;
-        return read_truth(t, at);
-    };
-    int64_t count = 0;
-    for (int64_t i = 0; i < t->numel; ++i) count += is_set(i);
-    TensorRef out = empty(Shape{count, nd}, kInt64);
-    auto* to = reinterpret_cast<int64_t*>(out->data);
-    int64_t position[kMaxDims] = {};
-    for (int64_t i = 0; i < t->numel; ++i) {
-        if (is_set(i))
-            for (int d = 0; d < nd; ++d) *to++ = position[d];
-        for (int d = nd - 1; d >= 0; --d) {
-            if (++position[d] < t->sizes[d]) break;
-            position[d] = 0;
-        }
-    }
-    return out;
-}
-
-namespace {
-
-// Copies whole-mask selections in blocks: count first, so that every block knows where it writes.
-template <class T>
-void gather_masked(char* out, const char* from, const char* mask, const std::vector<int64_t>& starts, int64_t block, int64_t total) {
-    parallel_for(int64_t(starts.size()), [&](int64_t b) {
-        auto* to = reinterpret_cast<T*>(out) + starts[size_t(b)];
-        auto* source = reinterpret_cast<const T*>(from);
-        for (int64_t i = b * block; i < std::min(total, (b + 1) * block); ++i)
-            if (mask[i]) *to++ = source[i];
-    });
-}
-
-template <class T>
-void scatter_masked(char* out, const char* from, const char* mask, const std::vector<int64_t>& starts, int64_t block, int64_t total) {
-    parallel_for(int64_t(starts.size()), [&](int64_t b) {
-        auto* source = reinterpret_cast<const T*>(from) + starts[size_t(b)];
-        auto* to = reinterpret_cast<T*>(out);
-        for (int64_t i = b * block; i < std::min(total, (b + 1) * block); ++i) to[i] = mask[i] ? *source++ : T(0);
-    });
-}
-
-struct Sixteen {  // bytes, aligned as one part of a complex number is
-    uint64_t low, high;
-    explicit Sixteen(int = 0) : low(0), high(0) {}
-};
-
-constexpr int64_t kMaskBlock = 1 << 15;
-
-std::vector<int64_t> mask_starts(const Tensor* mask, int64_t& count) {
-    int64_t blocks = (mask->numel + kMaskBlock - 1) / kMaskBlock;
-    std::vector<int64_t> starts{};
-    starts.resize(size_t(blocks));
-    parallel_for(blocks, [&](int64_t b) {
-        int64_t n = 0;
-        for (int64_t i = b * kMaskBlock; i < std::min(mask->numel, (b + 1) * kMaskBlock); ++i) n += mask->data[i] != 0;
-        starts[size_t(b)] = n;
-    });
-    count = 0;
-    for (int64_t& s : starts) count += std::exchange(s, count);
-    return starts;
-}
-
-TensorRef spread_masked(Tensor* g, Tensor* mask) {
-    not_recordable("the gradient of masked_select");
-    GradModeGuard off(false);
-    int64_t count;
-    std::vector<int64_t> starts = mask_starts(mask, count);
-    TensorRef from = contiguous(g), out = empty(mask->shape(), g->dtype);
-    switch (item_size(g->dtype)) {
-        case 1: scatter_masked<uint8_t>(out->data, from->data, mask->data, starts, kMaskBlock, mask->numel); break;
-        case 2: scatter_masked<uint16_t>(out->data, from->data, mask->data, starts, kMaskBlock, mask->numel); break;
-        case 4: scatter_masked<uint32_t>(out->data, from->data, mask->data, starts, kMaskBlock, mask->numel); break;
-        case 16: scatter_masked<Sixteen>(out->data, from->data, mask->data, starts, kMaskBlock, mask->numel); break;
-        default: scatter_masked<uint64_t>(out->data, from->data, mask->data, starts, kMaskBlock, mask->numel);
-    }
-    return out;
-}
-
-}  // namespace
-
-TensorRef masked(Tensor* t, Tensor* mask) {
-    reads_value("masked_select");
-    TensorRef dense_mask, from;
-    {
-        GradModeGuard off(false);
-        dense_mask = contiguous(mask);
-        if (dense_mask.get() == mask) dense_mask = alias(mask);
-        from = contiguous(t);
-    }
-    int64_t count;
-    std::vector<int64_t> starts = mask_starts(dense_mask.get(), count);
-    TensorRef out = empty(Shape{count}, t->dtype);
-    switch (item_size(t->dtype)) {
-        case 1: gather_masked<uint8_t>(out->data, from->data, dense_mask->data, starts, kMaskBlock, t->numel); break;
-        case 2: gather_masked<uint16_t>(out->data, from->data, dense_mask->data, starts, kMaskBlock, t->numel); break;
-        case 4: gather_masked<uint32_t>(out->data, from->data, dense_mask->data, starts, kMaskBlock, t->numel); break;
-        case 16: gather_masked<Sixteen>(out->data, from->data, dense_mask->data, starts, kMaskBlock, t->numel); break;
-        default: gather_masked<uint64_t>(out->data, from->data, dense_mask->data, starts, kMaskBlock, t->numel);
-    }
-    if (recording(t)) {
-        auto function = [](auto& self, TensorRef* gradients, TensorRef* results) {
-            if (!gradients[0]) return;
-            TensorRef where = self.saved[0].unpack(&self);
-            results[0] = spread_masked(gradients[0].get(), where.get());
-            if (recording(gradients[0].get()))
-                record("MaskedScatterBackward0", {gradients[0].get()}, results[0].get(), [where](auto&, TensorRef* g, TensorRef* r) {
-                    if (g[0]) r[0] = masked(g[0].get(), where.get());
-                });
-        };
-        auto* node = record("MaskedSelectBackward0", {t}, out.get(), function);
-        node->saved.resize(1);
-        node->saved[0].save(dense_mask.get());
-    }
-    return out;
-}
-
 TensorRef index(Tensor* t, const Indices& indices) {
+    if (!recorder) [[likely]] return index_now(t, indices);
     return as_step("index", with_indices(t, indices), [&] { return index_now(t, indices); },
                    [places = IndexPlaces(indices)](Tensor* const* a) { return index_now(a[0], places.from(a + 1)); });
 }
@@ -754,15 +543,6 @@ TensorRef index_select(Tensor* t, int dim, Tensor* given) {
     Tensor* index = held.get();
     return as_step("index_select", {t, index}, [&] { return index_select_now(t, dim, index); },
                    [dim](Tensor* const* a) { return index_select_now(a[0], dim, a[1]); });
-}
-TensorRef cat(const std::vector<TensorRef>& tensors, int64_t dim) {
-    std::vector<Tensor*> plain;
-    if (recorder) [[unlikely]]
-        for (const TensorRef& t : tensors) plain.push_back(t.get());
-    return as_step("cat", plain, [&] { return cat_now(tensors, dim); }, [dim, n = tensors.size()](Tensor* const* a) {
-        std::vector<TensorRef> parts(a, a + n);
-        return cat_now(parts, dim);
-    });
 }
 TensorRef scatter(Tensor* t, int dim, Tensor* given, Tensor* source, bool add, bool in_place) {
     TensorRef held = positions(given, "scatter");

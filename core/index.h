@@ -18,6 +18,9 @@ TensorRef index_add(Tensor* t, int dim, Tensor* index, Tensor* source, bool in_p
 TensorRef cat(const std::vector<TensorRef>& tensors, int64_t dim);
 TensorRef nonzero(Tensor* t);
 TensorRef masked(Tensor* t, Tensor* mask);   // the elements where a mask of the same shape holds
+// t[mask] = values, a number or one value for each place; false, with nothing done, where history, a recording or a
+// layout other than dense asks for index_put.
+bool put_masked(Tensor* t, const Tensor* mask, Tensor* values);
 uint8_t promote_codes(uint8_t a, uint8_t b);
 
 }  // namespace flambeau

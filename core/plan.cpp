@@ -109,7 +109,7 @@ void PlanBuilder::prepare(const Step& s, int number) {
 void PlanBuilder::finish_use() {
     for (Slot& slot : slots) slot.first = slot.last = -1, slot.written = slot.read_first = false;
     for (size_t g = 0; g < groups.size(); ++g) {
-        for (const Packed& packed : groups[g].packed)
+        for (const PackedWeights& packed : groups[g].packed)
             if (packed.slot >= 0) slots[size_t(packed.slot)].first = slots[size_t(packed.slot)].last = int(g), slots[size_t(packed.slot)].written = true;
         for (int l = groups[g].first; l < groups[g].first + groups[g].count; ++l) {
             const Launch& launch = launches[size_t(l)];

@@ -78,7 +78,7 @@ struct Slot {
 };
 
 // B of a product packed before a chain runs; kept from run to run while the tensor it is made of keeps its version.
-struct Packed {
+struct PackedWeights {
     int launch = -1;
     int slot = -1;                // where it is packed at every run, or
     bool kept = false;            // in `memory`
@@ -98,7 +98,7 @@ struct Group {
     double cost = 0;
     bool parallel = false;
     const char* why = "";         // a launch is alone
-    std::vector<Packed> packed;
+    std::vector<PackedWeights> packed;
     std::vector<std::pair<int, int64_t>> local;  // slots that live in the thread's own memory: (slot, bytes a unit)
 };
 

@@ -94,6 +94,7 @@ void require_grad(Tensor* t, bool value);
 PyMethodDef* tensor_methods();
 void add_number_slots(std::vector<PyType_Slot>& into);
 void set_operators(PyObject* operators);
+void operators_call_objects(bool on);  // whether a + b calls its operation as Python would, so that a profiler sees it
 
 int add_tensor_type(PyObject* module);
 int add_conversions(PyObject* module);
@@ -102,9 +103,11 @@ int add_autograd(PyObject* module);
 int add_functions(PyObject* module);
 int add_indexing(PyObject* module);
 int add_convolution(PyObject* module);
+int add_pools(PyObject* module);
 int add_dlpack(PyObject* module);
 int add_sequences(PyObject* module);
 int add_plans(PyObject* module);
 int add_records(PyObject* module);
+int add_batching(PyObject* module);
 
 }  // namespace flambeau

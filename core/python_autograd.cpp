@@ -1,11 +1,13 @@
 // The tape seen from Python: grad_fn objects, hooks, backward and grad, nodes whose backward is Python code, grad modes.
 // It is not: the engine (tape.cpp).
-#include "python.h"
+#include "python_batching.h"
 
 #include <structmember.h>
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
+#include <unordered_map>
 
 #include "record.h"
 #include "views.h"
@@ -110,6 +112,45 @@ PyObject* node_variable(PyObject* self, void*) {
     }
     return guarded([&] { return wrap(static_cast<AccumulateNode*>(N(self))->leaf); });
 }
+PyObject* node_internal(PyObject* self, void*) {
+    if (!N(self)->accumulates()) Py_RETURN_FALSE;
+    AutogradState* state = static_cast<AccumulateNode*>(N(self))->leaf->autograd;
+    return PyBool_FromLong(state && state->internal);
+}
+std::unordered_map<Node*, PyObject*> metadata;
+PyObject* node_metadata(PyObject* self, void*) {
+    PyObject*& dict = metadata[N(self)];
+    if (!dict) dict = PyDict_New();
+    N(self)->has_metadata = dict != nullptr;
+    return Py_XNewRef(dict);
+}
+void forget_metadata(Node* node) {
+    auto found = metadata.find(node);
+    if (found == metadata.end()) return;
+    PyObject* dict = found->second;
+    metadata.erase(found);
+    Py_XDECREF(dict);
+}
+// The node of a custom Function also shows what its ctx holds.
+PyObject* node_attribute(PyObject* self, PyObject* name) {
+    PyObject* found = PyObject_GenericGetAttr(self, name);
+    if (found || !PyErr_ExceptionMatches(PyExc_AttributeError)) return found;
+    auto* node = dynamic_cast<PythonNode*>(N(self));
+    if (!node || !node->callable) return nullptr;
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    Owned context(PyObject_GetAttrString(node->callable, "ctx"));
+    PyErr_Clear();
+    found = context ? PyObject_GetAttr(context, name) : nullptr;
+    if (!found && (!context || PyErr_ExceptionMatches(PyExc_AttributeError))) {
+        PyErr_Restore(type, value, trace);  // the node's own error, in place of that of the ctx
+        return nullptr;
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(trace);
+    return found;
+}
 PyObject* node_sequence(PyObject* self, PyObject*) { return PyLong_FromUnsignedLongLong(N(self)->sequence); }
 PyObject* add_hook(void*& slot, PyObject* hook) {
     if (!slot) slot = checked(PyODict_New());  // ordered, and handles refer to it weakly
@@ -122,6 +163,8 @@ PyObject* node_register_prehook(PyObject* self, PyObject* hook) { return guarded
 
 PyGetSetDef node_getset[] = {{"next_functions", node_next, nullptr, "The nodes this one hands its gradients to, with their input numbers.", nullptr},
                              {"variable", node_variable, nullptr, "The leaf that an AccumulateGrad node adds to.", nullptr},
+                             {"metadata", node_metadata, nullptr, "A dictionary for whatever belongs to this node.", nullptr},
+                             {"_internal", node_internal, nullptr, "Whether the leaf was made by a transform, not by the user.", nullptr},
                              {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
                              {nullptr, nullptr, nullptr, nullptr, nullptr}};
 PyMethodDef node_methods[] = {{"name", node_name, METH_NOARGS, "The operation's name."},
@@ -130,9 +173,22 @@ PyMethodDef node_methods[] = {{"name", node_name, METH_NOARGS, "The operation's 
                               {"register_prehook", node_register_prehook, METH_O, "Call hook(grad_outputs) before this node runs."},
                               {nullptr, nullptr, 0, nullptr}};
 PyMemberDef node_members[] = {{"__dictoffset__", T_PYSSIZET, offsetof(PyNode, dict), READONLY, nullptr}, {nullptr, 0, 0, 0, nullptr}};
-PyType_Slot node_slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(node_dealloc)}, {Py_tp_repr, reinterpret_cast<void*>(node_repr)},
+PyType_Slot node_slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(node_dealloc)}, {Py_tp_repr, reinterpret_cast<void*>(node_repr)}, {Py_tp_getattro, reinterpret_cast<void*>(node_attribute)},
                             {Py_tp_getset, node_getset}, {Py_tp_methods, node_methods}, {Py_tp_members, node_members}, {0, nullptr}};
-PyType_Spec node_spec = {"flambeau.autograd.Node", sizeof(PyNode), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, node_slots};
+PyType_Spec node_spec = {"flambeau.autograd.Node", sizeof(PyNode), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION, node_slots};
+
+// The subclass that carries a node's name, as in type(y.grad_fn).__name__; made when first asked for.
+PyTypeObject* type_of_node(const char* name) {
+    static std::unordered_map<std::string, PyTypeObject*> types;
+    PyTypeObject*& type = types[name];
+    if (type) return type;
+    static std::vector<std::unique_ptr<std::string>> names;  // a type refers to its name for ever
+    names.push_back(std::make_unique<std::string>(std::string("flambeau.autograd.") + name));
+    PyType_Slot none[] = {{Py_tp_dealloc, reinterpret_cast<void*>(node_dealloc)}, {0, nullptr}};
+    PyType_Spec spec = {names.back()->c_str(), 0, 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, none};
+    type = reinterpret_cast<PyTypeObject*>(checked(PyType_FromSpecWithBases(&spec, reinterpret_cast<PyObject*>(node_type))));
+    return type;
+}
 
 // --- the bridge the tape calls ---
 
@@ -201,6 +257,49 @@ void* here() {
     }
     return found ? found : PyUnicode_FromString("an unknown line");
 }
+// Where a node is made, for detect_anomaly: the user's line, and the path of the module whose forward runs.
+void* made_here() {
+    Owned line(static_cast<PyObject*>(here()));
+    PyObject* find = helper("module_path");
+    Owned path(find ? PyObject_CallNoArgs(find) : nullptr);
+    if (!path) PyErr_Clear();
+    if (!path || !PyUnicode_Check(path.p) || !PyUnicode_GET_LENGTH(path.p)) return line.release();
+    return PyUnicode_FromFormat("%U ... in %U", line.p, path.p);
+}
+
+// saved_tensors_hooks: what is kept for backward passes through a pair of Python functions.
+thread_local std::vector<std::pair<PyObject*, PyObject*>> saved_hooks;
+void* pack_saved(Tensor* t, void*& unpack) {
+    if (saved_hooks.empty()) return nullptr;
+    auto [pack, back] = saved_hooks.back();
+    GradModeGuard off(false);
+    Owned given(wrap(detach(t)));
+    PyObject* packed = checked(PyObject_CallOneArg(pack, given));
+    unpack = Py_NewRef(back);
+    return packed;
+}
+TensorRef unpack_saved(void* packed, void* unpack) {
+    GradModeGuard off(false);
+    Owned result(checked(PyObject_CallOneArg(static_cast<PyObject*>(unpack), static_cast<PyObject*>(packed))));
+    return TensorRef(expect_tensor(result, "saved_tensors_hooks: what unpack_hook returns"));
+}
+PyObject* py_push_saved_hooks(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    if (n != 2 || !PyCallable_Check(args[0]) || !PyCallable_Check(args[1]))
+        return PyErr_Format(PyExc_TypeError, "saved_tensors_hooks: takes two functions, pack_hook and unpack_hook");
+    saved_hooks.emplace_back(Py_NewRef(args[0]), Py_NewRef(args[1]));
+    ++bridge.saved_hooks;
+    Py_RETURN_NONE;
+}
+PyObject* py_pop_saved_hooks(PyObject*, PyObject*) {
+    if (saved_hooks.empty()) return PyErr_Format(PyExc_RuntimeError, "saved_tensors_hooks: there are none to remove");
+    auto [pack, back] = saved_hooks.back();
+    saved_hooks.pop_back();
+    --bridge.saved_hooks;
+    Py_DECREF(pack);
+    Py_DECREF(back);
+    Py_RETURN_NONE;
+}
+
 void interrupt() { if (PyErr_CheckSignals()) python_failed(); }
 
 // --- functions ---
@@ -289,6 +388,8 @@ PyObject* m_backward(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObje
     PyObject* keep = given[1] == Py_None ? given[2] : given[1];
     Owned gradients(given[0] == Py_None ? Py_NewRef(Py_None) : PyTuple_Pack(1, given[0]));
     PyObject* full[6] = {self, gradients, keep, given[2], given[3], Py_True};
+    if (batching.levels) [[unlikely]]
+        if (PyObject* result = batched_call("run_backward", true, full, 6, nullptr); result != Py_NotImplemented) return result;
     return py_run_backward(nullptr, full, 6);
 }
 
@@ -368,6 +469,7 @@ PyObject* saved_new(PyTypeObject* type, PyObject* args, PyObject*) {
     const char* label = "a function";
     int output = -1;
     if (!PyArg_ParseTuple(args, "O|si", &tensor, &label, &output)) return nullptr;
+    if (is_batched(tensor)) return batched_call("Saved", false, PySequence_Fast_ITEMS(args), PyTuple_GET_SIZE(args), nullptr);
     return guarded([&]() -> PyObject* {
         Tensor* t = expect_tensor(tensor, "Saved");
         auto* o = reinterpret_cast<PySaved*>(checked(type->tp_alloc(type, 0)));
@@ -419,6 +521,36 @@ PyObject* py_check_in_place(PyObject*, PyObject* const* args, Py_ssize_t n) {
         Py_RETURN_NONE;
     });
 }
+// edge_tensor(node, number): stands for a place in the graph where a tensor is asked for; it has no elements.
+PyObject* py_edge_tensor(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    return guarded([&]() -> PyObject* {
+        Node* node = n == 2 ? node_of(args[0]) : nullptr;
+        if (!node) fail(ErrorKind::Type, "edge_tensor takes (node, number)");
+        if (node->accumulates()) return wrap(static_cast<AccumulateNode*>(node)->leaf);
+        TensorRef t = empty(Shape{0}, kFloat32);
+        set_history(t.get(), node, uint32_t(as_int(args[1], "edge_tensor")));
+        return wrap(std::move(t));
+    });
+}
+PyObject* py_backward_pass(PyObject*, PyObject*) { return PyLong_FromUnsignedLongLong(current_backward()); }
+PyObject* py_takes_part(PyObject*, PyObject* list) {
+    return guarded([&]() -> PyObject* {
+        std::vector<TensorRef> tensors = tensors_from(list, "takes_part: a tensor");
+        std::vector<Edge> edges;
+        std::vector<Node*> nodes;
+        for (TensorRef& t : tensors) {
+            edges.push_back(edge_for(t.get()));
+            nodes.push_back(edges.back().node.get());
+        }
+        std::vector<bool> found = in_current_backward(nodes);
+        PyObject* out = checked(PyList_New(Py_ssize_t(found.size())));
+        for (size_t i = 0; i < found.size(); ++i) PyList_SET_ITEM(out, Py_ssize_t(i), PyBool_FromLong(found[i]));
+        return out;
+    });
+}
+PyObject* py_mark_internal(PyObject*, PyObject* t) {
+    return guarded([&]() -> PyObject* { autograd_of(expect_tensor(t, "mark_internal")).internal = true; Py_RETURN_NONE; });
+}
 PyObject* py_bump_version(PyObject*, PyObject* t) {
     return guarded([&]() -> PyObject* { bump_version(expect_tensor(t, "bump_version")); Py_RETURN_NONE; });
 }
@@ -436,14 +568,20 @@ PyObject* py_make_subclass(PyObject*, PyObject* const* args, Py_ssize_t n) {
     });
 }
 
-#define FAST(name, function, doc) {name, reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(function)), METH_FASTCALL, doc}
+#define FAST(name, function, doc) Batchable<function>::entry(name, doc)
 PyMethodDef functions[] = {
-    FAST("run_backward", py_run_backward, "run_backward(roots, gradients, keep_graph, create_graph, inputs, accumulate)"),
+    Batchable<py_run_backward, true>::entry("run_backward", "run_backward(roots, gradients, keep_graph, create_graph, inputs, accumulate)"),
     FAST("set_detect_anomaly", py_set_detect_anomaly, "set_detect_anomaly(mode, check_nan): returns the state before."),
     FAST("attach", py_attach, "attach(outputs, inputs, vjp, name): a node whose backward is a Python callable."),
     FAST("check_in_place", py_check_in_place, "Refuse an in-place change that autograd cannot record."),
     FAST("make_subclass", py_make_subclass, "make_subclass(cls, tensor, requires_grad): an instance of cls sharing storage."),
-    {"bump_version", py_bump_version, METH_O, "Note that a tensor was changed in place."},
+    {"backward_pass", py_backward_pass, METH_NOARGS, "The number of the backward pass that runs in this thread, or 0."},
+    {"takes_part", py_takes_part, METH_O, "Which of the tensors the running backward pass comes to."},
+    FAST("edge_tensor", py_edge_tensor, "edge_tensor(node, number): stands for a place in the graph."),
+    {"mark_internal", py_mark_internal, METH_O, "Note that a leaf belongs to a transform, so that nobody outside differentiates by it."},
+    FAST("bump_version", py_bump_version, "Note that a tensor was changed in place."),
+    {"push_saved_hooks", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(py_push_saved_hooks)), METH_FASTCALL, "push_saved_hooks(pack, unpack): what is kept for backward passes through them."},
+    {"pop_saved_hooks", py_pop_saved_hooks, METH_NOARGS, "End the innermost pair of hooks."},
     {"set_grad_enabled", py_set_grad_enabled, METH_O, "Switch recording on or off; returns the old state."},
     {"is_grad_enabled", py_is_grad_enabled, METH_NOARGS, "Whether operations are recorded."},
     {"set_inference", py_set_inference, METH_O, "Switch inference mode on or off; returns the old state."},
@@ -458,13 +596,14 @@ PyMethodDef tensor_accumulate = {"register_post_accumulate_grad_hook", m_registe
 
 PyObject* wrap_node(Node* node) {
     if (node->python) return Py_NewRef(static_cast<PyObject*>(node->python));
-    auto* o = reinterpret_cast<PyNode*>(checked(node_type->tp_alloc(node_type, 0)));
+    PyTypeObject* type = type_of_node(node->name);
+    auto* o = reinterpret_cast<PyNode*>(checked(type->tp_alloc(type, 0)));
     ++node->references;
     o->node = node;
     node->python = o;
     return reinterpret_cast<PyObject*>(o);
 }
-Node* node_of(PyObject* o) { return Py_TYPE(o) == node_type ? N(o) : nullptr; }
+Node* node_of(PyObject* o) { return PyObject_TypeCheck(o, node_type) ? N(o) : nullptr; }
 
 int add_autograd(PyObject* module) {
     node_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&node_spec));
@@ -478,6 +617,10 @@ int add_autograd(PyObject* module) {
     bridge.increase = increase;
     bridge.here = here;
     bridge.text = text;
+    bridge.made_here = made_here;
+    bridge.forget_metadata = forget_metadata;
+    bridge.pack_saved = pack_saved;
+    bridge.unpack_saved = unpack_saved;
     bridge.interrupt = interrupt;
     forget_writer = decrease;
     for (PyMethodDef* method : {&tensor_backward, &tensor_hook, &tensor_accumulate}) {

@@ -1,7 +1,7 @@
 // The convolutions of flambeau._core. Arguments were checked and normalised in flambeau/ops/convolution.py.
 #include "convolve.h"
 #include "convolve_kernels.h"
-#include "python.h"
+#include "python_batching.h"
 
 namespace flambeau {
 
@@ -59,8 +59,8 @@ PyObject* py_convolution(PyObject*, PyObject* const* args, Py_ssize_t n) {
 }
 
 PyMethodDef functions[] = {
-    {"convolution", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(py_convolution)), METH_FASTCALL,
-     "convolution(input, weight, bias, stride, padding, dilation, groups, shape): transposed when a result's shape is given"},
+    Batchable<py_convolution>::entry(
+        "convolution", "convolution(input, weight, bias, stride, padding, dilation, groups, shape): transposed when a result's shape is given"),
     {nullptr, nullptr, 0, nullptr}};
 
 }  // namespace

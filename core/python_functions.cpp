@@ -7,7 +7,7 @@
 #include "index.h"
 #include "linear.h"
 #include "machine_code.h"
-#include "python.h"
+#include "python_batching.h"
 #include "record.h"
 #include "rows.h"
 #include "scan.h"
@@ -111,7 +111,10 @@ void* compile_transposition(int64_t item, bool past) {
 void need(Py_ssize_t n, Py_ssize_t least, const char* name) {
     if (n < least) fail(ErrorKind::Type, std::string(name) + "() takes at least " + std::to_string(least) + " arguments");
 }
-Tensor* tensor_at(PyObject* const* args, Py_ssize_t i, const char* name) { return expect_tensor(args[i], (std::string(name) + ": argument " + std::to_string(i + 1)).c_str()); }
+Tensor* tensor_at(PyObject* const* args, Py_ssize_t i, const char* name) {
+    if (is_tensor(args[i])) [[likely]] return tensor_of(args[i]);  // the text below costs more than most checks
+    return expect_tensor(args[i], (std::string(name) + ": argument " + std::to_string(i + 1)).c_str());
+}
 
 PyObject* finish(TensorRef t, PyObject* requires_grad) {
     if (requires_grad && is_true(requires_grad)) {
@@ -591,20 +594,21 @@ PyObject* py_storage_key(PyObject*, PyObject* o) {
     return guarded([&]() -> PyObject* { Tensor* t = expect_tensor(o, "storage_key"); return Py_BuildValue("(KKn)", (unsigned long long)(uintptr_t)t->storage->data, (unsigned long long)(uintptr_t)t->storage, Py_ssize_t(t->storage->bytes)); });
 }
 
-#define FAST(name, function, doc) {name, reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(function)), METH_FASTCALL, doc}
+#define FAST(name, function, doc) Batchable<function>::entry(name, doc)
+#define FACTORY(name, function, doc) Batchable<function, true>::entry(name, doc)
 PyMethodDef functions[] = {
-    FAST("empty", py_empty, "empty(shape, dtype, requires_grad=False)"),
-    FAST("full", py_full, "full(shape, value, dtype, requires_grad=False)"),
+    FACTORY("empty", py_empty, "empty(shape, dtype, requires_grad=False)"),
+    FACTORY("full", py_full, "full(shape, value, dtype, requires_grad=False)"),
     FAST("arange", py_arange, "arange(start, end, step, dtype, requires_grad=False)"),
     {"from_numpy", py_from_numpy, METH_O, "A tensor that shares the memory of an array."},
     FAST("from_buffer", py_from_buffer, "from_buffer(object, dtype, shape=None): a tensor that shares a buffer; a vector without shape."),
     FAST("from_list", py_from_list, "from_list(numbers, dtype): a vector of Python numbers."),
     FAST("reinterpret", py_reinterpret, "reinterpret(tensor, dtype)"),
-    {"view_as_real", py_view_as_real, METH_O, "A complex tensor (...) as the view (..., 2) of its parts."},
-    {"view_as_complex", py_view_as_complex, METH_O, "A real tensor (..., 2) as the complex view (...)."},
+    FAST("view_as_real", py_view_as_real, "A complex tensor (...) as the view (..., 2) of its parts."),
+    FAST("view_as_complex", py_view_as_complex, "A real tensor (..., 2) as the complex view (...)."),
     FAST("matmul", py_matmul, "matmul(input, other)"),
     FAST("contract_with_map", py_contract_with_map, "contract_with_map(kernel, c, a, b, bias, *operands), without history"),
-    {"linear", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(py_linear)), METH_FASTCALL | METH_KEYWORDS, "linear(input, weight, bias=None)\n--\n\ninput @ weight^T + bias over the last dimension."},
+    FAST("linear", py_linear, "linear(input, weight, bias=None)\n--\n\ninput @ weight^T + bias over the last dimension."),
     FAST("gather", py_gather, "gather(input, dim, index)"),
     FAST("scatter", py_scatter, "scatter(input, dim, index, src, mode)"),
     FAST("scatter_", py_scatter_, "scatter_(input, dim, index, src, mode), in place"),
@@ -612,12 +616,12 @@ PyMethodDef functions[] = {
     FAST("index_add", py_index_add, "index_add(input, dim, index, source, in_place=False)"),
     FAST("index_put_", py_index_put_, "index_put_(input, indices, values, accumulate=False)"),
     FAST("cat", py_cat, "cat(tensors, dim=0)"),
-    {"nonzero", py_nonzero, METH_O, "The positions of the elements that are not zero, (count, ndim) int64."},
+    FAST("nonzero", py_nonzero, "The positions of the elements that are not zero, (count, ndim) int64."),
     FAST("masked_select", py_masked_select, "masked_select(input, mask)"),
-    {"permutation", py_permutation, METH_O, "The shuffle of 0 .. n-1 that random keys give."},
     FAST("running_extreme", py_running_extreme, "running_extreme(input, dim, largest): (values, positions), without history"),
+    FAST("permutation", py_permutation, "The shuffle of 0 .. n-1 that random keys give."),
     FAST("cumulative", py_cumulative, "cumulative(input, dim, 'sum' or 'prod'), without history"),
-    {"foreach", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(py_foreach)), METH_FASTCALL | METH_KEYWORDS, "foreach(operation, lists, scalars, outputs)"},
+    FAST("foreach", py_foreach, "foreach(operation, lists, scalars, outputs)"),
     {"memory_statistics", py_memory, METH_NOARGS, "Bytes in use and cached, and how allocations were answered."},
     {"reset_peak_memory", py_reset_peak, METH_NOARGS, "Count the peak of memory in use from here."},
     {"empty_cache", py_empty_cache, METH_NOARGS, "Give cached memory back to the system."},
@@ -626,7 +630,7 @@ PyMethodDef functions[] = {
     {"set_num_threads", py_set_threads, METH_O, "Set how many threads compute."},
     {"load_machine_code", py_load_machine_code, METH_O, "Make an image of machine code executable; its address."},
     {"dtypes_changed", py_dtypes_changed, METH_NOARGS, "Forget how dtypes promote (the default dtype changed)."},
-    {"storage_key", py_storage_key, METH_O, "(address, identity, bytes) of a tensor's storage."},
+    FAST("storage_key", py_storage_key, "(address, identity, bytes) of a tensor's storage."),
     {nullptr, nullptr, 0, nullptr}};
 
 void* gil_release() { return PyEval_SaveThread(); }

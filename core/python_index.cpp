@@ -3,7 +3,7 @@
 #include <span>
 
 #include "index.h"
-#include "python.h"
+#include "python_batching.h"
 #include "record.h"
 #include "views.h"
 
@@ -11,8 +11,24 @@ namespace flambeau {
 
 namespace {
 
+// A list of Python's integers or of its bools as a tensor; null for any other.
+PyObject* tensor_from_list(PyObject* o) {
+    const Py_ssize_t n = PyList_CheckExact(o) ? PyList_GET_SIZE(o) : 0;
+    if (n == 0 || recorder) return nullptr;
+    const bool bools = PyBool_Check(PyList_GET_ITEM(o, 0));
+    for (Py_ssize_t i = 0; i < n; ++i)
+        if (bools ? !PyBool_Check(PyList_GET_ITEM(o, i)) : !PyLong_CheckExact(PyList_GET_ITEM(o, i))) return nullptr;
+    TensorRef out = empty(Shape{int64_t(n)}, bools ? kBool : kInt64);
+    for (Py_ssize_t i = 0; i < n; ++i) {
+        if (bools) out->data[i] = PyList_GET_ITEM(o, i) == Py_True;
+        else reinterpret_cast<int64_t*>(out->data)[i] = as_int(PyList_GET_ITEM(o, i), "index");
+    }
+    return wrap(std::move(out));
+}
+
 // Lists and NumPy arrays in a key become tensors.
 PyObject* tensor_from(PyObject* o) {
+    if (PyObject* made = tensor_from_list(o)) return made;
     PyObject* make = helper("index_tensor");
     if (!make) fail(ErrorKind::Type, "index: unsupported key");
     return checked(PyObject_CallOneArg(make, o));
@@ -150,6 +166,10 @@ Parsed parse(Tensor* t, PyObject* key) {
 }  // namespace
 
 PyObject* index_get(PyObject* self, PyObject* key) {
+    if (batching.levels) [[unlikely]] {
+        PyObject* both[2] = {self, key};
+        if (PyObject* result = batched_call("getitem", false, both, 2, nullptr); result != Py_NotImplemented) return result;
+    }
     return guarded([&]() -> PyObject* {
         Tensor* t = tensor_of(self);
         if (PyLong_CheckExact(key)) {
@@ -176,6 +196,15 @@ bool fills(PyObject* value) {
 }  // namespace
 
 int index_set(PyObject* self, PyObject* key, PyObject* value) {
+    if (batching.levels && value) [[unlikely]] {
+        PyObject* all[3] = {self, key, value};
+        PyObject* result = batched_call("setitem", false, all, 3, nullptr);
+        if (!result) return -1;
+        if (result != Py_NotImplemented) {
+            Py_DECREF(result);
+            return 0;
+        }
+    }
     PyObject* done = guarded([&]() -> PyObject* {
         if (!value) fail(ErrorKind::Type, "index: elements of a tensor cannot be deleted");
         Tensor* t = tensor_of(self);
@@ -186,15 +215,16 @@ int index_set(PyObject* self, PyObject* key, PyObject* value) {
             Owned wide(wrap(mask));
             return checked(PyObject_CallMethod(self, "masked_fill_", "OO", wide.p, value));
         }
-        Parsed p = parse(t, key);
         Owned made;
         TensorRef from;
         if (is_tensor(value)) from = TensorRef(tensor_of(value));
         else {
             Arg number;
             if (number_arg(value, number)) {
-                if (number.code == kComplex128) {
+                // As in C, -1 is the largest unsigned number.
+                if (!(t->dtype == kUInt8 && number.code != kFloat64 && number.code != kComplex128 && number.integer < 0 && number.integer >= -255))
                     check_fits(number, t->dtype, "index_put_");
+                if (number.code == kComplex128) {
                     from = empty(Shape(), is_complex(t->dtype) ? t->dtype : uint8_t(kComplex128));
                     write_number(from->dtype, from->data, number);
                 } else if (is_float(t->dtype) || number.code != kFloat64) {
@@ -211,6 +241,9 @@ int index_set(PyObject* self, PyObject* key, PyObject* value) {
                 from = TensorRef(tensor_of(made));
             }
         }
+        if (is_tensor(key) && tensor_of(key)->dtype == kBool && tensor_of(key)->ndim && put_masked(t, tensor_of(key), from.get()))
+            return Py_NewRef(Py_None);
+        Parsed p = parse(t, key);
         if (p.any) {
             index_put(p.view.get(), p.indices, from.get(), false);
         } else {
@@ -258,8 +291,7 @@ PyObject* py_check_classes(PyObject*, PyObject* const* args, Py_ssize_t n) {
 }
 
 PyMethodDef functions[] = {
-    {"check_classes", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(py_check_classes)), METH_FASTCALL,
-     "check_classes(name, target, classes, ignored): IndexError for a class that is not there."},
+    Batchable<py_check_classes>::entry("check_classes", "check_classes(name, target, classes, ignored): IndexError for a class that is not there."),
     {nullptr, nullptr, 0, nullptr}};
 
 }  // namespace

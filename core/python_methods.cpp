@@ -2,7 +2,7 @@
 // It is not: operations (python_operation.cpp) or the layout rules themselves (views.cpp).
 #include <cstring>
 
-#include "python.h"
+#include "python_batching.h"
 #include "record.h"
 #include "views.h"
 
@@ -80,7 +80,11 @@ METHOD(m_item) {
 }
 METHOD(m_tolist) { UNUSED; return guarded([&] { return to_list(T(self), 0, T(self)->data); }); }
 METHOD(m_contiguous) { UNUSED; return guarded([&]() -> PyObject* { if (T(self)->contiguous) return Py_NewRef(self); return wrap(contiguous(T(self))); }); }
-METHOD(m_clone) { UNUSED; return guarded([&] { return wrap(clone(T(self))); }); }
+METHOD(m_clone) {
+    UNUSED;
+    if (batching.levels) [[unlikely]]  // a copy made inside vmap has room for every example, like all new tensors there
+        if (PyObject* result = batched_call("clone", true, &self, 1, nullptr); result != Py_NotImplemented) return result;
+    return guarded([&] { return wrap(clone(T(self))); }); }
 METHOD(m_detach) { UNUSED; return guarded([&] { return wrap(detach(T(self))); }); }
 METHOD(m_detach_) { UNUSED; return guarded([&] { detach_in_place(T(self)); return Py_NewRef(self); }); }
 METHOD(m_alias) { UNUSED; return guarded([&] { return wrap(view_as(T(self))); }); }

@@ -1,6 +1,6 @@
 // Tensor as a Python number and sequence: operators, comparisons, truth, conversion, iteration, and the buffer that
 // NumPy reads. It is not: the operations behind the operators, which flambeau/tensor.py registers.
-#include "python.h"
+#include "python_batching.h"
 #include "record.h"
 #include "views.h"
 
@@ -31,17 +31,17 @@ template <int slot>
 PyObject* binary(PyObject* a, PyObject* b) {
     return guarded([&]() -> PyObject* {
         if (Operation* op = slot_operations[slot]) {
-            Arg args[kMaxOperands];
+            Operands args;
             if (Py_TYPE(a) == tensor_type && Py_TYPE(b) == tensor_type) {
-                args[0] = Arg(tensor_of(a));
-                args[1] = Arg(tensor_of(b));
+                args.add(Arg(tensor_of(a)));
+                args.add(Arg(tensor_of(b)));
             } else {
                 if (!acceptable(a) || !acceptable(b)) Py_RETURN_NOTIMPLEMENTED;
-                args[0] = operand(a, *op, 0);
-                args[1] = operand(b, *op, 1);
+                args.add(operand(a, *op, 0));
+                args.add(operand(b, *op, 1));
             }
             int count = int(op->names.size());
-            for (int i = 2; i < count; ++i) args[i] = op->defaults[i];
+            for (int i = 2; i < count; ++i) args.add(op->defaults[i]);
             TensorRef outputs[4];
             call_map(*op, args, count, outputs);
             return wrap(std::move(outputs[0]));
@@ -57,12 +57,13 @@ template <int slot>
 PyObject* in_place(PyObject* a, PyObject* b) {
     return guarded([&]() -> PyObject* {
         Operation* op = in_place_operations[slot];
+        if (is_batched(b)) refuse_batched(slot_names[slot]);
         if (!op || !acceptable(b)) Py_RETURN_NOTIMPLEMENTED;
-        Arg args[kMaxOperands];
-        args[0] = Arg(tensor_of(a));
-        args[1] = operand(b, *op, 1);
+        Operands args;
+        args.add(Arg(tensor_of(a)));
+        args.add(operand(b, *op, 1));
         int count = int(op->names.size());
-        for (int i = 2; i < count; ++i) args[i] = op->defaults[i];
+        for (int i = 2; i < count; ++i) args.add(op->defaults[i]);
         call_map_in_place(*op, args, count);
         return Py_NewRef(a);
     });
@@ -72,8 +73,7 @@ PyObject* unary(PyObject* a) {
     return guarded([&]() -> PyObject* {
         Operation* op = slot_operations[slot];
         if (!op) return checked(PyObject_CallOneArg(slot_objects[slot], a));
-        Arg args[kMaxOperands];
-        args[0] = Arg(tensor_of(a));
+        Arg args[1] = {Arg(tensor_of(a))};
         TensorRef outputs[4];
         call_map(*op, args, 1, outputs);
         return wrap(std::move(outputs[0]));
@@ -84,6 +84,7 @@ PyObject* in_place_power(PyObject* a, PyObject* b, PyObject*) { return in_place<
 PyObject* positive(PyObject* a) { return Py_NewRef(a); }
 PyObject* compare(PyObject* a, PyObject* b, int op) {
     if (!acceptable(b)) {
+        if (is_batched(b)) Py_RETURN_NOTIMPLEMENTED;  // the proxy's own comparison is asked next
         if (op == Py_EQ) Py_RETURN_FALSE;
         if (op == Py_NE) Py_RETURN_TRUE;
         Py_RETURN_NOTIMPLEMENTED;
@@ -220,6 +221,13 @@ const PyType_Slot slots[] = {
 }  // namespace
 
 void add_number_slots(std::vector<PyType_Slot>& into) { into.insert(into.end(), std::begin(slots), std::end(slots)); }
+
+void operators_call_objects(bool on) {
+    for (int s = 0; s < kSlots; ++s) {
+        Operation* op = slot_objects[s] ? operation_of(slot_objects[s]) : nullptr;
+        slot_operations[s] = on || !op || op->row ? nullptr : op;
+    }
+}
 
 void set_operators(PyObject* operators) {
     for (int s = 0; s < kSlots; ++s)

@@ -1,6 +1,6 @@
 // The Python type of an operation: parses a call straight into dispatch, without Python code on the way.
 // It is not: dispatch itself. Used by every declared operation and, through its descriptor, as Tensor method.
-#include "python.h"
+#include "python_batching.h"
 
 #include <structmember.h>
 
@@ -27,6 +27,8 @@ struct PyOperation {
 
 PyObject* call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* keywords) {
     auto* o = reinterpret_cast<PyOperation*>(self);
+    if (batching.levels) [[unlikely]]
+        if (PyObject* result = batched_call(self, false, args, PyVectorcall_NARGS(nargsf), keywords); result != Py_NotImplemented) return result;
     return guarded([&] { return operation_call(*o->operation, args, PyVectorcall_NARGS(nargsf), keywords, o->writes); });
 }
 
@@ -126,6 +128,10 @@ PyObject* get_doc(PyObject* self, void*) {
     auto* o = reinterpret_cast<PyOperation*>(self);
     return PyObject_GetAttrString(static_cast<PyObject*>(o->operation->declaration), "doc");
 }
+PyObject* get_signature(PyObject* self, void*) {
+    auto* o = reinterpret_cast<PyOperation*>(self);
+    return PyObject_CallMethod(static_cast<PyObject*>(o->operation->declaration), "signature", "O", o->writes ? Py_True : Py_False);
+}
 PyObject* get_inplace(PyObject* self, void*) {
     auto* o = reinterpret_cast<PyOperation*>(self);
     return Py_NewRef(o->in_place ? o->in_place : self);
@@ -142,6 +148,7 @@ PyGetSetDef getset[] = {{"declaration", get_declaration, nullptr, "The declarati
                         {"name", get_name, nullptr, "The operation's name.", nullptr},
                         {"__qualname__", get_name, nullptr, nullptr, nullptr},
                         {"__doc__", get_doc, nullptr, nullptr, nullptr},
+                        {"__signature__", get_signature, nullptr, nullptr, nullptr},
                         {"inplace", get_inplace, nullptr, "The same operation writing into its first operand.", nullptr},
                         {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
                         {nullptr, nullptr, nullptr, nullptr, nullptr}};
@@ -171,7 +178,7 @@ void set_dims(PyObject* value, RowArguments& row, int ndim, const Operation& op)
     row.all = false;
     auto add = [&](PyObject* o) {
         int d = normal_dim(as_int(o, op.name.c_str()), ndim, op.name.c_str());
-        if (row.dims >> d & 1 && ndim)
+        if (row.dims >> d & 1)
             fail(ErrorKind::Runtime, op.name + ": dim " + std::to_string(d) + " appears multiple times in the list of dims");
         row.dims |= 1u << d;
     };
@@ -281,14 +288,14 @@ PyObject* operation_call(Operation& op, PyObject* const* args, Py_ssize_t n, PyO
             else fail(ErrorKind::Type, op.name + "() got an unexpected keyword argument '" + name + "'");
         }
     }
-    Arg operands[kMaxOperands];
+    Operands operands;
     bool any = false;
     for (int i = 0; i < count; ++i) {
         if (given[i]) {
-            operands[i] = operand(given[i], op, i);
+            operands.add(operand(given[i], op, i));
             any = any || operands[i].tensor;
         } else if (op.has_default[i]) {
-            operands[i] = op.defaults[i];
+            operands.add(op.defaults[i]);
         } else {
             fail(ErrorKind::Type, op.name + "() missing required argument: '" + op.names[i] + "'");
         }

@@ -541,7 +541,7 @@ PyObject* py_show(PyObject*, PyObject* o) {
         for (size_t g = 0; g < plan.groups.size(); ++g) {
             const Group& group = plan.groups[g];
             int kept = 0;
-            for (const Packed& p : group.packed) kept += p.kept;
+            for (const PackedWeights& p : group.packed) kept += p.kept;
             Owned item(Py_BuildValue("(iiiLdiiis)", int(group.kind), group.first, group.count, (long long)group.units,
                                      plan.seconds.empty() ? -1.0 : plan.seconds[g], int(group.packed.size()), kept, int(group.local.size()), group.why));
             PyList_Append(groups, item);

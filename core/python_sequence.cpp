@@ -3,7 +3,7 @@
 
 #include "attention.h"
 #include "contract.h"
-#include "python.h"
+#include "python_batching.h"
 #include "record.h"
 #include "recurrent.h"
 #include "rows.h"
@@ -174,7 +174,7 @@ PyObject* py_recurrent_backward(PyObject*, PyObject* const* args, Py_ssize_t n) 
     });
 }
 
-#define FAST(name, function, doc) {name, reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(function)), METH_FASTCALL, doc}
+#define FAST(name, function, doc) Batchable<function>::entry(name, doc)
 PyMethodDef functions[] = {
     FAST("attention_forward", py_attention_forward, "attention_forward(operands, mask, summary, causal, dropout, numbers, kernels, more)"),
     FAST("attention_backward", py_attention_backward, "attention_backward(operands, mask, summary, causal, dropout, numbers, kernels, more)"),

@@ -1,6 +1,6 @@
 // The Python type Tensor: lifetime, attributes, the type object. Methods are in python_methods.cpp, operators in
 // python_numbers.cpp; those that are operations or need Python (printing, to()) are attached by flambeau/tensor.py.
-#include "python.h"
+#include "python_batching.h"
 
 #include <structmember.h>
 
@@ -224,6 +224,7 @@ PyObject* wrap_as(PyTypeObject* type, TensorRef t) {
 }
 
 Tensor* expect_tensor(PyObject* o, const char* what) {
+    if (is_batched(o)) refuse_batched(what);
     if (!is_tensor(o)) fail(ErrorKind::Type, std::string(what) + " must be a Tensor, not " + Py_TYPE(o)->tp_name);
     return tensor_of(o);
 }

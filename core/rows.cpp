@@ -18,6 +18,11 @@ constexpr int64_t kTaskWork = 1 << 15;     // elements one task takes
 constexpr int64_t kSplitLength = 1 << 16;  // reductions longer than this, in few rows, are split
 constexpr int64_t kSplitBlock = 1 << 15;
 constexpr int64_t kReleaseWork = 1 << 18;
+constexpr int64_t kLargeWork = 1 << 22;     // elements from which a task takes more, as there are enough of them
+constexpr int64_t kLeastPiece = 32;          // elements that pay for copying a row's pieces one by one
+constexpr int64_t kMostPieced = 4 << 20;     // bytes of a row that is put together beside the caches' other users
+constexpr int64_t kFetchBytes = 16 << 10;    // of a piece that is asked for before it is copied
+constexpr int kSlotRow = 5;
 
 struct Operand {
     char* data;
@@ -113,11 +118,13 @@ void execute(const Job& job, char* const* bases, bool outer_schedule) {
         for (int64_t o = 0; o < job.outer; ++o) job.run(bases, o, 0, job.rows);
         return;
     }
-    int64_t block = std::max<int64_t>(1, kTaskWork / std::max<int64_t>(job.length, 1));
+    // Kernels of large outputs overlap neighbouring rows: their tasks hold more of them.
+    int64_t share = work >= kLargeWork && !outer_schedule ? 8 * kTaskWork : kTaskWork;
+    int64_t block = std::max<int64_t>(1, share / std::max<int64_t>(job.length, 1));
     if (outer_schedule) block = std::max<int64_t>(128, (block + 127) / 128 * 128);  // whole groups of vectors
     block = std::min(block, job.rows);
     int64_t blocks = (job.rows + block - 1) / block;
-    int64_t group = std::max<int64_t>(1, kTaskWork / std::max<int64_t>(1, block * job.length));  // small jobs share a task
+    int64_t group = std::max<int64_t>(1, share / std::max<int64_t>(1, block * job.length));  // small jobs share a task
     int64_t tasks = (blocks * job.outer + group - 1) / group;
     GilRelease unlocked(work >= kReleaseWork);
     parallel_for(tasks, [&](int64_t task) {
@@ -126,6 +133,73 @@ void execute(const Job& job, char* const* bases, bool outer_schedule) {
             job.run(bases, o, b * block, std::min(job.rows, (b + 1) * block));
         }
     });
+}
+
+/// Rows in several pieces of contiguous elements: each is put together near the core that computes it, and taken apart.
+struct PiecedJob {
+    RowKernel kernel;
+    int count, outputs;
+    Group kept;
+    bool element[kMaxOperands];
+    int64_t unit[kMaxOperands], piece_stride[kMaxOperands];
+    int64_t rows, pieces, piece, length;
+    size_t scratch_bytes;
+
+    void run(char* const* bases, int64_t row) const {
+        static const int64_t none[kMaxOperands] = {};
+        char *places[kMaxOperands], *pointers[kMaxOperands];
+        size_t bytes = 0;
+        for (int i = 0; i < count; ++i) {
+            places[i] = pointers[i] = bases[i];
+            int64_t rest = row;
+            for (int d = kept.count - 1; d >= 0; --d) places[i] += rest % kept.sizes[d] * kept.strides[i][d], rest /= kept.sizes[d];
+            if (element[i]) bytes += size_t(length * unit[i] + 63) / 64 * 64;
+            else pointers[i] = places[i];
+        }
+        char* at = scratch(bytes, kSlotRow);
+        for (int i = 0; i < count; ++i) {
+            if (!element[i]) continue;
+            pointers[i] = at;
+            at += size_t(length * unit[i] + 63) / 64 * 64;
+            if (i >= outputs) copy(pointers[i], piece * unit[i], places[i], piece_stride[i], i);
+        }
+        kernel(pointers, none, unit, 1, length, scratch_bytes ? scratch(scratch_bytes) : nullptr);
+        for (int i = 0; i < outputs; ++i)
+            if (element[i]) copy(places[i], piece_stride[i], pointers[i], piece * unit[i], i);
+    }
+    /// Pieces that are apart are asked for one ahead: the CPU sees a new stream in each.
+    void copy(char* to, int64_t to_step, const char* from, int64_t from_step, int i) const {
+        const int64_t bytes = piece * unit[i];
+        const char* far = (i < outputs ? to : from) + (i < outputs ? to_step : from_step);
+        for (int64_t p = 0; p < pieces; ++p, far += i < outputs ? to_step : from_step) {
+            if (p + 1 < pieces && bytes <= kFetchBytes)
+                for (int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(far + at);
+            std::memcpy(to + p * to_step, from + p * from_step, size_t(bytes));
+        }
+    }
+    void execute(char* const* bases) const {
+        const int64_t group = std::max<int64_t>(1, kTaskWork / length), tasks = (rows + group - 1) / group;
+        if (rows * length < 2 * kTaskWork) {
+            for (int64_t row = 0; row < rows; ++row) run(bases, row);
+            return;
+        }
+        GilRelease unlocked(rows * length >= kReleaseWork);
+        parallel_for(tasks, [&](int64_t task) {
+            for (int64_t row = task * group; row < std::min(rows, (task + 1) * group); ++row) run(bases, row);
+        });
+    }
+};
+
+/// Whether rows are in pieces as `PiecedJob` takes them; `along` are the reduced dimensions.
+bool in_pieces(const Group& along, const Operand* operands, int total, const bool* number, int64_t length) {
+    if (along.count != 2 || along.sizes[1] < kLeastPiece) return false;
+    int64_t bytes = 0;
+    for (int o = 0; o < total; ++o) {
+        if (operands[o].row || number[o]) continue;
+        if (along.strides[o][1] != operands[o].unit || along.strides[o][0] == 0) return false;
+        bytes += length * operands[o].unit;
+    }
+    return bytes > 0 && bytes <= kMostPieced;
 }
 
 void run_row_now(Operation& op, Resolution& r, Arg* args, int count, const RowArguments& row, const Shape& full,
@@ -211,6 +285,7 @@ void run_row_now(Operation& op, Resolution& r, Arg* args, int count, const RowAr
         if (whole || model < 0) model = o;
     }
     Group along;
+    along.sizes[0] = along.sizes[1] = 1;
     if (length > 0) along = merge(reduced, reduced_count, full, operands, total, false);  // nothing to walk otherwise
     if (along.count > 1 && model >= 0 && !op.uses_index) {
         // Another order of the reduced dimensions may merge (a reduction over a transposed tensor).
@@ -219,6 +294,35 @@ void run_row_now(Operation& op, Resolution& r, Arg* args, int count, const RowAr
         std::stable_sort(sorted, sorted + reduced_count, [&](int a, int b) { return operands[model].strides[a] > operands[model].strides[b]; });
         Group again = merge(sorted, reduced_count, full, operands, total, false);
         if (again.count < along.count) along = again;
+    }
+    bool number[kMaxOperands] = {};
+    for (int i = 0; i < count; ++i) number[r.outputs + i] = args[i].is_number();
+    const bool may_split = row_outputs_only && rows_total < 8 && length >= kSplitLength;
+    if (!may_split && in_pieces(along, operands, total, number, length)) {
+        PiecedJob job;
+        char* bases[kMaxOperands];
+        uint64_t classes = 0;
+        job.count = total, job.outputs = r.outputs;
+        job.kept = merge(order, kept_count, full, operands, total, true);
+        job.rows = rows_total, job.pieces = along.sizes[0], job.piece = along.sizes[1], job.length = length;
+        for (int o = 0; o < total; ++o) {
+            bases[o] = operands[o].data;
+            job.element[o] = !operands[o].row && !number[o];
+            job.unit[o] = job.element[o] ? operands[o].unit : 0;
+            job.piece_stride[o] = along.strides[o][0];
+            classes |= uint64_t(!operands[o].row && number[o]) << (2 * o);
+        }
+        for (int i = 0; i < r.outputs; ++i) classes |= uint64_t(codes[i]) << (48 + 4 * i);
+        KernelEntry& k = row_kernel(op, r, false, classes, codes, operands, total);
+        job.kernel = reinterpret_cast<RowKernel>(k.address);
+        job.scratch_bytes = size_t(k.scratch) * size_t(length);
+        if (recorder && recorder->builder) [[unlikely]] {
+            Launch& launch = recorder->builder->add(args, count, outputs, r.outputs, bases);
+            launch.run = [shared = std::make_shared<PiecedJob>(job)](char* const* pointers) { shared->execute(pointers); };
+            return;
+        }
+        job.execute(bases);
+        return;
     }
     if (along.count > 1) {
         int permutation[kMaxDims], back[kMaxDims];

@@ -23,13 +23,14 @@ thread_local bool draining = false;
 }  // namespace
 
 Node::Node() : sequence(next_sequence++) {
-    if (bridge.detect_anomaly) where = bridge.here();
+    if (bridge.detect_anomaly) where = bridge.made_here();
 }
 Node::~Node() {
     for (TensorHook& hook : tensor_hooks) bridge.decrease(hook.hooks);
     if (post_hooks) bridge.decrease(post_hooks);
     if (pre_hooks) bridge.decrease(pre_hooks);
     if (where) bridge.decrease(where);
+    if (has_metadata) bridge.forget_metadata(this);
     for (auto& [number, tensor] : retained)
         if (tensor->autograd) tensor->autograd->retains_grad = false;
 }
@@ -67,23 +68,53 @@ void Saved::save(Tensor* t) {
     if (t->inference && !GradMode::inference)
         fail(ErrorKind::Autograd, "Inference tensors cannot be saved for backward. To work around you can make a clone to get a "
                                   "normal tensor and use it in autograd.");
+    if (bridge.saved_hooks) [[unlikely]]
+        if (pack(t)) return;
     tensor = TensorRef(t);
     version = t->storage->version;
     t->storage->watched = true;
 }
 void Saved::save_output(Tensor* t, int number) {
+    output_number = number;
+    if (bridge.saved_hooks) [[unlikely]]
+        if (pack(t)) return;
     tensor = alias(t);
     version = t->storage->version;
     t->storage->watched = true;
-    output_number = number;
+}
+bool Saved::pack(Tensor* t) {
+    void* unpack = nullptr;
+    void* object = bridge.pack_saved(t, unpack);
+    if (!object) return false;
+    packed = Ref<Packed>(new Packed());
+    packed->object = object;
+    packed->unpack = unpack;
+    if (output_number >= 0 || !t->requires_grad) return true;
+    if (grad_fn_of(t)) packed->edge = edge_for(t);
+    else packed->leaf = TensorRef(t);
+    return true;
+}
+void destroy(Packed* packed) {
+    bridge.decrease(packed->object);
+    bridge.decrease(packed->unpack);
+    delete packed;
 }
 
 TensorRef Saved::unpack(Node* owner) const {
-    if (owner->released || !tensor)
+    if (owner->released || !*this)
         fail(ErrorKind::Autograd,
              std::string("backward: the graph was already freed: ") + owner->name +
                  " kept its values for one backward pass only. Trying to backward through the graph a second time: "
                  "call backward(retain_graph=True) the first time, or compute the result again");
+    if (packed) [[unlikely]] {
+        TensorRef again = alias(bridge.unpack_saved(packed->object, packed->unpack).get());
+        if (!GradMode::enabled) return again;
+        if (output_number >= 0) set_history(again.get(), owner, uint32_t(output_number));
+        else if (packed->edge.node) set_history(again.get(), packed->edge.node.get(), packed->edge.number);
+        else if (packed->leaf)
+            record("AliasBackward0", {packed->leaf.get()}, again.get(), [](auto&, TensorRef* gradients, TensorRef* results) { results[0] = gradients[0]; });
+        return again;
+    }
     if (tensor->storage->version != version) {
         std::string line = tensor->storage->changed_at ? bridge.text(tensor->storage->changed_at) : "an unknown line";
         fail(ErrorKind::Autograd,
@@ -402,10 +433,10 @@ void run_hooks(Node* node, std::vector<TensorRef>& gradients) {
         auto* state = static_cast<AccumulateNode*>(node)->leaf->autograd;
         if (state && state->hooks && gradients[0]) gradients[0] = bridge.call_tensor_hooks(state->hooks, gradients[0]);
     }
-    if (node->pre_hooks) bridge.call_pre_hooks(node->pre_hooks, node, gradients.data());
     for (TensorHook& hook : node->tensor_hooks)
         if (hook.number < gradients.size() && gradients[hook.number])
             gradients[hook.number] = bridge.call_tensor_hooks(hook.hooks, gradients[hook.number]);
+    if (node->pre_hooks) bridge.call_pre_hooks(node->pre_hooks, node, gradients.data());
     for (auto& [number, tensor] : node->retained)
         if (gradients[number]) {
             AutogradState& state = autograd_of(tensor);
@@ -414,6 +445,42 @@ void run_hooks(Node* node, std::vector<TensorRef>& gradients) {
 }
 
 }  // namespace
+
+namespace {
+struct Running {  // the innermost backward pass of this thread
+    uint64_t id;
+    const std::vector<Edge>* roots;
+    const std::unordered_set<Node*>* useful;
+    Running* outer;
+    static thread_local Running* now;
+    Running(uint64_t number, const std::vector<Edge>* from, const std::unordered_set<Node*>* only)
+        : id(number), roots(from), useful(only), outer(std::exchange(now, this)) {}
+    ~Running() { now = outer; }
+};
+thread_local Running* Running::now = nullptr;
+}  // namespace
+
+uint64_t current_backward() { return Running::now ? Running::now->id : 0; }
+
+std::vector<bool> in_current_backward(const std::vector<Node*>& nodes) {
+    std::unordered_set<Node*> seen;
+    std::vector<Node*> waiting;
+    if (Running* now = Running::now) {
+        if (!now->useful->empty()) seen = *now->useful;
+        else
+            for (const Edge& root : *now->roots)
+                if (root.node && seen.insert(root.node.get()).second) waiting.push_back(root.node.get());
+    }
+    while (!waiting.empty()) {
+        Node* node = waiting.back();
+        waiting.pop_back();
+        for (const Edge& edge : node->edges)
+            if (edge.node && seen.insert(edge.node.get()).second) waiting.push_back(edge.node.get());
+    }
+    std::vector<bool> out;
+    for (Node* node : nodes) out.push_back(seen.count(node) > 0);
+    return out;
+}
 
 std::vector<TensorRef> run_backward(const BackwardRequest& request) {
     GradModeGuard mode(request.create_graph);
@@ -428,6 +495,7 @@ std::vector<TensorRef> run_backward(const BackwardRequest& request) {
         wanted.insert(wanted_edges.back().node.get());
     }
     if (!request.inputs.empty()) useful = useful_nodes(roots, wanted);
+    Running running(pass.id, &roots, &useful);
     for (size_t i = 0; i < roots.size(); ++i)
         if (roots[i].node && (request.inputs.empty() || useful.count(roots[i].node.get())))
             pass.add(roots[i], request.gradients[i]);

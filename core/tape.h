@@ -24,16 +24,27 @@ struct Edge {
     uint32_t number = 0;
 };
 
+// What saved_tensors_hooks made of a tensor that is kept, and what is needed to connect it to the graph again.
+struct Packed {
+    int64_t references = 0;
+    void *object = nullptr, *unpack = nullptr;  // Python objects, owned
+    TensorRef leaf;
+    Edge edge;
+};
+void destroy(Packed*);
+
 // A tensor kept for the backward pass, with the version it had.
 struct Saved {
     TensorRef tensor;
     uint64_t version = 0;
+    Ref<Packed> packed;      // instead of the tensor, under saved_tensors_hooks
     int output_number = -1;  // >= 0: it is this output of its own node, kept without its grad_fn to avoid a cycle
     void save(Tensor* t);
     void save_output(Tensor* t, int number);
+    bool pack(Tensor* t);  // through saved_tensors_hooks; false where there are none
     // The tensor again, connected to the graph. Refuses a value that was changed in place since.
     TensorRef unpack(Node* owner) const;
-    explicit operator bool() const { return bool(tensor); }
+    explicit operator bool() const { return tensor || packed; }
 };
 
 struct TensorHook {
@@ -48,6 +59,7 @@ struct Node {
     uint32_t output_count = 1;
     bool released = false;
     bool records_in_place = false;
+    bool has_metadata = false;               // a Python dict of the user's own, kept by the bindings
     std::vector<Edge> edges;
     uint64_t pass = 0;                       // the backward pass that `pending` belongs to
     std::vector<TensorRef> pending;          // gradients arriving at each output
@@ -119,6 +131,8 @@ struct BackwardRequest {
     bool keep_graph = false, create_graph = false, accumulate = true;
 };
 std::vector<TensorRef> run_backward(const BackwardRequest&);
+uint64_t current_backward();                                    // the number of the pass that runs in this thread, or 0
+std::vector<bool> in_current_backward(const std::vector<Node*>&);  // which nodes it comes to
 
 // What the tape asks of Python; set by the bindings.
 struct PythonBridge {
@@ -129,7 +143,12 @@ struct PythonBridge {
     void (*decrease)(void* object) = nullptr;
     void (*increase)(void* object) = nullptr;
     void* (*here)() = nullptr;                  // the user's current source line, a new reference to a str
+    void* (*made_here)() = nullptr;             // the same, with the path of the module that is running
     std::string (*text)(void* object) = nullptr;
+    void* (*pack_saved)(Tensor* t, void*& unpack) = nullptr;   // null where this thread has no hooks
+    TensorRef (*unpack_saved)(void* packed, void* unpack) = nullptr;
+    int saved_hooks = 0;                        // how many saved_tensors_hooks are active, in all threads together
+    void (*forget_metadata)(Node* node) = nullptr;
     void (*interrupt)() = nullptr;              // throws if Ctrl-C is pending
     bool detect_anomaly = false;
     bool check_nan = true;

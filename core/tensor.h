@@ -93,6 +93,7 @@ struct AutogradState : Recycled<AutogradState> {
     void* hooks = nullptr;         // a Python dict of hooks on this tensor's gradient, owned
     void* accumulate_hooks = nullptr;
     bool retains_grad = false;
+    bool internal = false;         // a leaf that only a transform of flambeau.func differentiates by
 };
 
 struct Tensor {

@@ -37,11 +37,14 @@ get_num_threads, set_num_threads = _core.get_num_threads, _core.set_num_threads
 
 _LAZY = {
     "nn", "optim", "data", "utils", "cuda", "linalg", "autograd", "tabular", "serialization", "compiler", "ops",
-    "special", "fft", "signal", "testing", "backends", "random", "func", "version", "distributions", "quasirandom",
+    "special", "fft", "signal", "testing", "backends", "random", "func", "version", "profiler", "distributions",
+    "quasirandom", "array_api",
 }  # fmt: skip
 _LAZY_NAMES = {
     "save": "flambeau.serialization", "load": "flambeau.serialization", "finfo": "flambeau.dtypes",
     "compile": "flambeau.compiled", "Generator": "flambeau.ops.random", "manual_seed": "flambeau.ops.random",
+    "vmap": "flambeau.func", "is_anomaly_enabled": "flambeau.autograd",
+    "is_anomaly_check_nan_enabled": "flambeau.autograd",
 }  # fmt: skip
 for _module, _names in {
     "assertions": "_assert _check _check_index _check_is_size _check_not_implemented _check_tensor_all _check_type "
@@ -97,7 +100,17 @@ def typename(value: Any) -> str:
     """The full name of an object's type."""
     if isinstance(value, Tensor):
         return value.type()
-    return f"{type(value).__module__}.{type(value).__qualname__}"
+    module = type(value).__module__
+    return type(value).__qualname__ if module == "builtins" else f"{module}.{type(value).__qualname__}"
+
+
+def is_storage(obj: Any, /) -> bool:
+    """Whether an object is a storage: none is, as storages have no objects of their own.
+
+    >>> fl.is_storage(fl.ones(1))
+    False
+    """
+    return False
 
 
 def get_default_device() -> device:

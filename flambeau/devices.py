@@ -25,7 +25,10 @@ class device:  # noqa: N801
     type: str
     index: int | None
 
-    def __init__(self, device: Any = "cpu", index: int | None = None) -> None:
+    def __init__(self, device: Any = None, index: int | None = None, *, type: str | None = None) -> None:
+        if device is not None and type is not None:
+            raise TypeError("device: the kind is given twice, by position and as type=; give it once")
+        device = device if device is not None else type if type is not None else "cpu"
         if isinstance(device, int):
             device, index = "cuda", device
         elif not isinstance(device, str):

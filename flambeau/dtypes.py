@@ -30,7 +30,7 @@ class dtype:  # noqa: N801
     (4, True)
     """
 
-    __slots__ = ("code", "is_complex", "is_floating_point", "is_signed", "itemsize", "kind", "name", "numpy_name")
+    __slots__ = ("category", "code", "is_complex", "is_floating_point", "is_signed", "itemsize", "name", "numpy_name")
     name: str
     code: _int
     itemsize: _int
@@ -38,12 +38,12 @@ class dtype:  # noqa: N801
     is_complex: _bool
     is_signed: _bool
     numpy_name: str | None
-    kind: _int  # 0 bool, 1 integer, 2 floating, 3 complex: the promotion categories
+    category: _int  # 0 bool, 1 integer, 2 floating, 3 complex: the promotion categories
 
-    def __init__(self, name: str, code: _int, itemsize: _int, kind: _int, numpy_name: str | None) -> None:
-        self.name, self.code, self.itemsize, self.kind, self.numpy_name = name, code, itemsize, kind, numpy_name
-        self.is_floating_point = kind == 2
-        self.is_complex = kind == 3
+    def __init__(self, name: str, code: _int, itemsize: _int, category: _int, numpy_name: str | None) -> None:
+        self.name, self.code, self.itemsize, self.category, self.numpy_name = name, code, itemsize, category, numpy_name
+        self.is_floating_point = category == 2
+        self.is_complex = category == 3
         self.is_signed = name != "bool" and name[0] != "u"
 
     def __repr__(self) -> str:
@@ -60,11 +60,11 @@ class dtype:  # noqa: N801
 
     def to_real(self) -> dtype:
         """The dtype of the two parts of a complex dtype; a real dtype itself."""
-        return self if self.kind < 3 else float32 if self.code == 13 else float64
+        return self if self.category < 3 else float32 if self.code == 13 else float64
 
     def to_complex(self) -> dtype:
         """The complex dtype whose parts are of this dtype (float64 and float32 only have one)."""
-        if self.kind == 3:
+        if self.category == 3:
             return self
         if self.code not in (8, 9):
             raise RuntimeError(f"to_complex: {self!r} has no complex dtype; convert to float32 or float64 first")
@@ -147,7 +147,7 @@ def can_cast(from_: dtype, to: dtype) -> _bool:
     for value in (from_, to):
         if not isinstance(value, dtype):
             raise TypeError(f"can_cast(): arguments must be flambeau.dtype, not {value.__class__.__name__}")
-    return from_.kind <= to.kind
+    return from_.category <= to.category
 
 
 class Size(tuple):
@@ -252,7 +252,7 @@ class iinfo:  # noqa: N801
     dtype: str
 
     def __init__(self, type: Any) -> None:
-        if not isinstance(type, dtype) or type.kind != 1:
+        if not isinstance(type, dtype) or type.category != 1:
             raise TypeError(f"iinfo: needs an integer dtype, got {type!r}; for floating dtypes use finfo")
         self.bits, self.dtype = type.itemsize * 8, type.name
         self.max = 2 ** (self.bits - type.is_signed) - 1

@@ -199,12 +199,14 @@ def _text(tensor: Any, prefix: str, dtypes: Any) -> str:
         suffixes.append("requires_grad=True")
     # A suffix that does not fit the last line starts a line of its own.
     text = f"{prefix}({body}"
-    last = len(text) - text.rfind("\n") - 1
+    last = len(text) - text.rfind("\n") + 1
     for suffix in suffixes:
-        if last + len(suffix) + 2 > _options["linewidth"]:
+        # Lines break where PyTorch's do: "flambeau." counts as "torch.", three letters less.
+        length = len(suffix) - (3 if suffix.startswith("dtype=flambeau.") else 0)
+        if last + length + 2 > _options["linewidth"]:
             text += ",\n" + " " * indent + suffix
-            last = indent + len(suffix)
+            last = indent + length
         else:
             text += ", " + suffix
-            last += len(suffix) + 2
+            last += length + 2
     return text + ")"

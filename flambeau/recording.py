@@ -9,12 +9,18 @@ from __future__ import annotations
 import _thread
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any
 
 from flambeau import _core, dtypes
 
 #: The record being made, or None.
 active: Recording | None = None
+
+#: Inside vmap: host(name, function, tensors) for each example, or NotImplemented; set by `flambeau.func.batching`.
+batched: Callable[..., Any] | None = None
+#: The same for whole functions of Python: (function, args, kwargs).
+batched_function: Callable[..., Any] | None = None
 
 #: How a live number is read at each call; the values are known to core/python_plan.cpp.
 NUMBER, SEED, POSITION = 0, 1, 2
@@ -49,6 +55,10 @@ def host(name: str, function: Callable[..., Any], *tensors: Any) -> Any:
     `function` gives a tensor, a tuple of tensors, or None if it only checks its operands. It runs again at every run of
     a plan, so it may read values, but the shapes of its results must follow from the shapes of its operands.
     """
+    if batched is not None:
+        result = batched(name, function, tensors)
+        if result is not NotImplemented:
+            return result
     if active is None or active.elsewhere():
         return function(*tensors)
     given = tuple([tensor.detach() for tensor in tensors])
@@ -61,6 +71,20 @@ def host(name: str, function: Callable[..., Any], *tensors: Any) -> Any:
     made = () if result is None else result if isinstance(result, tuple) else (result,)
     _core.record_call(name, function, given, tuple(made))
     return result
+
+
+def by_example(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function whose course depends on values: inside vmap it is called for each example."""
+
+    @wraps(function)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        if batched_function is not None:
+            result = batched_function(function, args, kwargs)
+            if result is not NotImplemented:
+                return result
+        return function(*args, **kwargs)
+
+    return called
 
 
 @contextmanager

@@ -132,6 +132,10 @@ def __dlpack__(
     copy: bool | None = None,
 ) -> Any:
     """A DLPack capsule that shares this tensor's memory (or a copy)."""
+    if stream is not None and stream != -1:
+        raise BufferError(
+            f"__dlpack__: the tensor is on the CPU, which has no streams; stream {stream!r} was asked for"
+        )
     if dl_device is not None and tuple(dl_device) != (1, 0):
         raise BufferError(f"__dlpack__: the tensor is on the CPU, device {dl_device} was asked for")
     return _core.to_dlpack(self, max_version is not None and max_version[0] >= 1, bool(copy))
@@ -140,6 +144,45 @@ def __dlpack__(
 def __dlpack_device__(self: Any) -> tuple[int, int]:
     """(device type, device number) in DLPack's numbering; the CPU is (1, 0)."""
     return (1, 0)
+
+
+def __array_namespace__(self: Any, *, api_version: str | None = None) -> Any:
+    """The functions of the array API standard for tensors: the module `flambeau.array_api`.
+
+    Raises ValueError for a version of the standard that it does not follow.
+
+    >>> xp = fl.ones(2).__array_namespace__()
+    >>> xp.sum(xp.asarray([1.0, 2.0]))
+    tensor(3.)
+    """
+    if api_version not in (None, "2021.12", "2022.12", "2023.12", "2024.12"):
+        raise ValueError(
+            f"__array_namespace__: api_version {api_version!r} of the array API is not supported; use '2024.12'"
+        )
+    from flambeau import array_api
+
+    return array_api
+
+
+def summary(self: Any, bins: int = 32) -> Any:
+    """What is in the tensor: shape, memory, range, mean, spread, NaN, infinities, zeros and a histogram, as a table.
+
+    bins  how many bins the histogram has
+    Returns an object with these as attributes (`flambeau.summary.TensorSummary`); printing it shows the table.
+
+    >>> fl.tensor([0.0, 1.0, float("inf")]).summary().inf_count
+    1
+    """
+    from flambeau.summary import summarize
+
+    return summarize(self, bins)
+
+
+def to_device(self: Any, device: Any, /, *, stream: Any = None) -> Any:
+    """The tensor on another device, as the array API standard names it; `to` does the same."""
+    if stream is not None:
+        raise ValueError("to_device: streams belong to devices that have them; the CPU has none, leave stream out")
+    return to(self, device)
 
 
 def cpu(self: Any, memory_format: Any = None) -> Any:
@@ -192,6 +235,15 @@ def view_dtype(self: Any, dtype: DType) -> Any:
 def get_device(self: Any) -> int:
     """The number of the CUDA device, -1 for the CPU."""
     return -1
+
+
+def is_signed(self: Any) -> bool:
+    """Whether the dtype holds negative numbers.
+
+    >>> fl.ones(1).is_signed()
+    True
+    """
+    return check_tensor("is_signed", self, "self").dtype.is_signed
 
 
 def is_pinned(self: Any, device: Any = None) -> bool:
@@ -303,9 +355,27 @@ def _add_hook(hooks: dict[int, Any], hook: Any) -> Any:
     return handle
 
 
+def _module_path() -> str:
+    from flambeau.autograd.anomaly import module_path
+
+    return module_path()
+
+
 def _legacy_constructor(cls: Any, *args: Any, **options: Any) -> Any:
     tensor = constructors.legacy_tensor(*args, **options)
     return tensor if cls is Tensor else _core.make_subclass(cls, tensor, False)
+
+
+_DOCUMENTATION = """Elements of one dtype: values in a storage, a layout over it, and the history of how they were made.
+
+Made by `flambeau.tensor`, `zeros`, `randn` and the like; `Tensor(2, 3)` is uninitialised memory, `Tensor([2, 3])` holds
+these values. The operations of `flambeau` are its methods; those whose name ends in `_` write into the tensor itself.
+
+>>> x = fl.tensor([1.0, 2.0], requires_grad=True)
+>>> (x * x).sum().backward()
+>>> x.grad
+tensor([2., 4.])
+"""
 
 
 def _attach() -> None:
@@ -315,10 +385,10 @@ def _attach() -> None:
     for namespace in _NAMESPACES:
         methods.update(namespace.METHODS)
     own = (
-        "to", "numpy", "__array__", "__array_wrap__",
-        "__dlpack__", "__dlpack_device__", "cpu", "cuda", "type", "type_as", "get_device",
-        "is_pinned", "pin_memory", "share_memory_", "__deepcopy__", "__reduce_ex__", "__format__", "__complex__",
-        "__contains__", "__rsub__", "__reversed__", "apply_",
+        "to", "numpy", "__array__", "__array_wrap__", "__array_namespace__", "__dlpack__", "__dlpack_device__",
+        "summary", "to_device", "cpu", "cuda", "type", "type_as", "get_device", "is_pinned", "is_signed", "pin_memory",
+        "share_memory_", "__deepcopy__", "__reduce_ex__", "__format__", "__complex__", "__contains__", "__rsub__",
+        "__reversed__", "apply_",
     )  # fmt: skip
     methods.update({name: globals()[name] for name in own})
     for name, dtype in (
@@ -330,15 +400,17 @@ def _attach() -> None:
     for name, method in methods.items():
         if not hasattr(Tensor, name) or name.startswith("__"):
             setattr(Tensor, name, method)
-    Tensor.__array_priority__ = 1000
+    cls: Any = Tensor
+    cls.__array_priority__ = 1000
     for name, part in complex.PROPERTIES.items():
-        setattr(Tensor, name, part)
-    Tensor.is_cpu = property(lambda self: True, doc="Whether the tensor is in main memory.")
+        setattr(cls, name, part)
+    cls.is_cpu = property(lambda self: True, doc="Whether the tensor is in main memory.")
     for name in ("is_nested", "is_xpu"):
         setattr(Tensor, name, property(lambda self: False, doc="Always False: there are no such tensors."))
-    Tensor.layout = property(lambda self: "strided", doc="How elements are laid out: always strided.")
-    Tensor.names = property(lambda self: (None,) * self.ndim, doc="Names of dimensions: none are kept.")
-    Tensor.__module__ = "flambeau"
+    cls.layout = property(lambda self: "strided", doc="How elements are laid out: always strided.")
+    cls.names = property(lambda self: (None,) * self.ndim, doc="Names of dimensions: none are kept.")
+    cls.__module__ = "flambeau"
+    cls.__doc__ = _DOCUMENTATION
     e, o = elementwise, arithmetic
     _core.register(
         dtypes=dtypes.ALL,
@@ -349,6 +421,7 @@ def _attach() -> None:
         to_tensor=create.as_tensor,
         index_tensor=_index_tensor,
         add_hook=_add_hook,
+        module_path=_module_path,
         legacy_constructor=_legacy_constructor,
         view_dtype=view_dtype,
         package=__file__.rsplit("/", 1)[0] + "/",

@@ -101,7 +101,7 @@ def _different(
         found = [(1e-7, 1e-7) if scalars and x.is_floating_point() else _TOLERANCES.get(x.dtype.name, (0.0, 0.0))
                  for x in (a, b)]  # fmt: skip
         rtol, atol = max(one for one, _ in found), max(one for _, one in found)
-    whole = a.dtype.kind < 2 and b.dtype.kind < 2 and rtol == 0 and atol == 0
+    whole = a.dtype.category < 2 and b.dtype.category < 2 and rtol == 0 and atol == 0
     close = a.eq(b) if whole else flambeau.isclose(_wide(a), _wide(b), rtol=rtol, atol=atol, equal_nan=equal_nan)
     if bool(close.all()):
         return None

@@ -13,7 +13,8 @@ from flambeau.autograd.grad_mode import enable_grad, inference_mode, is_grad_ena
 
 __all__ = [
     "Function", "Variable", "backward", "detect_anomaly", "enable_grad", "grad", "gradcheck", "gradgradcheck",
-    "inference_mode", "is_grad_enabled", "no_grad", "once_differentiable", "set_detect_anomaly", "set_grad_enabled",
+    "inference_mode", "is_anomaly_check_nan_enabled", "is_anomaly_enabled", "is_grad_enabled", "no_grad",
+    "once_differentiable", "set_detect_anomaly", "set_grad_enabled", "set_multithreading_enabled",
 ]  # fmt: skip
 
 
@@ -36,11 +37,20 @@ def backward(
     tensor(6.)
     """
     keep = create_graph if retain_graph is None else retain_graph
-    _core.run_backward(tensors, _as_tuple(grad_tensors or grad_variables), keep, create_graph, inputs, True)
+    _core.run_backward(tensors, _as_tuple(grad_tensors or grad_variables), keep, create_graph, _as_inputs(inputs), True)
 
 
 def _as_tuple(value: Any) -> Any:
     return (value,) if isinstance(value, _core.Tensor) else value
+
+
+def _as_inputs(value: Any) -> Any:
+    """Tensors, or places in the graph (`graph.GradientEdge`), as a tuple of tensors."""
+    if value is None or isinstance(value, _core.Tensor):
+        return value if value is None else (value,)
+    value = (value,) if hasattr(value, "output_nr") else value
+    return tuple(_core.edge_tensor(*v) if not isinstance(v, _core.Tensor) and hasattr(v, "output_nr") else v
+                 for v in value)  # fmt: skip
 
 
 def grad(
@@ -65,7 +75,7 @@ def grad(
     """
     if materialize_grads and allow_unused is False:
         raise ValueError("grad: allow_unused must be None or True when materialize_grads=True, but got False")
-    outputs, inputs, grad_outputs = _as_tuple(outputs), _as_tuple(inputs), _as_tuple(grad_outputs)
+    outputs, inputs, grad_outputs = _as_tuple(outputs), _as_inputs(inputs), _as_tuple(grad_outputs)
     keep = create_graph if retain_graph is None else retain_graph
     if is_grads_batched:
         from flambeau.ops.shape import stack
@@ -93,18 +103,61 @@ def grad(
     return found
 
 
-class Variable:
-    """The old name of a tensor with gradients: `Variable(t)` is t itself, or t asked for gradients."""
+class _AnyTensor(type):
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, _core.Tensor)
+
+
+class Variable(metaclass=_AnyTensor):
+    """The old name of a tensor with gradients: `Variable(t)` is t, or t asked for gradients; every tensor is one.
+
+    >>> fl.autograd.Variable(fl.ones(2), requires_grad=True)
+    tensor([1., 1.], requires_grad=True)
+    """
 
     def __new__(cls, data: Any, requires_grad: bool = False, volatile: bool = False) -> Any:
+        if not isinstance(data, _core.Tensor):
+            raise TypeError(f"Variable: data has to be a tensor, but got {type(data).__name__}; use flambeau.tensor")
         if requires_grad:
             return data.detach().requires_grad_(True)
         return data
 
 
-def set_detect_anomaly(mode: bool, check_nan: bool = True) -> None:
-    """Check every gradient for NaN from now on, and name the forward line that made it."""
-    _core.set_detect_anomaly(bool(mode), bool(check_nan))
+class set_detect_anomaly:  # noqa: N801
+    """Switch the checks of `detect_anomaly` on or off: from now on, or for a block."""
+
+    def __init__(self, mode: bool, check_nan: bool = True) -> None:
+        self.previous = _core.set_detect_anomaly(bool(mode), bool(check_nan))
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *exception: Any) -> None:
+        _core.set_detect_anomaly(*self.previous)
+
+
+def is_anomaly_enabled() -> bool:
+    """Whether detect_anomaly is on."""
+    state = _core.set_detect_anomaly()
+    return state[0]
+
+
+def is_anomaly_check_nan_enabled() -> bool:
+    """Whether backward steps are checked for NaN where detect_anomaly is on."""
+    return _core.set_detect_anomaly()[1]
+
+
+class set_multithreading_enabled:  # noqa: N801
+    """Accepted for programs that state it: a backward pass runs in the thread that calls it, operations use all."""
+
+    def __init__(self, mode: bool) -> None:
+        self.mode = mode
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *exception: Any) -> None:
+        pass
 
 
 class detect_anomaly:  # noqa: N801
@@ -126,8 +179,8 @@ def __getattr__(name: str) -> Any:
 
         globals().update(gradcheck=checks.gradcheck, gradgradcheck=checks.gradgradcheck)
         return globals()[name]
-    if name == "functional":
+    if name in ("functional", "graph", "forward_ad", "profiler", "function"):
         from importlib import import_module
 
-        return import_module("flambeau.autograd.functional")
+        return import_module(f"flambeau.autograd.{name}")
     raise AttributeError(f"module 'flambeau.autograd' has no attribute {name!r}")

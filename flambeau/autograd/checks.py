@@ -37,13 +37,16 @@ def gradcheck(
     nondet_tol: float = 0.0,
     check_undefined_grad: bool = True,
     fast_mode: bool = False,
+    check_forward_ad: bool = False,
+    check_batched_grad: bool = False,
     **ignored: Any,
 ) -> bool:
     """Whether the gradients of `func` at `inputs` equal central differences.
 
     The Jacobian of every floating output with respect to every input that requires grad is compared column by column
     (`fast_mode`: along one random direction only). Inputs should be float64 or complex128; the parts of a complex
-    number count as two real ones.
+    number count as two real ones. `check_forward_ad`: the change along a random direction by `flambeau.func.jvp` is
+    compared as well; `check_batched_grad`: the gradients under several cotangents at once by `flambeau.vmap`.
     Raises GradcheckError naming the worst entry (or returns False without `raise_exception`).
 
     >>> fl.autograd.gradcheck(fl.sin, fl.rand(3, dtype=fl.float64, requires_grad=True))
@@ -61,7 +64,7 @@ def gradcheck(
         )
 
     def outputs() -> list[Any]:
-        return [o for o in _tuple(func(*inputs)) if isinstance(o, Tensor) and o.dtype.kind > 1]
+        return [o for o in _tuple(func(*inputs)) if isinstance(o, Tensor) and o.dtype.category > 1]
 
     def values() -> list[list[float]]:
         return [_parts(o.detach()).reshape(-1).tolist() for o in outputs()]
@@ -106,11 +109,74 @@ def gradcheck(
                                 f"({direction_number}, {k}) is {exact:.6g} by backward and {numeric:.6g} by central "
                                 f"difference"
                             )
+        if check_forward_ad:
+            _check_forward(func, inputs, wanted, eps, atol, rtol, generator)
+        if check_batched_grad:
+            _check_batched(func, inputs, wanted, atol, rtol, generator)
     except GradcheckError:
         if raise_exception:
             raise
         return False
     return True
+
+
+def _with(inputs: tuple[Any, ...], wanted: list[Any], values: Any) -> tuple[Any, ...]:
+    replaced = {id(x): value for x, value in zip(wanted, values, strict=True)}
+    return tuple(replaced.get(id(x), x) for x in inputs)
+
+
+def _floating(result: Any) -> tuple[Any, ...]:
+    return tuple(o for o in _tuple(result) if isinstance(o, Tensor) and o.dtype.category > 1)
+
+
+def _check_forward(
+    func: Callable[..., Any], inputs: tuple[Any, ...], wanted: list[Any], eps: float, atol: float, rtol: float,
+    generator: Any,
+) -> None:  # fmt: skip
+    from flambeau.func import jvp
+    from flambeau.ops.random import rand
+
+    points = tuple(x.detach().clone() for x in wanted)
+    directions = tuple(rand(tuple(x.shape), dtype=x.dtype, generator=generator) for x in wanted)
+
+    def moved(step: float) -> tuple[Any, ...]:
+        values = [p + step * d for p, d in zip(points, directions, strict=True)]
+        return tuple(o.detach() for o in _floating(func(*_with(inputs, wanted, values))))
+
+    found = jvp(lambda *values: _floating(func(*_with(inputs, wanted, values))), points, directions)[1]
+    for number, (high, low, exact) in enumerate(zip(moved(eps), moved(-eps), found, strict=True)):
+        numeric = (high - low) / (2 * eps)
+        if not ((numeric - exact).abs() <= atol + rtol * numeric.abs()).all():
+            raise GradcheckError(
+                f"gradcheck: the change of output {number} along a random direction differs between jvp and central "
+                f"differences, by up to {(numeric - exact).abs().max().item():.3g}"
+            )
+
+
+def _check_batched(
+    func: Callable[..., Any], inputs: tuple[Any, ...], wanted: list[Any], atol: float, rtol: float, generator: Any
+) -> None:
+    from flambeau.func import vjp, vmap
+    from flambeau.ops.random import rand
+
+    points = tuple(x.detach().clone() for x in wanted)
+
+    def pulled(*cotangents: Any) -> tuple[Any, ...]:
+        pull = vjp(lambda *values: _floating(func(*_with(inputs, wanted, values))), *points)[1]
+        return pull(cotangents)
+
+    outputs = _floating(func(*_with(inputs, wanted, points)))
+    several = [rand((2, *o.shape), dtype=o.dtype, generator=generator) for o in outputs]
+    try:
+        found = vmap(pulled, randomness="same")(*several)
+    except RuntimeError as error:
+        raise GradcheckError(f"gradcheck: the gradient of this function cannot be taken in a batch: {error}") from error
+    for i in range(2):
+        for number, (batched, single) in enumerate(zip(found, pulled(*(c[i] for c in several)), strict=True)):
+            if not ((batched[i] - single).abs() <= atol + rtol * single.abs()).all():
+                raise GradcheckError(
+                    f"gradcheck: the gradient by input {number} differs between a batch of cotangents and one of them"
+                )
 
 
 def gradgradcheck(

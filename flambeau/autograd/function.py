@@ -12,6 +12,10 @@ __all__ = ["Function", "once_differentiable"]
 Tensor = _core.Tensor
 
 
+#: Inside vmap: applies the `vmap` of a Function; set by `flambeau.func.batching`.
+batched_apply: Any = None
+
+
 class FunctionContext:
     """What forward and backward share: saved tensors, flags, and attributes of the user's own."""
 
@@ -83,6 +87,10 @@ class Function(FunctionContext, metaclass=_FunctionMeta):
     """
 
     _label = "FunctionBackward"
+    #: A static `vmap(info, in_dims, *args)` -> (outputs, out_dims) states what happens inside vmap; without it forward
+    #: and backward run on the batch like any function.
+    vmap: Any = None
+    generate_vmap_rule = False
 
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
@@ -106,6 +114,10 @@ class Function(FunctionContext, metaclass=_FunctionMeta):
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Run forward and record backward."""
+        if batched_apply is not None and cls.vmap is not None:
+            result = batched_apply(cls, args, kwargs)
+            if result is not NotImplemented:
+                return result
         ctx = cls()
         recording = _core.is_grad_enabled()
         ctx.needs_input_grad = tuple(isinstance(a, Tensor) and a.requires_grad for a in args)
@@ -135,7 +147,7 @@ class Function(FunctionContext, metaclass=_FunctionMeta):
             fresh.append(out)
         hidden = ctx._without
         tracked = tuple(
-            out if isinstance(out, Tensor) and out.dtype.kind > 1 and not any(out is h for h in hidden) else None
+            out if isinstance(out, Tensor) and out.dtype.category > 1 and not any(out is h for h in hidden) else None
             for out in fresh
         )
         shapes = [None if t is None else (t.shape, t.dtype) for t in tracked]
@@ -158,6 +170,7 @@ class Function(FunctionContext, metaclass=_FunctionMeta):
                 )
             return result[: len(edges)]
 
+        run.ctx = ctx  # type: ignore[attr-defined]  # grad_fn shows what ctx holds
         # The tensors are kept before the outputs get their history: an output is kept without it, or it would hold
         # itself.
         _core.attach(tracked, edges, run, label)

@@ -78,12 +78,18 @@ def jacobian(
     """All derivatives of func's outputs by its inputs: a tensor of shape (*output, *input) for each pair.
 
     Arguments: `create_graph`, keep the result differentiable; `strict`, RuntimeError where an output does not depend on
-    an input (otherwise zeros). `vectorize` and `strategy` are accepted: rows are always taken in reverse mode.
+    an input (otherwise zeros); `vectorize`, take all rows at once as one batch (`flambeau.func.jacrev`), which is
+    faster and does not go with `strict`; `strategy` "forward-mode", column by column (`flambeau.func.jacfwd`), for
+    which `vectorize` must be on.
 
     >>> fl.autograd.functional.jacobian(lambda x: x**2, fl.tensor([1.0, 2.0]))
     tensor([[2., 0.],
             [0., 4.]])
     """
+    if strategy not in ("reverse-mode", "forward-mode"):
+        raise ValueError(f'jacobian: Expected strategy to be either "forward-mode" or "reverse-mode", got {strategy!r}')
+    if vectorize or strategy == "forward-mode":
+        return _vectorized(func, inputs, create_graph, strict, vectorize, strategy)
     with flambeau.enable_grad():
         tensors, one_input = _inputs(inputs, create_graph, "jacobian")
         outputs, one_output = _outputs(func(*tensors), "jacobian")
@@ -100,6 +106,19 @@ def jacobian(
                 blocks.append(_detached(block, create_graph))
             result.append(blocks[0] if one_input else tuple(blocks))
     return result[0] if one_output else tuple(result)
+
+
+def _vectorized(func: Callable, inputs: Any, create_graph: bool, strict: bool, vectorize: bool, strategy: str) -> Any:
+    if strict and vectorize:
+        raise RuntimeError("jacobian: `strict=True` and `vectorized=True` are not supported together; leave one out")
+    if not vectorize:
+        raise NotImplementedError('jacobian: strategy="forward-mode" needs vectorize=True')
+    from flambeau.func import jacfwd, jacrev
+
+    tensors, one_input = _inputs(inputs, create_graph, "jacobian")
+    numbers = 0 if one_input else tuple(range(len(tensors)))
+    found = (jacrev if strategy == "reverse-mode" else jacfwd)(func, numbers)(*tensors)
+    return _detached(found, create_graph)
 
 
 def hessian(
@@ -123,7 +142,7 @@ def hessian(
         found = _gradients(output, tensors, None, True, strict, "hessian")
         return found[0] if single else tuple(found)
 
-    return jacobian(first, inputs, create_graph=create_graph, strict=strict)
+    return jacobian(first, inputs, create_graph=create_graph, strict=strict, vectorize=vectorize)
 
 
 def _one_element(outputs: Any, name: str) -> tuple[tuple, bool]:

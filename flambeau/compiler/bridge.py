@@ -129,3 +129,10 @@ def convolution(code: int) -> int:
     from .convolution import kernels
 
     return kernels(code)
+
+
+def windows(code: int) -> int:
+    """The address of the table of a dtype's kernels of maxima over windows."""
+    from .windows import kernels
+
+    return kernels(code)

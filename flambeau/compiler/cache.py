@@ -51,7 +51,7 @@ _version: str | None = None
 #: The files of this folder whose text decides which machine code a program becomes.
 _SOURCES = (
     "program", "instructions", "emit", "passes", "reduction", "mathematics", "jit", "target", "transposition", "loops",
-    "packing",
+    "packing", "philox", "expression",
 )  # fmt: skip
 
 

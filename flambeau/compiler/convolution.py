@@ -19,6 +19,8 @@ from flambeau.compiler.target import Target, host
 TAP_VECTORS = 4
 #: Taps whose weight gradients one pass over the pixels sums.
 MOST_LANE_SUMS = 9
+#: How many steps ahead `sums` asks for lines.
+SUM_AHEAD = 8
 
 
 GATHER_SIGNATURE = "i64 %rows, ptr %source, ptr %offsets, ptr %to, i64 %to_row, i64 %n"
@@ -141,6 +143,47 @@ def _pixels(
     return code, code.text(f"pixels_{lines}_{pixels}_{vectors}", signature)
 
 
+def _sums(target: Target, dtype: str, lanes: int, rows: int, vectors: int) -> tuple[Loops, str]:
+    """c[row, :] = init[row, :] + sum over i < k of a[row, i] * (source + offsets[i])[:], k >= 1; all of them vectors.
+
+    Values of a row of A follow each other. Lines some steps ahead are asked for: `offsets` can be read that far.
+    """
+    code = Loops(target, dtype, lanes)
+    full, size = code.full, code.size
+    twice = code.integer("shl", "%a_row", 1)
+    bases = ["%a"]
+    for row in range(3, rows, 3):
+        bases.append(code.at("%a", code.integer("mul", "%a_row", row)))
+    state = [("ptr", base) for base in bases] + [("ptr", "%offsets")] + [(full, "zeroinitializer")] * (rows * vectors)
+
+    def step(_: str, values: list[str]) -> list[str]:
+        pointers, offsets, sums = values[: len(bases)], values[len(bases)], values[len(bases) + 1 :]
+        later = code.new(f"load i64, ptr {code.at(offsets, 8 * SUM_AHEAD)}, align 8")
+        code.fetch(code.at("%source", later), vectors * lanes * size)
+        line = code.at("%source", code.new(f"load i64, ptr {offsets}, align 8"))
+        values = [code.load(code.at(line, v * lanes * size), dtype, lanes) for v in range(vectors)]
+        result = []
+        for row in range(rows):
+            place = code.at(pointers[row // 3], (0, "%a_row", twice)[row % 3])
+            value = code.splat(code.new(f"load {code.type}, ptr {place}, align {size}"), code.type, lanes)
+            for v in range(vectors):
+                result.append(code.multiply_add(value, values[v], sums[row * vectors + v], lanes))
+        # As in the tiles of `contraction`: hides from LLVM that the pointers move by steps.
+        following = [code.at(pointer, size) for pointer in pointers]
+        following = [code.new(f'call ptr asm "", "=r,0"(ptr {pointer})') for pointer in following]
+        return [*following, code.at(offsets, 8), *result]
+
+    sums = code.loop("0", "%k", 1, state, step)[1][len(bases) + 1 :]
+    for row in range(rows):
+        init = code.at("%init", code.integer("mul", "%init_row", row) if row else 0)
+        c = code.at("%c", code.integer("mul", "%c_row", row) if row else 0)
+        for v in range(vectors):
+            old = code.load(code.at(init, v * lanes * size), dtype, lanes)
+            code.store(code.at(c, v * lanes * size), code.add(old, sums[row * vectors + v], lanes), dtype, lanes)
+    signature = "i64 %k, ptr %a, i64 %a_row, ptr %source, ptr %offsets, ptr %init, i64 %init_row, ptr %c, i64 %c_row"
+    return code, code.text(f"sums_{rows}_{vectors}", signature)
+
+
 def _lanes(target: Target, dtype: str, lanes: int) -> tuple[Loops, str]:
     """c[i] = init + sum over t < k of weights[t] * (source + offsets[t])[i] for i < n; all of them vectors."""
     code = Loops(target, dtype, lanes)
@@ -233,6 +276,13 @@ def module(dtype: str, target: Target | None = None) -> str:
                     continue
                 functions.append(_pixels(target, dtype, lanes, lines, pixels, v, lanes * vectors))
                 words.append(f"@pixels_{lines}_{pixels}_{v}")
+    for r in range(1, MOST_ROWS + 1):
+        for v in range(1, MOST_VECTORS + 1):
+            if r > rows:
+                words.append("0")
+                continue
+            functions.append(_sums(target, dtype, lanes, r, v))
+            words.append(f"@sums_{r}_{v}")
     functions += [_lanes(target, dtype, lanes), _add(target, dtype, lanes)]
     functions += [_lane_sums(target, dtype, lanes, taps) for taps in range(1, MOST_LANE_SUMS + 1)]
     words += ["@lanes", "@add", *(f"@lane_sums_{taps}" for taps in range(1, MOST_LANE_SUMS + 1))]
@@ -244,20 +294,10 @@ _entries: dict[str, int] = {}
 
 def kernels(code: int) -> int:
     """The entry of the module of the dtype with this code, compiled or from the cache."""
-    from flambeau.compiler import cache, jit, service
+    from flambeau.compiler import service
 
     dtype = DTYPES[code]
     with service._lock:
-        if dtype in _entries:
-            return _entries[dtype]
-        text = module(dtype)
-        version = cache.compiler_version()
-        key = cache.digest(version, b"convolution", text) if version else ""
-        found = service.disk().get(key) if key else None
-        if found is None:
-            image = jit.compile_ir(text)
-            found = cache.Entry(image.code, image.entry, 0)
-            if key:
-                service.disk().put(key, found)
-        _entries[dtype] = jit.load(found.code, found.entry)
+        if dtype not in _entries:
+            _entries[dtype] = service.load_module("convolution", module(dtype))
         return _entries[dtype]

@@ -135,6 +135,24 @@ class Declaration:
     def __repr__(self) -> str:
         return f"<{self.kind} declaration {self.name}({', '.join(self.operand_names)})>"
 
+    def signature(self, writes: bool = False) -> Any:
+        """How the operation is called from Python, as `inspect.signature` shows it; `writes`: its in-place twin."""
+        from inspect import Parameter, Signature
+
+        names = ["input", *self.inputs[1:]]
+        if len(names) == 2 and len(names[1]) == 1:
+            names[1] = "other"
+        found = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names]
+        for name, value in self.parameters:
+            default = Parameter.empty if value is None else value
+            found.append(Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=default))
+        if self.kind == "row":
+            found.append(Parameter("dim", Parameter.POSITIONAL_OR_KEYWORD, default=None))
+            found.append(Parameter("keepdim", Parameter.POSITIONAL_OR_KEYWORD, default=False))
+        if not writes:
+            found.append(Parameter("out", Parameter.KEYWORD_ONLY, default=None))
+        return Signature(found)
+
     @property
     def operand_names(self) -> tuple[str, ...]:
         """The names of all operands, inputs then parameters."""

@@ -7,6 +7,7 @@ before it writes, so an output may be an input's memory. What does not change al
 
 from __future__ import annotations
 
+from flambeau.compiler import philox
 from flambeau.compiler.instructions import (  # noqa: F401  (the emitter of contractions finds these names here)
     REGISTER,
     Code,
@@ -52,6 +53,13 @@ class _Map:
         if self.strided:
             self.lanes = min(self.lanes, 16)
         self.unroll = 1 if self.strided or work > 24 else 2 if work > 8 else 4
+        self.words = [value for value in self.varying if value.op == "random_word"]
+        if self.words:
+            following = classes[-1] == "c" and not self.strided and target.masked and self.lanes * 4 == philox.BLOCK
+            if not following or any(self.starts(value) is None for value in self.words):
+                self.words = []
+            else:
+                self.unroll = 4
         # A strided loop with little to compute gains nothing from a partial vector.
         self.masked = target.masked and self.lanes > 1 and not (self.strided and work < 24)
         self.pointers: list[str] = []  # per operand, at the start of the current inner loop
@@ -100,6 +108,22 @@ class _Map:
         code.do("ret void")
         return code.finish(SIGNATURE)
 
+    def starts(self, word: Value) -> Value | None:
+        """What the element's number is added to, to be the place of a random word, if it is so."""
+        place, seed = word.args
+        if place.op != "add" or id(seed) not in self.uniform:
+            return None
+        for number, start in (place.args, place.args[::-1]):
+            if number.op == "index" and id(start) in self.uniform:
+                return start
+        return None
+
+    def place(self, word: Value) -> str:
+        """The place of the inner loop's first random word."""
+        start = self.starts(word)
+        assert start is not None
+        return self.code.integer("add", self.pointers[-1], self.shared[id(start)])
+
     def one(self, value: Value) -> str:
         """A uniform value, once for the inner loop."""
         if value.op == "const":
@@ -119,6 +143,9 @@ class _Map:
         if chunk > 1:
             whole = code.integer("and", "%inner", -chunk)
             some = code.new(f"icmp ne i64 {whole}, 0")
+            for word in self.words:  # elsewhere than at the start of a block each element's word is computed alone
+                inside = code.integer("and", self.place(word), philox.BLOCK - 1)
+                some = code.new(f"and i1 {some}, {code.new(f'icmp eq i64 {inside}, 0')}")
             if self.streamed:
                 code.branch(some, "choose", "rest")
                 code.open("choose")
@@ -189,6 +216,11 @@ class _Map:
                 if register:
                     registers[id(value)] = register
             results.append(registers)
+        for word in self.words if vectors > 1 else ():
+            seed = self.shared[id(word.args[1])]
+            found = code.random_words(code.integer("add", self.place(word), position), seed, lanes)
+            for registers, register in zip(results, found, strict=True):
+                registers[id(word)] = register
         for registers in results:
             for value in self.varying:
                 if id(value) not in registers:

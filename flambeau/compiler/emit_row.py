@@ -26,7 +26,7 @@ FETCH_LIMIT = 1 << 15
 SIGNATURE = "ptr %pointers, ptr %row_strides, ptr %length_strides, i64 %rows, i64 %length, ptr %scratch"
 
 
-class _Inner(RowKernel):
+class InnerRow(RowKernel):
     """Lanes along the row."""
 
     def find_fixed(self) -> set[int]:
@@ -88,15 +88,19 @@ class _Inner(RowKernel):
         code.do("ret void")
         return code.finish(SIGNATURE)
 
-    def plan_fetches(self, row: str) -> None:
-        """Which pass asks for which operands of the next row, so that memory works while the CPU computes."""
+    def plan_fetches(self, row: str, passes: int = 0) -> None:
+        """Which pass asks for which operands of the next row, so that memory works while the CPU computes.
+
+        Only the first `passes` are asked, if they are given.
+        """
         code = self.code
         self.ahead: dict[int, str] = {}
         self.fetches: list[list[int]] = [[] for _ in self.passes]
-        if len(self.passes) < 2:
+        passes = passes or len(self.passes)
+        if passes < 2:
             return
         # The pass with most to compute has memory's time to spare.
-        busy = max(range(1, len(self.passes)), key=lambda n: self.effort(self.passes[n]))
+        busy = max(range(1, passes), key=lambda n: self.effort(self.passes[n]))
         first = [v.attr for v in self.passes[0].values if v.op == "input"]
         self.fetches[busy] = [self.count + a for a in first if self.classes[self.count + a] == "c"]
         more = code.new(f"icmp slt i64 {code.integer('add', row, 1)}, %rows")
@@ -162,18 +166,23 @@ class _Inner(RowKernel):
         work = self.effort(each)
         return 1 if self.strided or work > 30 else 2 if work > 10 else 4
 
-    def run(self, each: Pass) -> None:
+    def spread(self, each: Pass) -> tuple[dict[int, str], dict[int, str]]:
+        """The row's own values that a pass reads, on every lane and on one."""
         code, lanes = self.code, self.lanes
-        vectors = self.vectors(each)
         wanted = {id(a) for v in each.values if id(v) not in each.kept for a in v.args}
         wanted |= {id(r.value.args[0]) for r in each.reductions} | {id(self.program.outputs[k]) for k in each.outputs}
         wanted &= self.fixed
-        narrow = {key: self.one[key] for key in wanted}
         wide = {
             id(v): constant(v, lanes) if v.op == "const" else code.splat(self.one[id(v)], REGISTER[v.dtype], lanes)
             for v in self.order
             if id(v) in wanted
         }
+        return wide, {key: self.one[key] for key in wanted}
+
+    def run(self, each: Pass) -> None:
+        code, lanes = self.code, self.lanes
+        vectors = self.vectors(each)
+        wide, narrow = self.spread(each)
         reductions = each.reductions
         chunk = lanes * vectors
         empty = [[r.identity(lanes, "i32")] for r in reductions]
@@ -199,6 +208,13 @@ class _Inner(RowKernel):
         code.jump(rest)
         code.open(rest)
         states = self.either(reductions, lanes, "i32", empty, before, states, block)
+        self.tail(each, whole, states, wide, narrow)
+
+    def tail(
+        self, each: Pass, whole: str, states: list[list[State]], wide: dict[int, str], narrow: dict[int, str]
+    ) -> None:
+        """What is left of a pass from `whole` on, and the results of its reductions."""
+        code, lanes, reductions = self.code, self.lanes, each.reductions
         position, width = "i32", lanes
         if not self.masked:
             states = [[self.across(r, row[0])] for r, row in zip(reductions, states)]
@@ -508,7 +524,7 @@ class _Outer(RowKernel):
 
 def summing_order(program: Program, classes: str, target: Target) -> tuple[int, ...]:
     """The lanes and the vectors of each pass of the schedule "inner": what `Program.order` holds."""
-    kernel = _Inner(program, classes, target)
+    kernel = InnerRow(program, classes, target)
     return (kernel.lanes, *(kernel.vectors(each) for each in kernel.passes))
 
 
@@ -519,7 +535,14 @@ def emit_row(program: Program, schedule: str, classes: str, target: Target) -> t
     schedule "inner" ('-' for operands of the level ROW), its row stride for "outer"; 'c', 'z', 's' or 'n' as for maps.
     """
     if schedule == "inner":
-        inner = _Inner(program, classes, target)
+        if "n" in classes:
+            from flambeau.compiler.emit_row_overlapped import Overlapped
+
+            overlapped = Overlapped(program, classes, target)
+            if overlapped.possible():
+                text = overlapped.emit()
+                return text, overlapped.places * overlapped.scratch
+        inner = InnerRow(program, classes, target)
         return inner.emit(), inner.scratch
     outer = _Outer(program, classes, target)
     return outer.emit(), outer.scratch * outer.lanes * outer.unroll

@@ -11,9 +11,11 @@ shifts by the width or more give 0 or the sign, a float outside an integer's ran
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from flambeau.compiler.program import PARTS, Value
+from flambeau.compiler import philox
+from flambeau.compiler.program import PARTS, Program, Value
 from flambeau.compiler.target import Target
 
 #: dtype -> LLVM type in registers. Both half types and the complex ones are integers: halves are only loaded, stored
@@ -39,7 +41,7 @@ _ROUNDING = {"floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "round
 #: Rough cost of an operation in units of one cheap vector instruction; decides unrolling and spilling only.
 COSTS = {
     "input": 0, "const": 0, "div": 5, "sqrt": 6, "rsqrt": 9, "idiv": 20, "irem": 24, "fmod": 30, "bitcast": 0,
-    "maximum": 2, "minimum": 2, "sign": 3, "copysign": 2,
+    "maximum": 2, "minimum": 2, "sign": 3, "copysign": 2, "scale": 2, "random_word": 160,
 }  # fmt: skip
 
 
@@ -378,14 +380,18 @@ class Code:
         return self.new(f"icmp {sign}{operation} {full} {a}, {b}")
 
     def extreme(self, largest: bool, a: str, b: str, dtype: str, lanes: int) -> str:
-        """maximum or minimum; a NaN on either side gives NaN. Of two zeros the sign is that of `b`."""
+        """maximum or minimum; a NaN on either side gives NaN. Of two zeros the sign is that of `a`.
+
+        Only `b` is looked at for NaN, as the x86 instruction keeps a NaN in `a`: a chain of maxima, in which `a` is
+        what was found so far, does not wait for that.
+        """
         type_ = REGISTER[dtype]
         full = vector(type_, lanes)
         if is_float(dtype):
-            wins = self.new(f"fcmp {'ogt' if largest else 'olt'} {full} {a}, {b}")
-            best = self.select(wins, a, b, type_, lanes)
-            nan = self.new(f"fcmp uno {full} {a}, {literal(type_, 0, lanes)}")
-            return self.select(nan, a, best, type_, lanes)
+            wins = self.new(f"fcmp {'ogt' if largest else 'olt'} {full} {b}, {a}")
+            best = self.select(wins, b, a, type_, lanes)
+            nan = self.new(f"fcmp uno {full} {b}, {literal(type_, 0, lanes)}")
+            return self.select(nan, b, best, type_, lanes)
         if dtype == "bool":
             return self.new(f"{'or' if largest else 'and'} {full} {a}, {b}")
         name = ("u" if dtype in UNSIGNED else "s") + ("max" if largest else "min")
@@ -546,6 +552,8 @@ class Code:
     def compute(self, value: Value, arguments: Sequence[str], lanes: int) -> str:
         """The instructions of one value of a program, its arguments being in registers."""
         operation, to = value.op, value.dtype
+        if operation == "random_word":
+            return self.random_word(arguments[0], arguments[1], lanes)
         dtype = value.args[0].dtype if value.args else to
         type_ = REGISTER[dtype]
         full = vector(type_, lanes)
@@ -569,6 +577,10 @@ class Code:
             return self.part(a, dtype, lanes, operation == "imag")
         if operation == "complex":
             return self.together(a, b, to, lanes)
+        if operation in ("lookup", "scale"):
+            if operation == "lookup":
+                return self._in_sixteens(self._lookup, to, lanes, (dtype, a), attr=value.attr)
+            return self._in_sixteens(self._scale, to, lanes, (dtype, a), (dtype, b))
         if operation == "cast":
             return self.cast(a, dtype, to, lanes)
         if operation == "bitcast":
@@ -603,6 +615,86 @@ class Code:
             negative = self.new(f"icmp slt {full} {a}, {zero}")
             return self.select(negative, minus, self.select(positive, one, zero, type_, lanes), type_, lanes)
         raise NotImplementedError(f"emit: {operation} on {dtype} is not a primitive; lower the program first")
+
+    # --- what only 512-bit vectors have ---
+
+    def _in_sixteens(
+        self, instruction: Callable[..., str], to: str, lanes: int, *operands: tuple[str, str], attr: Any = None
+    ) -> str:
+        """An instruction that exists for 16 lanes of 32 bits only, at any number of lanes (a power of two)."""
+        if not self.target.tables:
+            raise NotImplementedError(f"emit: {self.target.name} has no tables in registers: lower without them")
+        if lanes == 16:
+            return instruction(*(a for _, a in operands), attr)
+        if lanes > 16:
+            half = lanes // 2
+            halves = [
+                self._in_sixteens(
+                    instruction,
+                    to,
+                    half,
+                    *((dtype, self._part(a, REGISTER[dtype], lanes, first, half)) for dtype, a in operands),
+                    attr=attr,
+                )
+                for first in (0, half)
+            ]
+            order = ", ".join(f"i32 {i}" for i in range(lanes))
+            full = vector(REGISTER[to], half)
+            return self.new(f"shufflevector {full} {halves[0]}, {full} {halves[1]}, <{lanes} x i32> <{order}>")
+        wide = []
+        for dtype, a in operands:
+            type_ = REGISTER[dtype]
+            if lanes == 1:
+                wide.append(self.new(f"insertelement <16 x {type_}> poison, {type_} {a}, i64 0"))
+            else:
+                wide.append(self._part(a, type_, lanes, 0, 16))
+        result = instruction(*wide, attr)
+        if lanes == 1:
+            return self.new(f"extractelement <16 x {REGISTER[to]}> {result}, i64 0")
+        return self._part(result, REGISTER[to], 16, 0, lanes)
+
+    def _part(self, a: str, type_: str, lanes: int, first: int, count: int) -> str:
+        """`count` lanes from `first` on; those that do not exist hold anything."""
+        order = ", ".join(f"i32 {i}" if i < lanes else "i32 poison" for i in range(first, first + count))
+        full = vector(type_, lanes)
+        return self.new(f"shufflevector {full} {a}, {full} poison, <{count} x i32> <{order}>")
+
+    def _lookup(self, index: str, table: Sequence[float]) -> str:
+        numbers = "<" + ", ".join(f"float {literal('float', number)}" for number in table) + ">"
+        pairs = [("<16 x float>", numbers), ("<16 x i32>", index)]
+        return self.call("llvm.x86.avx512.permvar.sf.512", "<16 x float>", pairs)
+
+    def _scale(self, a: str, exponent: str, _: Any) -> str:
+        full = "<16 x float>"
+        pairs = [(full, a), (full, exponent), (full, "zeroinitializer"), ("i16", "-1"), ("i32", "4")]
+        return self.call("llvm.x86.avx512.mask.scalef.ps.512", full, pairs)
+
+    def spell_out(self, outputs: Sequence[Value], registers: dict[int, str], lanes: int) -> list[str]:
+        """Values that are built on those in `registers`, on as many lanes."""
+        for value in Program("", "map", (), tuple(outputs)).topological():
+            if value.op == "const":
+                registers[id(value)] = constant(value, lanes)
+            elif id(value) not in registers:
+                registers[id(value)] = self.compute(value, [registers[id(a)] for a in value.args], lanes)
+        return [registers[id(value)] for value in outputs]
+
+    def random_word(self, place: str, seed: str, lanes: int) -> str:
+        """The random word of each lane's place."""
+        leaves = [Value("input", (), "int64", i) for i in range(2)]
+        registers = dict(zip(map(id, leaves), (place, seed), strict=True))
+        return self.spell_out([philox.spelled_out(*leaves)], registers, lanes)[0]
+
+    def random_words(self, first: str, seed: str, lanes: int) -> list[str]:
+        """The random words of a block of places, a vector after the other: `first`, of one lane, begins a block."""
+        counter = self.new(f"lshr i64 {first}, 2")
+        registers, leaves = {}, [Value("input", (), "uint32", i) for i in range(4)]
+        for leaf, wide, shift in zip(leaves, (counter, counter, seed, seed), (0, 32, 0, 32), strict=True):
+            half = self.new(f"lshr i64 {wide}, {shift}") if shift else wide
+            registers[id(leaf)] = self.splat(self.new(f"trunc i64 {half} to i32"), "i32", lanes)
+        low = id(leaves[0])
+        registers[low] = self.new(f"or {vector('i32', lanes)} {registers[low]}, {self.steps('i32', lanes)}")
+        c0, c1, k0, k1 = leaves
+        return self.spell_out(philox.rounds(c0, c1, k0, k1, philox.SHARED), registers, lanes)
 
     def _float_unary(self, operation: str, a: str, dtype: str, lanes: int) -> str:
         type_ = REGISTER[dtype]

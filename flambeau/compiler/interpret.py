@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .program import COMPLEX, FLOATS, ROW, Program, Value
+from . import philox
+from .program import COMPLEX, FLOATS, ROW, Input, Program, Value
 
 
 def run(program: Program, arrays: Sequence[Any], *, precise: bool = False, length: int | None = None) -> list[Any]:
@@ -92,6 +93,8 @@ def _value(value: Value, args: list[Any], inputs: list[Any], shape: tuple[int, .
         return numpy.full((1, 1), shape[1], "int64")
     if op in ("cast", "bitcast"):
         return _convert(value, args[0], dtype, shape, row, precise)
+    if op == "lookup":
+        return numpy.asarray(value.attr, dtype)[args[0] & 15]
     if op.startswith("reduce_"):
         return _reduce(op, numpy.broadcast_to(args[0], shape), dtype)
     return numpy.asarray(_OPERATIONS[op](numpy, *args)).astype(dtype)
@@ -167,6 +170,12 @@ def _not(numpy: Any, a: Any) -> Any:
     return ~a
 
 
+def _random_word(numpy: Any, place: Any, seed: Any) -> Any:
+    leaves = [Value("input", (), "int64", i) for i in range(2)]
+    program = Program("", "map", (Input("int64"), Input("int64")), (philox.spelled_out(*leaves),))
+    return run(program, [place, seed])[0]
+
+
 _OPERATIONS: dict[str, Any] = {
     "neg": lambda numpy, a: -a if a.dtype.kind != "b" else a,
     "abs": _plain("abs"), "sign": lambda numpy, a: (a > 0).astype(a.dtype) - (a < 0).astype(a.dtype),
@@ -187,5 +196,7 @@ _OPERATIONS: dict[str, Any] = {
     "or": lambda numpy, a, b: a | b, "xor": lambda numpy, a, b: a ^ b, "shl": _plain("left_shift"),
     "shr": _plain("right_shift"), "real": lambda numpy, a: a.real, "imag": lambda numpy, a: a.imag,
     "complex": lambda numpy, a, b: _together(numpy, a, b), "where": _plain("where"),
+    "scale": lambda numpy, a, b: numpy.ldexp(a, numpy.nan_to_num(numpy.floor(b)).astype("int32")),
+    "random_word": _random_word,
     "fma": lambda numpy, a, b, c: a.astype("float64") * b + c,
 }  # fmt: skip

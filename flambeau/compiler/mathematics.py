@@ -2,10 +2,10 @@
 
 `lower` writes one transcendental operation on float32 or float64 values as a small tree of primitives: add, sub, mul,
 div, fma, sqrt, abs, neg, round, trunc, comparisons, where, integer arithmetic and shifts, cast, bitcast.
-`lower_program` does so for a whole program. There are no loops, tables or branches: every lane computes the same
-operations, so a result depends on its argument only. The formulas are in `mathematics_exponential`,
-`mathematics_trigonometric` and `mathematics_special`; what is not here: the operations users call (`flambeau.ops`) and
-derivatives (`differentiate`).
+`lower_program` does so for a whole program. There are no loops, branches or tables in memory: every lane computes the
+same operations, so a result depends on its argument only. The formulas are in `mathematics_exponential`,
+`mathematics_trigonometric` and `mathematics_special`, and in `mathematics_tables` those for CPUs that hold a table in
+a register; what is not here: the operations users call (`flambeau.ops`) and derivatives (`differentiate`).
 
 NaN, infinities, zeros of both signs and subnormal numbers (as arguments and as results) are treated as C99 says;
 sign(NaN) is 0, as in PyTorch. `fma` must round once, as the instruction does. Where a target has a product and a sum in
@@ -61,9 +61,11 @@ from collections.abc import Callable
 
 from . import mathematics_exponential as exponential
 from . import mathematics_special as special
+from . import mathematics_tables as tabular
 from . import mathematics_trigonometric as trigonometric
 from .mathematics_arithmetic import cast
 from .program import Program, Value
+from .target import host
 
 _LOWERINGS: dict[str, Callable[..., Value]] = {
     "exp": exponential.exp,
@@ -97,6 +99,9 @@ _LOWERINGS: dict[str, Callable[..., Value]] = {
     "sign": special.sign,
     "copysign": special.copysign,
 }
+
+#: float32, where the CPU picks from tables in registers: `Target.tables`.
+_TABULAR: dict[str, Callable[..., Value]] = {"exp": tabular.exp, "exp2": tabular.exp2, "erf": tabular.erf}
 
 #: The operations this module replaces.
 LOWERED = frozenset(_LOWERINGS)
@@ -137,8 +142,8 @@ ERROR_BOUNDS: dict[tuple[str, str], float] = {
 }  # fmt: skip
 
 
-def lower(op: str, args: tuple[Value, ...], dtype: str) -> Value:
-    """`op` of `args` as values of primitive operations, for the dtypes float32 and float64.
+def lower(op: str, args: tuple[Value, ...], dtype: str, tables: bool = False) -> Value:
+    """`op` of `args` as values of primitive operations, for the dtypes float32 and float64; `tables`: `Target.tables`.
 
     Raises NotImplementedError for an operation or a dtype that has no lowering.
     """
@@ -147,11 +152,14 @@ def lower(op: str, args: tuple[Value, ...], dtype: str) -> Value:
         raise NotImplementedError(f"{op}: there is no lowering of this operation; it is a primitive or unknown")
     if dtype not in ("float32", "float64"):
         raise NotImplementedError(f"{op}: lowered for float32 and float64 only, not {dtype}: cast its arguments first")
+    if tables and dtype == "float32":
+        function = _TABULAR.get(op, function)
     return function(*(cast(argument, dtype) for argument in args))
 
 
-def lower_program(program: Program) -> Program:
-    """The same program in primitives only; equal subexpressions become one value."""
+def lower_program(program: Program, tables: bool | None = None) -> Program:
+    """The same program in primitives only, no value twice; `tables`: `Target.tables`, this machine's if not given."""
+    tables = host().tables if tables is None else tables
     unique: dict[tuple[object, ...], Value] = {}
     lowered: dict[int, Value] = {}
 
@@ -167,7 +175,7 @@ def lower_program(program: Program) -> Program:
         args = tuple(lowered[id(argument)] for argument in value.args)
         if value.op in LOWERED and value.dtype in ("float32", "float64"):
             # The arguments have their final form: only what `lower` built on them is rebuilt.
-            root = lower(value.op, args, value.dtype)
+            root = lower(value.op, args, value.dtype, tables)
             known = {id(argument): argument for argument in args}
             for inner in _between(root, set(known)):
                 known[id(inner)] = intern(inner, tuple(known[id(argument)] for argument in inner.args))

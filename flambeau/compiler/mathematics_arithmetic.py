@@ -164,6 +164,16 @@ def at_least(a: Value, limit: float) -> Value:
     return where(lt(a, limit), limit, a)
 
 
+def lookup(index: Value, table: Sequence[float]) -> Value:
+    """The float32 of a table of 16 that the low four bits of an integer say (see `Target.tables`)."""
+    return Value("lookup", (index,), "float32", tuple(const(c, "float32").attr for c in table), index.level)
+
+
+def scale(a: Value, exponent: Value) -> Value:
+    """a * 2**floor(exponent), float32, rounded once (see `Target.tables`)."""
+    return node("scale", (a, exponent), a.dtype)
+
+
 def bits_of(a: Value) -> Value:
     """The bits of a float as a signed integer."""
     return bitcast(a, BITS[a.dtype][0])

@@ -48,6 +48,7 @@ class Value:
     is done in float32; a complex value is an `input` or a `complex` of two real ones, and only `real`, `imag` and
     outputs read it: see `complex_numbers`); `attr` is the input's number, or the constant's value; `level` is ELEMENT
     or ROW.
+    `lookup` (its attr is a table) and `scale` are what `mathematics_tables` writes; operations never hold them.
     A constant and the length are ROW level in a row program, so that arithmetic on reductions stays ROW level; a
     `cast` to the value's own dtype at level ELEMENT spreads a ROW value over the elements. `index` is the position of
     the element in the loop (map) or along the reduced dimensions (row). `rule`, if any, is a stated gradient that

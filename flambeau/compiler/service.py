@@ -107,6 +107,22 @@ def compile_transposition(size: int, past: bool) -> int:
     return known[0]
 
 
+def load_module(kind: str, text: str) -> int:
+    """The address of the entry of a module of kernels (`flambeau.compiler.loops`), compiled or from the cache."""
+    from flambeau.compiler import jit
+
+    version = _cache.compiler_version()
+    key = _cache.digest(version, kind, text) if version else ""
+    with _lock:
+        found = disk().get(key) if key else None
+        if found is None:
+            image = jit.compile_ir(text)
+            found = _cache.Entry(image.code, image.entry, 0)
+            if key:
+                disk().put(key, found)
+        return jit.load(found.code, found.entry)
+
+
 def _make(program: Program, classes: str, schedule: str, key: str, keep: bool) -> tuple[int, int]:
     from flambeau.compiler import jit
 

@@ -50,6 +50,11 @@ class Target(NamedTuple):
         """Whether an instruction multiplies pairs of bfloat16 and adds them to a float32: AVX-512 BF16."""
         return "+avx512bf16" in self.features.split(",")
 
+    @property
+    def tables(self) -> bool:
+        """Whether picking from 16 floats and scaling by powers of two are one instruction each."""
+        return self.name == "avx512"
+
     def fingerprint(self) -> str:
         """A text equal on two machines only if machine code may be carried from one to the other."""
         return f"{platform.system()} {platform.machine()} {self.name} {self.features}"

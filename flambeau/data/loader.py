@@ -205,7 +205,7 @@ class DataLoader:
             return None
         dataset, rows = self.dataset, None
         while type(dataset) is Subset:
-            own = dataset.indices
+            own: Any = dataset.indices
             own = own if isinstance(own, Tensor) else flambeau.as_tensor([int(i) for i in own], dtype=flambeau.int64)
             rows = own if rows is None else own[rows]
             dataset = dataset.dataset

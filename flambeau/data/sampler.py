@@ -54,6 +54,7 @@ class SeededSampler(Sampler[int]):
         if loaded is not None:
             self._seed = loaded
         generator = flambeau.Generator()
+        assert self._seed is not None
         generator.manual_seed(self._seed)
         return generator
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from flambeau import _core
+from flambeau import _core, dtypes
 from flambeau.dtypes import dtype as DType
 from flambeau.dtypes import float32
-from flambeau.errors import AutogradError, DTypeError, ShapeError
+from flambeau.errors import AutogradError, DTypeError, NumberOverflowError, ShapeError
 
 Tensor = _core.Tensor
 
@@ -76,6 +76,21 @@ def as_shape(sizes: Sequence[Any]) -> Sequence[Any]:
     if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
         return sizes[0]
     return sizes
+
+
+def whole_number(name: str, value: Any, dtype: DType) -> Any:
+    """A number as an integer or bool dtype holds it, without its fraction; RuntimeError where it is out of range."""
+    if dtype.category == 0:
+        return bool(value)
+    limits = dtypes.iinfo(dtype)
+    # As in C, -1 is the largest unsigned number; -1.0 is none.
+    low = limits.min if dtype.is_signed or isinstance(value, float) else -limits.max
+    if value != value or not low - 1 < value < limits.max + 1:
+        raise NumberOverflowError(
+            f"{name}: value {value} cannot be converted to {dtype} without overflow (it holds {limits.min} to "
+            f"{limits.max}); convert the tensor to a wider dtype"
+        )
+    return int(value) % (limits.max + 1) if not dtype.is_signed else int(value)
 
 
 def not_tensor(name: str, value: Any, argument: str = "input") -> TypeError:

@@ -80,9 +80,9 @@ def sub(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Any:
 def _check_alpha(name: str, input: Any, other: Any, alpha: Any) -> None:
     if isinstance(alpha, (float, complex)):
         least = 2 if isinstance(alpha, float) else 3
-        kinds = [x.dtype.kind if isinstance(x, Tensor) else 3 if isinstance(x, complex) else 2 if isinstance(x, float)
-                 else 1 for x in (input, other)]  # fmt: skip
-        if max(kinds) >= least:
+        categories = [x.dtype.category if isinstance(x, Tensor) else 3 if isinstance(x, complex)
+                      else 2 if isinstance(x, float) else 1 for x in (input, other)]  # fmt: skip
+        if max(categories) >= least:
             return
         which, number = ("integral", "floating point") if least == 2 else ("non-complex", "complex")
         raise DTypeError(f"{name}: For {which} input tensors, argument alpha must not be a {number} number")
@@ -128,14 +128,21 @@ subtract, divide, true_divide = sub, div, div
 
 def pow(input: Any, exponent: Any, *, out: Any = None) -> Any:
     """input ** exponent, elementwise; either may be a number. Integers take no negative exponents."""
-    if type(exponent) is int and exponent < 0 and isinstance(input, Tensor) and input.dtype.kind == 1:
+    if type(exponent) is int and exponent < 0 and isinstance(input, Tensor) and input.dtype.category == 1:
         raise RuntimeError("pow: Integers to negative integer powers are not allowed; use input.float()")
-    if isinstance(input, Tensor) and not input.dtype.kind and not isinstance(exponent, float):
-        if not isinstance(exponent, Tensor) or not exponent.dtype.kind:  # bool ** bool, bool ** int
+    if isinstance(input, Tensor) and not input.dtype.category and not isinstance(exponent, float):
+        if not isinstance(exponent, Tensor) or not exponent.dtype.category:  # bool ** bool, bool ** int
             result = e.pow(input.to(dtypes.uint8), exponent)
             result = result.to(dtypes.bool if isinstance(exponent, (bool, Tensor)) else dtypes.int64)
             return deliver(result, out)
     return e.pow(input, exponent) if out is None else e.pow(input, exponent, out=out)
+
+
+def _pow_(self: Any, exponent: Any) -> Any:
+    """The tensor to the power of the exponent, in place."""
+    if type(exponent) is int and exponent < 0 and isinstance(self, Tensor) and self.dtype.category == 1:
+        raise RuntimeError("pow_: Integers to negative integer powers are not allowed; use input.float()")
+    return e.pow.inplace(self, exponent)
 
 
 # ------------------------------------------------------------------------------------------------- bounds, rounding
@@ -320,7 +327,7 @@ def _of_integers(name: str, input: Any, other: Any) -> Any:
     if not isinstance(input, Tensor) and not isinstance(other, Tensor):
         raise not_tensor(name, input)
     joint = result_type(input, other)
-    if joint.kind != 1:
+    if joint.category != 1:
         raise DTypeError(f"{name}: needs integers, got {joint}")
     pair = [x.to(joint) if isinstance(x, Tensor) else _core.full((), x, joint) for x in (input, other)]
 
@@ -343,9 +350,15 @@ def lcm(input: Any, other: Any, *, out: Any = None) -> Any:
 
 
 def nextafter(input: Any, other: Any, *, out: Any = None) -> Any:
-    """The next floating number after `input` in the direction of `other`, elementwise."""
+    """The next floating number after `input` in the direction of `other`, elementwise.
+
+    >>> fl.nextafter(fl.tensor([1.0]), fl.tensor([2.0])) - 1
+    tensor([1.1921e-07])
+    """
     check_tensor("nextafter", input)
     check_tensor("nextafter", other, "other")
+    joint = result_type(input, other)
+    input, other = input.to(joint), other.to(joint)
 
     def compute(input: Any, other: Any) -> Any:
         import numpy
@@ -355,9 +368,8 @@ def nextafter(input: Any, other: Any, *, out: Any = None) -> Any:
     result = recording.host("nextafter", compute, input, other)
 
     def vjp(gradient: Any) -> tuple[Any, Any]:
-        same = e.eq(input, other)
-        moved, still = e.where(same, 0.0, gradient), e.where(same, gradient, 0.0)
-        return moved.sum_to_size(input.shape), still.sum_to_size(other.shape)
+        moved = e.where(e.eq(input, other), 0.0, gradient)
+        return moved.sum_to_size(input.shape), other.new_zeros(other.shape)
 
     return deliver(with_gradient(result, (input, other), vjp, "nextafter"), out)
 
@@ -420,7 +432,7 @@ METHODS.update(
         "polygamma": lambda self, n: polygamma(n, self),
         "positive": positive,
         "pow": pow,
-        "pow_": e.pow.inplace,
+        "pow_": _pow_,
         "round": round,
         "round_": twin(round),
         "sub": sub,

@@ -38,7 +38,7 @@ def _masked(scores: Any, scale: Any, mask: Any, last: Any) -> Any:
 
 def _dropped(weights: Any, place: Any, threshold: Any, kept: Any, seed: Any) -> Any:
     """The weights after dropout; `place` is the position of the row's first element in the random stream."""
-    word = s.cast(philox.words(place + s.index(), seed)[0], "int64")
+    word = s.cast(philox.word(place + s.index(), seed), "int64")
     return s.where(word >= threshold, weights * s.cast(kept, weights), 0.0)
 
 

@@ -48,6 +48,7 @@ class _Typed(type):
     """Classes such as `FloatTensor`: calling one makes a tensor of its dtype, isinstance compares the dtype."""
 
     made: DType
+    dtype = property(lambda cls: cls.made, doc="The dtype of the tensors that are made.")
 
     def __call__(cls, *args: Any, **keywords: Any) -> Any:
         return legacy_tensor(*args, dtype=cls.made, **keywords)

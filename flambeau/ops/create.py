@@ -46,7 +46,7 @@ _NUMBERS = frozenset((float, int, bool, complex))
 
 
 def _overflow(value: Any, dtype: DType) -> NumberOverflowError:
-    limits = dtypes.iinfo(dtype) if dtype.kind == 1 else dtypes.finfo(dtype)
+    limits = dtypes.iinfo(dtype) if dtype.category == 1 else dtypes.finfo(dtype)
     return NumberOverflowError(
         f"tensor: value {value} cannot be converted to {dtype} without overflow (it holds {limits.min} to "
         f"{limits.max}); give a wider dtype="
@@ -99,7 +99,7 @@ def tensor(
 def _from_number(data: Any, dtype: DType | None) -> Any:
     if dtype is None:
         dtype = _dtype_of(type(data))
-    if dtype.kind == 1:
+    if dtype.category == 1:
         return _pack([data], dtype, ())
     try:
         return _full((), data, dtype)
@@ -221,12 +221,12 @@ def _pack(values: Sequence[Any], dtype: DType, shape: tuple[int, ...]) -> Any:
     code = _TYPECODES.get(name)
     try:
         if code is None:
-            if dtype.kind == 3:
+            if dtype.category == 3:
                 return _core.from_list(values, dtype).view(shape)
             if name == "bool":
                 return _constant(_core.from_buffer(bytearray(map(bool, values)), _bool, shape))
             return _constant(_core.from_buffer(array("f", values), _float32, shape)).to(dtype)  # float16, bfloat16
-        if dtype.kind == 1:
+        if dtype.category == 1:
             try:
                 packed = array(code, values)
             except TypeError:  # floats into an integer dtype: cut toward zero, as a cast does
@@ -340,15 +340,31 @@ def frombuffer(buffer: Any, *, dtype: DType, count: int = -1, offset: int = 0, r
     return result
 
 
-def from_dlpack(ext_tensor: Any) -> Any:
-    """A tensor that shares memory with any object that speaks DLPack."""
+def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Any:
+    """A tensor that shares memory with any object that speaks DLPack.
+
+    device  where the tensor is wanted; the exporter is asked to bring it there
+    copy    True gives memory of its own, False raises BufferError or ValueError where sharing is not possible
+
+    >>> fl.from_dlpack(fl.arange(3))
+    tensor([0, 1, 2])
+    """
+    if device is not None:
+        check_device(device)
     export = getattr(ext_tensor, "__dlpack__", None)
     if export is None:
-        return _core.from_dlpack(ext_tensor)  # a capsule, or an error that says so
+        tensor = _core.from_dlpack(ext_tensor)  # a capsule, or an error that says so
+        return tensor.clone() if copy else tensor
+    wanted: dict[str, Any] = {"max_version": (1, 0)}
+    if device is not None:
+        wanted["dl_device"] = (1, 0)
+    if copy is not None:
+        wanted["copy"] = copy
     try:
-        capsule = export(max_version=(1, 0))
-    except TypeError:  # an exporter of the time before versions
-        capsule = export()
+        capsule = export(**wanted)
+    except TypeError:  # an exporter of the time before versions: it shares, and cannot move or copy
+        tensor = _core.from_dlpack(export())
+        return tensor.clone() if copy else tensor
     return _core.from_dlpack(capsule)
 
 
@@ -535,11 +551,11 @@ def arange(
         raise RuntimeError(f"arange: unsupported range: {start} -> {end}; the bounds must be finite")
     if not isinstance(dtype, DType):
         check_dtype("arange", dtype)
-    if dtype.kind == 3:
+    if dtype.category == 3:
         raise DTypeError(f"arange: {dtype} holds no range; make a real one and convert it with .to({dtype})")
     if dtype is _bool:
         raise DTypeError("arange: bool holds no range; use dtype=flambeau.int64")
-    if dtype.kind == 1 and not _whole(start, end, step):  # counted in floats, stepped in integers
+    if dtype.category == 1 and not _whole(start, end, step):  # counted in floats, stepped in integers
         if dtype is _int64:
             start, end, step = int(start), int(end), int(step)
             if step == 0:
@@ -577,7 +593,7 @@ def linspace(
     """
     steps = integer("linspace", steps, "steps")
     check_dtype("linspace", dtype)
-    if dtype is not None and dtype.kind < 2:
+    if dtype is not None and dtype.category < 2:
         start, end = int(start), int(end)
     values = _spaced("linspace", start, end, steps, device)
     if dtype is None:
@@ -599,7 +615,7 @@ def logspace(
     """
     steps = integer("logspace", steps, "steps")
     check_dtype("logspace", dtype)
-    if dtype is not None and dtype.kind < 2:
+    if dtype is not None and dtype.category < 2:
         start, end = int(start), int(end)
     exponents = _spaced("logspace", start, end, steps, device)
     kind = complex if isinstance(base, complex) else float

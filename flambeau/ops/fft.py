@@ -113,7 +113,7 @@ def _floating(name: str, x: Any, complex_: bool) -> Any:
     check_tensor("fft." + name, x)
     if x.dtype in (dtypes.float16, dtypes.bfloat16):
         raise DTypeError(f"fft.{name}: Unsupported dtype {x.dtype}: convert with .float()")
-    if x.dtype.kind < 2:
+    if x.dtype.category < 2:
         x = x.to(dtypes.get_default_dtype())
     return x.to(x.dtype.to_complex()) if complex_ else x
 

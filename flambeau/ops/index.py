@@ -24,6 +24,7 @@ from flambeau.ops.arguments import (
     to_numpy,
     to_tensor,
     twin,
+    whole_number,
     with_gradient,
     wrap_dim,
 )
@@ -173,7 +174,7 @@ def scatter_reduce(
             if not include_self:
                 counts = _core.scatter(counts, dim, index, _core.full(index.shape, 0, input.dtype), "set")
             counts = _core.scatter(counts, dim, index, one, "add")
-            result = result / counts if input.dtype.kind > 1 else elementwise.floor_divide(result, counts)
+            result = result / counts if input.dtype.category > 1 else elementwise.floor_divide(result, counts)
         return deliver(result, out)
     return deliver(_extreme_or_product(start, dim, index, source, reduce), out)
 
@@ -459,10 +460,8 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
         return elementwise.masked_fill(input, mask, value.to(input.dtype))
     if isinstance(value, complex) and not input.is_complex():
         raise RuntimeError(f"masked_fill: value {value} cannot be converted to {input.dtype} without overflow")
-    if input.dtype.kind < 2:
-        if isinstance(value, float) and value != value // 1:
-            raise RuntimeError(f"masked_fill: value {value} cannot be converted to {input.dtype} without overflow")
-        value = bool(value) if input.dtype is dtypes.bool else int(value)
+    if input.dtype.category < 2:
+        value = whole_number("masked_fill", value, input.dtype)
     return elementwise.masked_fill(input, mask, value)
 
 

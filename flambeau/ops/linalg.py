@@ -149,10 +149,10 @@ def det(A: Any, *, out: Any = None) -> Any:
     fixed = result.detach()
 
     def vjp(gradient: Any) -> tuple[Any]:
-        if _core.is_recording() and not _again():  # whether a matrix is singular is found at every run
+        if (_core.is_recording() or _core.is_batched(fixed)) and not _again():  # what is singular is found at every run
             factor, matrix = _run("det", _determinant_gradient, A.detach(), fixed)
             return ((gradient * factor).unsqueeze(-1).unsqueeze(-1) * matrix,)
-        if _singular(to_numpy(fixed)):
+        if not _core.is_batched(fixed) and _singular(to_numpy(fixed)):
             return (gradient.unsqueeze(-1).unsqueeze(-1) * to_tensor(_cofactors(to_numpy(A)), A.dtype),)
         whole = det(A) if _again() else fixed
         return ((gradient * conj(whole)).unsqueeze(-1).unsqueeze(-1) * _mH(inv(A)),)
@@ -291,6 +291,7 @@ def solve_triangular(
     return deliver(_solve(triangle, B), out)
 
 
+@recording.by_example
 def lstsq(A: Any, B: Any, rcond: float | None = None, *, driver: str | None = None) -> Any:
     """(solution, residuals, rank, singular_values) of the least squares problem: X that minimises |A X - B|."""
     import numpy
@@ -672,6 +673,7 @@ def matrix_power(A: Any, n: int, *, out: Any = None) -> Any:
     return deliver(result.clone() if result is A else result, out)
 
 
+@recording.by_example
 def matrix_exp(A: Any) -> Any:
     """The exponential of each square matrix, by scaling, a Taylor polynomial and squaring."""
     import numpy

@@ -1,8 +1,8 @@
 """Counter-based random bits as scalar expressions, the maps that fill tensors with them, and dropout.
 
-Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011): words are a function of (seed,
-position) alone, so an element gets the same number on every device and at every thread count, and dropout's mask is
-computed again in backward instead of being kept. Generators, which hand out positions, are in `random`.
+The words (`flambeau.compiler.philox`) are a function of (seed, position) alone, so an element gets the same number on
+every device and at every thread count, and dropout's mask is computed again in backward instead of being kept.
+Generators, which hand out positions, are in `random`.
 """
 
 from __future__ import annotations
@@ -12,24 +12,7 @@ from typing import Any
 
 from ..compiler import scalar as s
 from ..compiler.declare import elementwise
-
-_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
-_STEPS = (0x9E3779B9, 0xBB67AE85)  # what the key grows by each round
-
-
-def words(position, seed, rounds=10):
-    """Four random uint32 words for an int64 position in the stream of an int64 seed."""
-    position, seed = s.cast(position, "uint64"), s.cast(seed, "uint64")
-    c0, c1 = s.cast(position, "uint32"), s.cast(position >> 32, "uint32")
-    c2 = c3 = s.constant(0, "uint32")
-    k0, k1 = s.cast(seed, "uint32"), s.cast(seed >> 32, "uint32")
-    for _ in range(rounds):
-        product0 = s.cast(c0, "uint64") * _MULTIPLIERS[0]
-        product1 = s.cast(c2, "uint64") * _MULTIPLIERS[1]
-        high0, high1 = s.cast(product0 >> 32, "uint32"), s.cast(product1 >> 32, "uint32")
-        c0, c1, c2, c3 = high1 ^ c1 ^ k0, s.cast(product1, "uint32"), high0 ^ c3 ^ k1, s.cast(product0, "uint32")
-        k0, k1 = k0 + _STEPS[0], k1 + _STEPS[1]
-    return c0, c1, c2, c3
+from ..compiler.philox import word, words
 
 
 def uniform_single(word, levels=2.0**24):
@@ -51,8 +34,11 @@ _PLACE = {"seed": "int64", "position": "int64"}
 @elementwise(accepts="floating", roles=_PLACE, **_OPTIONS)
 def random_uniform(x, low, high, seed, position, levels):
     """Numbers evenly distributed over [low, high); only the dtype of x is read."""
-    w = words(s.index() + position, seed)
-    unit = uniform_double(w[0], w[1]) if x.dtype == "float64" else uniform_single(w[0], levels)
+    place = s.index() + position
+    if x.dtype == "float64":
+        unit = uniform_double(*words(place, seed)[:2])
+    else:
+        unit = uniform_single(word(place, seed), levels)
     found = low + unit * (high - low)
     return s.where((found >= high) & (low < high), low, found)
 
@@ -94,6 +80,5 @@ def random_bernoulli(x, odds, seed, position):
 @elementwise(accepts="floating", roles={**_PLACE, "odds": "double"})
 def dropout(x, odds, scale, seed, position):
     """x * scale where the number drawn for the element is at least `odds`, else 0; backward draws it again."""
-    word = words(s.index() + position, seed)[0]
-    kept = s.cast(s.cast(word, "int64"), "float64") * 2.0**-32 >= odds
-    return s.where(kept, x * scale, 0.0)
+    dropped = s.cast(s.ceil(odds * 2.0**32), "int64")  # so many of the words are below the odds
+    return s.where(s.cast(word(s.index() + position, seed), "int64") >= dropped, x * scale, 0.0)

@@ -15,6 +15,7 @@ from flambeau import _core, dtypes, recording
 from flambeau.errors import DTypeError, ShapeError
 from flambeau.ops.arguments import check_tensor, with_gradient
 from flambeau.ops.convolution import spread
+from flambeau.ops.elementwise import where
 
 from ..compiler import scalar as s
 from ..compiler.declare import elementwise
@@ -68,8 +69,10 @@ class Windows(NamedTuple):
     out: tuple[int, ...]
     #: (number, offset in the flattened input, slices of the result, slices of the input), positions in order
     steps: tuple[tuple[int, int, tuple[Any, ...], tuple[Any, ...]], ...]
+    kernel: tuple[int, ...]
     strides: tuple[int, ...]
     padding: tuple[int, ...]
+    dilation: tuple[int, ...]
     #: Every position lies in the input for all windows; no two windows share an element.
     complete: bool
     disjoint: bool
@@ -110,7 +113,7 @@ def windows(
         for k, count, here in zip(kernel, out, ranges, strict=True)
     )
     disjoint = all(k == 1 or (d == 1 and st >= k) for k, st, d in zip(kernel, stride, dilation, strict=True))
-    return Windows(tuple(out), tuple(steps), stride, padding, complete, disjoint)
+    return Windows(tuple(out), tuple(steps), kernel, stride, padding, dilation, complete, disjoint)
 
 
 def _spatial(name: str, input: Any, dims: int) -> tuple[int, ...]:
@@ -140,6 +143,15 @@ def _options(name: str, dims: int, kernel: Any, stride: Any, padding: Any, dilat
     return kernels, strides, around, dilations
 
 
+def _by_lines(x: Any, sizes: tuple[int, ...]) -> bool:
+    """Whether the core's kernels take maxima of this dtype and size: their places are int32."""
+    return x.dtype.name in ("float32", "float64") and prod(sizes) < 2**31
+
+
+def _description(found: Windows, sizes: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    return (sizes, found.out, found.kernel, found.strides, found.padding, found.dilation)
+
+
 def _narrow(input: Any) -> bool:
     return input.dtype.name in ("float16", "bfloat16")
 
@@ -151,6 +163,9 @@ def _spread_maxima(grad: Any, place: Any, found: Windows, sizes: tuple[int, ...]
     """The gradient of the input from the one of the maxima."""
     lead = tuple(grad.shape[: grad.ndim - len(sizes)])
     values = grad.detach()
+    if _by_lines(values, sizes):
+        result = _core.window_spread(values, place, *_description(found, sizes))
+        return with_gradient(result, (grad,), lambda g: (_collect(g, place, found),), "MaxPoolBackward0")
     if found.disjoint and found.complete:  # every element of the input is in one window at most
         whole = prod(found.strides) * prod(found.out) == prod(sizes)
         result = _core.empty((*lead, *sizes), grad.dtype) if whole else _core.full((*lead, *sizes), 0.0, grad.dtype)
@@ -187,7 +202,10 @@ def max_pool(
     shape = (*input.shape[: input.ndim - dims], *found.out)
     floating = input.dtype.is_floating_point
     values, steps = input.detach(), found.steps
-    if found.complete and len(steps) >= 4 and prod(sizes) < 2**31:
+    if _by_lines(values, sizes):
+        best, place = _core.window_maxima(values, *_description(found, sizes))
+        steps = ()
+    elif found.complete and len(steps) >= 4 and prod(sizes) < 2**31:
         parts = [values[source].contiguous() for _, _, _, source in steps[:4]]
         best, place = max_pool_four(*parts, *[offset for _, offset, _, _ in steps[:4]])
         steps = steps[4:]
@@ -343,14 +361,30 @@ def adaptive_avg_pool(name: str, input: Any, size: Any, dims: int) -> Any:
         return avg_pool(name, input, dims, kernel, kernel, 0, False, True)
     result = input
     for d in range(dims):
+        # Places behind the end of a shorter window are masked, not multiplied by 0, so that an infinity or NaN stays
+        # in its window. Narrow windows are added place by place, wide ones summed as rows.
         dim = input.ndim - dims + d
-        weights: list[float] = []
-        for start, end in _bounds(sizes[d], out[d]):
-            line = [0.0] * sizes[d]
-            line[start:end] = [1.0 / (end - start)] * (end - start)
-            weights += line
-        matrix = _core.from_list(weights, input.dtype).reshape((out[d], sizes[d]))
-        result = (result.transpose(dim, -1) @ matrix.transpose(0, 1)).transpose(dim, -1)
+        after = (1,) * (input.ndim - 1 - dim)
+        bounds = _bounds(sizes[d], out[d])
+        lengths = [end - start for start, end in bounds]
+        width, least = max(lengths, default=0), min(lengths, default=0)
+        if width <= 4:
+            total: Any = None
+            for i in range(width):
+                places = _core.from_list([min(start + i, sizes[d] - 1) for start, _ in bounds], dtypes.int64)
+                part = _core.index_select(result, dim, places)
+                if i >= least:
+                    mask = _core.from_list([i < length for length in lengths], dtypes.bool)
+                    part = where(mask.reshape((-1, *after)), part, 0.0)
+                total = part if total is None else total + part
+        else:
+            every = [min(start + i, sizes[d] - 1) for start, _ in bounds for i in range(width)]
+            rows = _core.index_select(result, dim, _core.from_list(every, dtypes.int64)).unflatten(dim, (out[d], width))
+            mask = _core.from_list([i < length for length in lengths for i in range(width)], dtypes.bool)
+            total = where(mask.reshape((out[d], width, *after)), rows, 0.0).sum(dim + 1)
+        if total is None:  # no windows
+            total = _core.index_select(result, dim, _core.from_list([], dtypes.int64))
+        result = total / _core.from_list([float(length) for length in lengths], input.dtype).reshape((-1, *after))
     return result.contiguous()
 
 

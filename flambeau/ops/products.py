@@ -111,8 +111,8 @@ ger = outer
 
 def _plus(input: Any, product: Any, beta: Any, alpha: Any, out: Any) -> Any:
     """beta * input + alpha * product, where a beta of 0 ignores even NaN in the input."""
-    if product.dtype.kind < 2:
-        kind = bool if product.dtype.kind == 0 else int
+    if product.dtype.category < 2:
+        kind = bool if product.dtype.category == 0 else int
         beta, alpha = kind(beta), kind(alpha)
     if alpha != 1:
         product = product * alpha

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from flambeau import _core, dtypes, recording
+from flambeau.compiler.philox import BLOCK
 from flambeau.devices import CPU, check_device
 from flambeau.dtypes import dtype as DType
 from flambeau.errors import DTypeError
@@ -167,12 +168,19 @@ def _checked(generator: Any) -> Generator:
     return generator
 
 
+#: Inside vmap: how many numbers are drawn where one example needs `count`; set by `flambeau.func.batching`.
+draws: Any = None
+
+
 def next_place(generator: Generator | None, count: int) -> tuple[Any, Any]:
     """Seed, as the kernels read it (signed), and position for the next `count` numbers.
 
     While a compiled function is recorded they are tensors that follow the generator.
     """
     source = default_generator if generator is None else _checked(generator)
+    if draws is not None:
+        count = draws(count)
+    count += -count % BLOCK  # the next numbers begin a block, which is the quickest
     if recording.active is not None:
         return recording.active.random(source, count)
     seed, position = source.take(count)
@@ -210,7 +218,7 @@ def _new(name: str, size: Sequence[Any], named: dict[str, Any], dtype: DType | N
     kind = dtype or dtypes._default
     if not isinstance(kind, DType):
         check_dtype(name, kind)
-    if kind.kind < 2:
+    if kind.category < 2:
         raise DTypeError(f"{name}: needs a floating dtype, got {kind}; for integers use randint")
     return _core.empty(as_shape(size), kind)
 
@@ -263,7 +271,7 @@ def randint(
 
 
 def _check_integers(name: str, low: int, high: int, dtype: DType) -> None:
-    if dtype.kind == 1:
+    if dtype.category == 1:
         limits = dtypes.iinfo(dtype)
         if low < limits.min or high - 1 > limits.max:
             raise RuntimeError(f"{name}: [{low}, {high}) is out of bounds for {dtype}, which holds {limits}")
@@ -501,7 +509,7 @@ def random_(self: Any, a: Any = None, b: Any = None, *, generator: Generator | N
 def _random_limit(dtype: DType) -> int:
     digits = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53, "bool": 1}
     if dtype.name in digits:
-        return 2 ** digits[dtype.name] + (dtype.kind == 2)
+        return 2 ** digits[dtype.name] + (dtype.category == 2)
     return min(dtypes.iinfo(dtype).max, (1 << 63) - 2) + 1
 
 

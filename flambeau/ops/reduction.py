@@ -131,7 +131,7 @@ def _check_not_empty(name: str, input: Any, dim: Any) -> None:
 
 def amax(input: Any, dim: Any = None, keepdim: bool = False, *, out: Any = None) -> Any:
     """The largest element, of all or over `dim`; equal ones share the gradient evenly."""
-    dim = None if dim == () else dim
+    dim = None if _is_no_dim(dim) else dim
     _check_not_empty("amax", input, dim)
     check_out("amax", out, input.dtype)
     return deliver(r.amax(input, dim=dim, keepdim=keepdim), out)
@@ -139,7 +139,7 @@ def amax(input: Any, dim: Any = None, keepdim: bool = False, *, out: Any = None)
 
 def amin(input: Any, dim: Any = None, keepdim: bool = False, *, out: Any = None) -> Any:
     """The smallest element, of all or over `dim`; equal ones share the gradient evenly."""
-    dim = None if dim == () else dim
+    dim = None if _is_no_dim(dim) else dim
     _check_not_empty("amin", input, dim)
     check_out("amin", out, input.dtype)
     return deliver(r.amin(input, dim=dim, keepdim=keepdim), out)
@@ -205,13 +205,26 @@ def _position(name: str, operation: Any, input: Any, dim: int | None, keepdim: b
 
 
 def any(input: Any, dim: Any = None, keepdim: bool = False, *, out: Any = None) -> Any:
-    """Whether an element is not zero, of all or over `dim`."""
+    """Whether an element is not zero, of all or over `dim`; no dimensions at all with `dim=()`."""
+    if _is_no_dim(dim):
+        return deliver(_nonzero("any", input), out)
     return deliver(r.any(input, dim=dim, keepdim=keepdim), out)
 
 
 def all(input: Any, dim: Any = None, keepdim: bool = False, *, out: Any = None) -> Any:
-    """Whether no element is zero, of all or over `dim`."""
+    """Whether no element is zero, of all or over `dim`; no dimensions at all with `dim=()`."""
+    if _is_no_dim(dim):
+        return deliver(_nonzero("all", input), out)
     return deliver(r.all(input, dim=dim, keepdim=keepdim), out)
+
+
+def _is_no_dim(dim: Any) -> bool:
+    return isinstance(dim, (tuple, list)) and not dim
+
+
+def _nonzero(name: str, input: Any) -> Any:
+    result = check_tensor(name, input) != 0
+    return result.to(dtypes.uint8) if input.dtype is dtypes.uint8 else result
 
 
 def count_nonzero(input: Any, dim: Any = None) -> Any:
@@ -274,7 +287,7 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
     if input.ndim > 2:
         raise RuntimeError(f"cov: expected input to have two or fewer dimensions, got {tuple(input.shape)}")
     rows = input.reshape((1, -1)) if input.ndim < 2 else input
-    if rows.dtype.kind < 2:
+    if rows.dtype.category < 2:
         rows = rows.to(dtypes.get_default_dtype())
     weights = None
     for key, each in (("fweights", fweights), ("aweights", aweights)):

@@ -58,7 +58,7 @@ def searchsorted(
     if not isinstance(input, Tensor):
         input = _core.full((), input, sorted_sequence.dtype)
     check_ordered("searchsorted", input)
-    if sorted_sequence.dtype is not input.dtype and sorted_sequence.dtype.kind != input.dtype.kind:
+    if sorted_sequence.dtype is not input.dtype and sorted_sequence.dtype.category != input.dtype.category:
         joint = dtypes.promote_types(sorted_sequence.dtype, input.dtype)
         sorted_sequence, input = sorted_sequence.to(joint), input.to(joint)
     if sorter is not None and sorter.shape != sorted_sequence.shape:
@@ -94,6 +94,7 @@ def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bo
     return searchsorted(boundaries, input, out_int32=out_int32, right=right, out=out)
 
 
+@recording.by_example
 def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
     """How often each non-negative integer occurs in a vector, or the sum of the weights of its occurrences.
 
@@ -106,7 +107,7 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
     minlength = integer("bincount", minlength, "minlength")
     if weights is not None:
         check_tensor("bincount", weights, "weights")
-    if input.dtype.kind != 1:
+    if input.dtype.category != 1:
         raise DTypeError(f"bincount: input must have an integer dtype, got {input.dtype}")
     if input.ndim != 1:
         raise shape_error("bincount", "only supports 1-d non-negative integral inputs", input=input)
@@ -156,6 +157,7 @@ class _Histogram(tuple):
     bin_edges = property(lambda self: self[1])
 
 
+@recording.by_example
 def histogram(
     input: Any, bins: Any, *, range: Sequence[float] | None = None, weight: Any = None, density: bool = False
 ) -> Any:

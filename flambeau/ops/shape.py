@@ -593,7 +593,7 @@ def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
     if not isinstance(input, Tensor):
         raise not_tensor("narrow", input)
     if isinstance(start, Tensor):
-        if start.ndim or start.dtype.kind != 1:
+        if start.ndim or start.dtype.category != 1:
             raise RuntimeError(f"narrow: start must be an int or a 0-dim integer tensor, got {start.dtype}")
         start = int(start)
     return input.narrow(dim, start, length)

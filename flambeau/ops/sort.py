@@ -198,7 +198,7 @@ def _median(name: str, kind: Any, input: Any, dim: int | None, keepdim: bool, ig
         input, dim = input.reshape((-1,)), 0
         if input.numel() == 0:
             if not input.dtype.is_floating_point:
-                return _core.full((), 0 if input.dtype.kind == 0 else dtypes.iinfo(input.dtype).min, input.dtype)
+                return _core.full((), 0 if input.dtype.category == 0 else dtypes.iinfo(input.dtype).min, input.dtype)
             return _core.full((), float("nan"), input.dtype)
     dim = wrap_dim(name, dim, input.ndim)
     if input.ndim == 0:
@@ -206,8 +206,18 @@ def _median(name: str, kind: Any, input: Any, dim: int | None, keepdim: bool, ig
     if input.shape[dim] == 0:
         raise IndexError(f"{name}: Expected reduction dim {dim} to have non-zero size, input is {tuple(input.shape)}")
     positions = recording.host(name, lambda input: to_tensor(_middle(to_numpy(input), dim, ignore_nan)), input)
-    pair = _reduced(input, dim, positions, keepdim)
-    return deliver(pair[0], out) if flat else _deliver_pair(kind, pair, out)
+    if not flat:
+        return _deliver_pair(kind, _reduced(input, dim, positions, keepdim), out)
+    value = _reduced(input.detach(), dim, positions, keepdim)[0]
+
+    def shared(gradient: Any) -> tuple[Any]:  # elements equal to the median share its gradient
+        same = input == value
+        if input.dtype.is_floating_point:
+            same = same | (elementwise.isnan(input) & elementwise.isnan(value))
+        share = same.to(input.dtype)
+        return (gradient * share / share.sum(),)
+
+    return deliver(with_gradient(value, (input,), shared, name), out)
 
 
 def _middle(values: Any, dim: int, ignore_nan: bool) -> Any:
@@ -287,8 +297,7 @@ def _quantile(name: str, input: Any, q: Any, dim: int | None, keepdim: bool, int
         dim = wrap_dim(name, dim, ndim)
         flat = (input if ndim else input.reshape((1,))).movedim(dim, -1) if ndim else input.reshape((1,))
         kept_shape = tuple([1 if d == dim else s for d, s in enumerate(input.shape)])
-    length = flat.shape[-1]
-    if length == 0:
+    if input.numel() == 0:
         raise RuntimeError(f"{name}: input tensor must be non-empty, got {tuple(input.shape)}")
     ordered = sort(flat, -1).values
     below, over, share, whole = recording.host(
@@ -299,10 +308,7 @@ def _quantile(name: str, input: Any, q: Any, dim: int | None, keepdim: bool, int
         above = _core.gather(ordered, ordered.ndim - 1, over)
         if q.requires_grad and interpolation == "linear":
             share = q.reshape((-1,)) * whole - below.to(input.dtype)
-        if not q.requires_grad:
-            result = elementwise.where(share == 0, result, result + (above - result) * share)
-        else:
-            result = result + (above - result) * share
+        result = elementwise.where(share == 0, result, elementwise.lerp(result, above, share))
     result = result.movedim(-1, 0)
     shape = kept_shape if keepdim else tuple(result.shape[1:])
     return result.reshape(((q.numel(),) if q.ndim else ()) + tuple(shape))
@@ -364,7 +370,7 @@ def nanquantile(
 def _running(name: str, input: Any, dim: int, dtype: Any, kind: str) -> Any:
     check_tensor(name, input)
     dim = wrap_dim(name, dim, input.ndim)
-    if dtype is None and input.dtype.kind < 2:
+    if dtype is None and input.dtype.category < 2:
         dtype = dtypes.int64
     if dtype is not None:
         input = input.to(dtype)
@@ -402,7 +408,7 @@ def _cumprod_gradient(input: Any, dim: int) -> Callable[[Any], Any]:
         x = kept.unpack()
         backward = _cumsum_gradient(dim)
         zero = x == 0
-        if not _core.is_recording() and not zero.any().item():
+        if not (_core.is_recording() or _core.is_batched(zero)) and not zero.any().item():
             return (backward(grad * x.cumprod(dim))[0] / x,)
         count = zero.cumsum(dim)
         first, before = elementwise.logical_and(zero, count == 1), count == 0
@@ -437,7 +443,9 @@ def _running_extreme(name: str, kind: Any, input: Any, dim: int, out: Any, large
         return (grad.new_zeros(grad.shape).scatter_add(dim, places, grad),)
 
     pair = with_gradient(values, (flat,), vjp, name.capitalize() + "Backward0"), places
-    return _deliver_pair(kind, tuple(t.reshape(input.shape) for t in pair) if input.ndim == 0 else pair, out)
+    return _deliver_pair(
+        kind, (pair[0].reshape(input.shape), pair[1].reshape(input.shape)) if input.ndim == 0 else pair, out
+    )
 
 
 def cummax(input: Any, dim: int, *, out: Any = None) -> Any:
@@ -454,7 +462,7 @@ def logcumsumexp(input: Any, dim: int, *, out: Any = None) -> Any:
     """The logarithm of the running sum of exponentials along `dim`, without overflow."""
     check_tensor("logcumsumexp", input)
     dim = wrap_dim("logcumsumexp", dim, input.ndim)
-    if input.dtype.kind < 2:
+    if input.dtype.category < 2:
         input = input.to(dtypes.get_default_dtype())
     if input.ndim == 0:
         return deliver(input.clone(), out)

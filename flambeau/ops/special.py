@@ -70,6 +70,11 @@ def entr(x):
     return s.where(s.isnan(x), x, s.where(x > 0.0, -x * s.log(safe), s.where(x == 0.0, s.constant(0.0, x), -math.inf)))
 
 
+@entr.vjp
+def _(grad, x):
+    return grad * (-s.log(x) - 1.0)
+
+
 @elementwise(promotion="float", domain=(-3.0, 3.0), tolerance=16)
 def log_ndtr(x):
     """The logarithm of `ndtr`, without underflow for very negative x."""

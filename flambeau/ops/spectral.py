@@ -54,7 +54,7 @@ def stft(
     """
     from flambeau.ops import fft
 
-    if check_tensor("stft", input).dtype.kind < 2:
+    if check_tensor("stft", input).dtype.category < 2:
         raise DTypeError(f"stft: expected a tensor of floating point or complex values, got {input.dtype}")
     if input.ndim not in (1, 2):
         raise shape_error("stft", "expected a 1D or 2D tensor", input=input)

@@ -2,51 +2,123 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 import flambeau
 from flambeau import _core
-from flambeau.autograd import Function
+from flambeau.autograd.graph import saved_tensors_hooks
+from flambeau.errors import AutogradError
 from flambeau.nn.dropout import _Dropout
 
-__all__ = ["checkpoint", "checkpoint_sequential"]
+__all__ = ["CheckpointError", "checkpoint", "checkpoint_sequential"]
 
 
-class _Again(Function):
-    """Forward without a tape; backward runs the function again with one and goes through it."""
+class CheckpointError(AutogradError):
+    """The function did something else when it was run again."""
 
-    @staticmethod
-    def forward(ctx: Any, function: Callable, keywords: dict, state: Any, *inputs: Any) -> Any:
-        ctx.function, ctx.keywords, ctx.state = function, keywords, state
-        ctx.places = [i for i, value in enumerate(inputs) if isinstance(value, _core.Tensor)]
-        ctx.others = [None if isinstance(value, _core.Tensor) else value for value in inputs]
-        ctx.save_for_backward(*(inputs[i] for i in ctx.places))
-        warned, _Dropout._warned = _Dropout._warned, True  # gradients are only off until backward runs it again
+
+class _Place:
+    """What the graph holds in the place of a kept value."""
+
+    __slots__ = ("__weakref__", "number")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+class _Segment:
+    """One checkpointed call: its function and arguments, and the values that a second run gave.
+
+    Arguments are kept as they are, so a second run sees the tensors themselves; one that was changed in place since is
+    an error.
+    """
+
+    def __init__(self, function: Callable, args: tuple, kwargs: dict[str, Any], preserve_rng_state: bool) -> None:
+        self.function, self.args, self.kwargs = function, args, kwargs
+        self.state = flambeau.get_rng_state() if preserve_rng_state else None
+        self.versions = [(t, t._version) for t in _tensors((args, kwargs))]
+        self.places: list[weakref.ref[_Place]] = []
+        self.shapes: list[tuple] = []
+        self.values: dict[int, Any] = {}
+
+    def pack(self, tensor: Any) -> _Place:
+        place = _Place(len(self.places))
+        self.places.append(weakref.ref(place))
+        self.shapes.append((tuple(tensor.shape), tensor.dtype))
+        return place
+
+    def unpack(self, place: _Place) -> Any:
+        if place.number not in self.values:
+            self.run_again()
+        return self.values.pop(place.number)
+
+    def run_again(self) -> None:
+        for tensor, version in self.versions:
+            if tensor._version != version:
+                raise CheckpointError(
+                    f"checkpoint: an argument of shape {tuple(tensor.shape)} has been modified by an inplace operation "
+                    "since the function ran, so it cannot be run again; clone() it before changing it"
+                )
+        count = 0
+
+        def keep(tensor: Any) -> None:
+            nonlocal count
+            number, count = count, count + 1
+            if number >= len(self.places):
+                raise CheckpointError(
+                    f"checkpoint: more values are needed for backward when the function runs again than the "
+                    f"{len(self.places)} of the first time; it must do the same both times"
+                )
+            if (tuple(tensor.shape), tensor.dtype) != self.shapes[number]:
+                raise CheckpointError(
+                    f"checkpoint: value {number} kept for backward was {self.shapes[number]} and is "
+                    f"{(tuple(tensor.shape), tensor.dtype)} when the function runs again; it must do the same twice"
+                )
+            if self.places[number]() is not None:
+                self.values[number] = tensor
+
+        def unused(_: Any) -> Any:
+            raise CheckpointError("checkpoint: the function differentiates inside; checkpoint the inner part only")
+
+        current = None if self.state is None else flambeau.get_rng_state()
+        if self.state is not None:
+            flambeau.set_rng_state(self.state)
+        warned, _Dropout._warned = _Dropout._warned, True
         try:
-            return function(*inputs, **keywords)
+            with flambeau.enable_grad(), saved_tensors_hooks(keep, unused):
+                self.function(*_fresh(self.args), **_fresh(self.kwargs))
         finally:
             _Dropout._warned = warned
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        inputs = list(ctx.others)
-        for place, tensor in zip(ctx.places, ctx.saved_tensors):
-            inputs[place] = tensor.detach().requires_grad_(tensor.requires_grad)
-        current = None if ctx.state is None else flambeau.get_rng_state()
-        if ctx.state is not None:
-            flambeau.set_rng_state(ctx.state)
-        try:
-            with flambeau.enable_grad():
-                outputs = ctx.function(*inputs, **ctx.keywords)
-        finally:
             if current is not None:
                 flambeau.set_rng_state(current)
-        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-        pairs = [(o, g) for o, g in zip(outputs, gradients) if isinstance(o, _core.Tensor) and o.requires_grad]
-        if pairs:
-            flambeau.autograd.backward([o for o, _ in pairs], [g for _, g in pairs])
-        return (None, None, None, *(value.grad if isinstance(value, _core.Tensor) else None for value in inputs))
+        if count < len(self.places):
+            raise CheckpointError(
+                f"checkpoint: {len(self.places)} values were kept for backward and {count} when the function ran "
+                "again; it must do the same both times"
+            )
+
+
+def _tensors(tree: Any) -> list[Any]:
+    if isinstance(tree, _core.Tensor):
+        return [tree]
+    if isinstance(tree, dict):
+        tree = list(tree.values())
+    if isinstance(tree, (tuple, list)):
+        return [tensor for item in tree for tensor in _tensors(item)]
+    return []
+
+
+def _fresh(tree: Any) -> Any:
+    """Arguments for the second run: the same values without their history."""
+    if isinstance(tree, _core.Tensor):
+        return tree.detach().requires_grad_(tree.requires_grad) if tree.grad_fn is not None else tree
+    if type(tree) is dict:
+        return {key: _fresh(value) for key, value in tree.items()}
+    if type(tree) in (tuple, list):
+        return type(tree)(_fresh(value) for value in tree)
+    return tree
 
 
 def checkpoint(
@@ -54,21 +126,23 @@ def checkpoint(
 ) -> Any:
     """function(*args, **kwargs), its intermediate values not kept: backward runs the function a second time.
 
-    Arguments: tensors among `args` receive gradients; `preserve_rng_state`, the second run draws the same random
-    numbers; `use_reentrant` is accepted and makes no difference. Parameters inside the function receive gradients too.
+    Arguments: `args` and `kwargs` may hold tensors anywhere, and parameters inside the function receive gradients too;
+    `preserve_rng_state`, the second run draws the same random numbers; `use_reentrant`, `determinism_check`, `debug`,
+    `early_stop` and `context_fn` are accepted and make no difference. Gradients of gradients, `autograd.grad` and
+    nesting work. Raises CheckpointError in backward where the function does something else the second time, or an
+    argument was changed in place.
+
+    >>> x = fl.tensor(2.0, requires_grad=True)
+    >>> fl.utils.checkpoint.checkpoint(lambda x: (x * x).exp(), x).backward(); x.grad
+    tensor(218.3926)
     """
+    for option in ("determinism_check", "debug", "early_stop", "context_fn"):
+        kwargs.pop(option, None)
     if not flambeau.is_grad_enabled():
         return function(*args, **kwargs)
-    if not any(isinstance(value, _core.Tensor) and value.requires_grad for value in args):
-        # The tape needs one input that requires grad; parameters inside the function are not seen from here.
-        anchor = flambeau.zeros((), requires_grad=True)
-
-        def anchored(_: Any, *inputs: Any, **keywords: Any) -> Any:
-            return function(*inputs, **keywords)
-
-        return checkpoint(anchored, anchor, *args, preserve_rng_state=preserve_rng_state, **kwargs)
-    state = flambeau.get_rng_state() if preserve_rng_state else None
-    return _Again.apply(function, kwargs, state, *args)
+    segment = _Segment(function, args, kwargs, preserve_rng_state)
+    with saved_tensors_hooks(segment.pack, segment.unpack):
+        return function(*args, **kwargs)
 
 
 def checkpoint_sequential(

@@ -87,3 +87,31 @@ def test_inputs_are_as_they_were_afterwards():
 def test_inputs_that_are_views_can_be_checked():
     x = inputs(3, 4).detach().T[1:].requires_grad_()
     assert gradcheck(lambda a: a.exp(), (x,))
+
+
+def test_forward_mode_and_batches_are_checked():
+    x = fl.randn(3, dtype=fl.float64, requires_grad=True)
+    y = fl.randn(3, dtype=fl.float64, requires_grad=True)
+    options = {"check_forward_ad": True, "check_batched_grad": True}
+    assert fl.autograd.gradcheck(lambda x, k, y: (x.sin() * y * k, x.cumsum(0)), (x, 2.0, y), **options)
+
+    class Wrong(fl.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, gradient):
+            if fl._core.is_batched(gradient):
+                return gradient * 3
+            return gradient * 2
+
+    assert fl.autograd.gradcheck(Wrong.apply, x)
+    assert not fl.autograd.gradcheck(Wrong.apply, x, check_batched_grad=True, raise_exception=False)
+
+    def reads(x):
+        return x * 2 if x.sum().item() < 1e9 else x
+
+    assert fl.autograd.gradcheck(reads, x, check_forward_ad=True)
+    with pytest.raises(RuntimeError, match="cannot be taken in a batch"):
+        fl.autograd.gradcheck(reads, x, check_batched_grad=True)

@@ -86,10 +86,11 @@ def run_row(
     length: int,
     name: str = "avx512",
     null: tuple[int, ...] = (),
+    past: bool = False,
 ) -> None:
     """Run over element operands of shape (rows, length) and row operands of shape (rows,), outputs first.
 
-    The operands in `null` are given as null pointers.
+    The operands in `null` are given as null pointers; with `past` the outputs go past the caches.
     """
     levels = [v.level for v in made.outputs] + [i.level for i in made.inputs]
     classes = ""
@@ -99,6 +100,8 @@ def run_row(
             continue
         stride = array.strides[1 if schedule == "inner" else 0]
         classes += "c" if stride == array.itemsize else "z" if stride == 0 else "s"
+        if past and len(classes) <= len(made.outputs):
+            classes = classes.replace("c", "n")
     address, per_length = _compile(made, schedule, classes, name if name in TARGETS else next(iter(TARGETS)))
     guard = 256
     scratch = np.full(per_length * length + 2 * guard, 0xA5, "u1")

@@ -229,7 +229,7 @@ def test_scratch_of_several_dtypes(name: str, schedule: str) -> None:
     results = [scalar.mul(scalar.cast(total, "float32"), dear), scalar.mul(total, dearer)]
     results.append(scalar.bitwise_and(small, scalar.lt(scalar.spread(total), 1e9)))
     made = program("row", [a, b], *results)
-    assert emit_row._Inner(made, "ccccc", TARGETS[name]).scratch == 13
+    assert emit_row.InnerRow(made, "ccccc", TARGETS[name]).scratch == 13
     for rows, length in ((1, 1), (3, 70), (70, 33)):
         x, y = (element(rows, length, d, schedule) for d in ("f4", "f8"))
         x[...], y[...] = np.random.default_rng(8).uniform(0.1, 1, (2, rows, length))
@@ -246,7 +246,7 @@ def test_several_reductions_share_a_pass(name: str, schedule: str) -> None:
     results = [getattr(scalar, "reduce_" + k)(a) for k in ("sum", "max", "argmin")] + [scalar.reduce_any(a)]
     results.append(scalar.reduce_sum(scalar.mul(a, a)))
     made = program("row", [a], *results)
-    kernel = emit_row._Inner(made, "-----c", TARGETS[name])
+    kernel = emit_row.InnerRow(made, "-----c", TARGETS[name])
     assert len(kernel.passes) == 1 and len(kernel.passes[0].reductions) == 5
     x = element(20, 77, "f4", schedule)
     x[...] = np.random.default_rng(7).integers(-50, 50, x.shape)

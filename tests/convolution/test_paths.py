@@ -19,6 +19,10 @@ SHAPES = {
     "pixels, groups": ((2, 32, 8, 8), (48, 16, 3, 3), (1, 1), (1, 1), (1, 1), 2),
     "pixels, strides": ((2, 16, 13, 12), (32, 16, 3, 3), (2, 2), (1, 1), (1, 1), 1),
     "pixels, depth": ((2, 8, 4, 6, 7), (16, 8, 3, 3, 3), (1, 1, 1), (1, 1, 1), (1, 1, 1), 1),
+    "weight, a panel and a half": ((2, 48, 14, 13), (20, 48, 3, 3), (1, 1), (1, 1), (1, 1), 1),
+    "weight, samples in blocks": ((2, 32, 19, 31), (24, 32, 3, 1), (1, 1), (1, 0), (1, 1), 1),
+    "weight, samples together": ((70, 32, 4, 4), (24, 32, 3, 3), (1, 1), (1, 1), (1, 1), 1),
+    "weight, one position": ((3, 64, 12, 12), (33, 64, 1, 1), (2, 2), (0, 0), (1, 1), 1),
     "packed, few pixels": ((1, 40, 3, 3), (70, 40, 2, 2), (2, 2), (1, 1), (1, 1), 1),
     "packed, many pixels": ((4, 20, 24, 24), (34, 20, 1, 1), (1, 1), (0, 0), (1, 1), 1),
     "one line": ((2, 12, 150), (20, 12, 3), (1,), (2,), (2,), 1),
@@ -86,6 +90,20 @@ def test_threads_change_no_bit(name):
     finally:
         fl.set_num_threads(before)
     assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize("shape", [(3, 24, 16, 16), (40, 16, 4, 5)])
+def test_weight_and_bias_of_a_gradient_in_pieces(shape):
+    r = np.random.default_rng(3)
+    x, w, b = (r.standard_normal(s).astype("float32") for s in (shape, (21, shape[1], 3, 3), (21,)))
+    options = [(1, 1), (1, 1), (1, 1), 1]
+    g = r.standard_normal((shape[0], 21, shape[3], shape[2])).astype("float32")
+    tensors = [fl.tensor(a, requires_grad=True) for a in (x, w, b)]
+    turned = fl.tensor(g).transpose(2, 3)  # its lines are not contiguous
+    found = fl.autograd.grad(F.conv2d(*tensors, *options), tensors, turned)
+    expected = results(x, w, b, options, g.swapaxes(2, 3).copy())[1:]
+    for one, two in zip(found, expected, strict=True):
+        assert np.array_equal(one.numpy(), two)
 
 
 @pytest.mark.parametrize("name", ["lanes", "lanes, strides", "depthwise, two out", "depthwise, depth"])

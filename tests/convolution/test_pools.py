@@ -35,6 +35,52 @@ def test_max_pool(kernel, stride, padding, dilation):
     assert fl.autograd.gradgradcheck(run, (t,))
 
 
+@pytest.mark.parametrize("dtype", [fl.float32, fl.float64])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("width", [7, 35, 71])
+def test_max_pool_of_wide_lines(width, stride, dtype):
+    """Whole vectors and what is left of a line; values, gradient and bits at any number of threads."""
+    x = data(3, 5, 11, width).astype("float32")
+    x[0, 0, 4, 3] = np.nan
+    t = fl.tensor(x, dtype=dtype, requires_grad=True)
+    results = []
+    for threads in (1, 2):
+        fl.set_num_threads(threads)
+        y, places = F.max_pool2d(t, 3, stride, 1, return_indices=True)
+        weights = fl.arange(y.numel(), dtype=dtype).reshape(y.shape)
+        (grad,) = fl.autograd.grad((y * weights).nan_to_num().sum(), t)
+        results.append([each.detach().numpy() for each in (y, places, grad)])
+    for one, two in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, two)
+    y, places, grad = results[0]
+    np.testing.assert_array_equal(y, pool(x, (3, 3), (stride, stride), (1, 1), (1, 1), np.max, -np.inf))
+    expected = np.zeros((15, 11 * width))
+    flows = np.where(np.isnan(y), 0, np.arange(y.size).reshape(y.shape)).reshape(15, -1)
+    for plane in range(15):
+        np.add.at(expected[plane], places.reshape(15, -1)[plane], flows[plane])
+    np.testing.assert_allclose(grad, expected.reshape(x.shape), rtol=1e-6)
+
+
+def test_max_pool_of_windows_beyond_the_input():
+    x = fl.arange(5, dtype=fl.float32).reshape(1, 1, 5)
+    assert F.max_pool1d(x, 2, 2, ceil_mode=True).tolist() == [[[1, 3, 4]]]
+    # Both positions of the window lie in the padding.
+    assert F.max_pool1d(fl.ones(1, 1, 1), 2, 1, 1, 2).tolist() == [[[-np.inf]]]
+
+
+def test_max_pool_compiled():
+    x = fl.tensor(data(2, 3, 12, 26).astype("float32"), requires_grad=True)
+
+    def step():
+        y = F.max_pool2d(x, 2)
+        return y.detach(), fl.autograd.grad((y * y).sum(), x)[0]
+
+    compiled = fl.compile(step)
+    for _ in range(3):
+        for found, expected in zip(compiled(), step(), strict=True):
+            np.testing.assert_array_equal(found.numpy(), expected.numpy())
+
+
 @pytest.mark.parametrize(("kernel", "stride", "padding", "dilation"), OPTIONS)
 def test_avg_pool(kernel, stride, padding, dilation):
     x = data(2, 3, 9, 10)

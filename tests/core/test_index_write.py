@@ -146,3 +146,64 @@ def test_writing_counts_as_a_change_of_the_tensor_and_its_base():
     x[[0, 1]] = 1
     x[1:][0] = 1
     assert x._version == before + 3
+
+
+def same(x):
+    return x
+
+
+def transposed(x):
+    return x.T
+
+
+def stepped(x):
+    return x[::2]
+
+
+@pytest.mark.parametrize("layout", [same, transposed, stepped])
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int16", "int32", "int64", "float16", "float32", "float64"])
+def test_masks_write_numbers_and_values_like_numpy(dtype, layout):
+    random = np.random.default_rng(0)
+    for shape in [(7,), (4, 5), (0, 3), (2, 40000)]:
+        base = random.integers(0, 2 if dtype == "bool" else 100, shape).astype(dtype)
+        mask = random.random(layout(base).shape) < 0.4
+        for value in (1, (np.arange(mask.sum()) % 100).astype(dtype), np.ones(1, "int64")):
+            expected, x = base.copy(), fl.tensor(base)
+            version = x._version
+            layout(expected)[mask] = value
+            layout(x)[fl.tensor(mask)] = value if np.ndim(value) == 0 else fl.tensor(value)
+            np.testing.assert_array_equal(x.numpy(), expected)
+            assert x._version > version
+
+
+def test_a_mask_may_be_the_tensor_itself_and_a_value_one_of_its_elements():
+    m = fl.tensor([True, False, True])
+    m[m] = False
+    assert m.tolist() == [False, False, False]
+    x = fl.tensor([1.0, 5.0, 3.0])
+    x[x > 2] = x[1]
+    assert x.tolist() == [1.0, 5.0, 5.0]
+    x[fl.tensor([True, True, False])] = x[1:]
+    assert x.tolist() == [5.0, 5.0, 5.0]
+
+
+def test_a_mask_write_of_the_wrong_count_changes_nothing():
+    x = fl.zeros(3)
+    with pytest.raises(RuntimeError, match="shape mismatch"):
+        x[fl.tensor([True, False, True])] = fl.ones(3)
+    assert x.tolist() == [0.0, 0.0, 0.0]
+    leaf = fl.zeros(3, requires_grad=True)
+    with pytest.raises(RuntimeError, match="leaf"):
+        leaf[leaf == 0] = 1.0
+
+
+def test_lists_of_numbers_and_of_bools_are_keys():
+    x = fl.arange(12.0).reshape(3, 4)
+    assert x[[2, 0]].tolist() == x[fl.tensor([2, 0])].tolist()
+    assert x[[True, False, True]].tolist() == x[fl.tensor([0, 2])].tolist()
+    assert x[:, [1, -1]].tolist() == [[1.0, 3.0], [5.0, 7.0], [9.0, 11.0]]
+    assert x[1:, [0, 1]].tolist() == [[4.0, 5.0], [8.0, 9.0]]
+    with pytest.raises(IndexError):
+        x[[3]]
+    with pytest.raises((OverflowError, RuntimeError, TypeError)):
+        x[[2**70]]

@@ -9,7 +9,10 @@ import pytest
 
 import flambeau as fl
 
-NAMES = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64"]
+NAMES = [
+    "bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float16", "float32", "float64",
+    "complex64", "complex128",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -119,3 +122,65 @@ def test_memory_of_pytorch_stays_alive():
     gc.collect()
     torch.zeros(1000)
     assert x[999].item() == 999
+
+
+def test_what_the_consumer_asks_for_is_given_or_refused():
+    x = fl.arange(6.0).reshape(2, 3)
+    for version, name in (
+        (None, "dltensor"),
+        ((0, 8), "dltensor"),
+        ((1, 0), "dltensor_versioned"),
+        ((2, 0), "dltensor_versioned"),
+    ):
+        assert f'"{name}"' in repr(x.__dlpack__(max_version=version)), version
+    assert "dltensor" in repr(x.__dlpack__(stream=-1, dl_device=(1, 0), copy=False))
+    for wrong in ({"stream": 1}, {"dl_device": (2, 0)}):
+        with pytest.raises(BufferError, match="CPU"):
+            x.__dlpack__(**wrong)
+
+
+def test_copies_are_made_when_asked_for():
+    array = np.arange(4.0)
+    shared, own = fl.from_dlpack(array, copy=False), fl.from_dlpack(array, copy=True)
+    array[0] = 9
+    assert shared[0].item() == 9 and own[0].item() == 0
+    assert fl.from_dlpack(array, device="cpu").tolist() == array.tolist()
+    with pytest.raises(RuntimeError, match="cuda"):
+        fl.from_dlpack(array, device="cuda")
+    capsule = fl.arange(3.0).__dlpack__()
+    assert fl.from_dlpack(capsule, copy=True).tolist() == [0, 1, 2]
+    assert np.from_dlpack(fl.ones(2), copy=True).flags.writeable and np.from_dlpack(fl.ones(2), device="cpu").sum() == 2
+
+
+def test_read_only_memory_travels_as_such():
+    array = np.arange(3.0)
+    array.flags.writeable = False
+    x = fl.from_dlpack(array)
+    assert not np.from_dlpack(x).flags.writeable
+    assert fl.from_dlpack(array, copy=True).add_(1).tolist() == [1, 2, 3]
+    with pytest.raises(RuntimeError, match="clone"):
+        x.__dlpack__()
+
+
+def test_exporters_of_the_time_before_versions_are_taken():
+    class Old:
+        def __init__(self, tensor):
+            self.tensor = tensor
+
+        def __dlpack__(self, stream=None):
+            return self.tensor.__dlpack__()
+
+        def __dlpack_device__(self):
+            return (1, 0)
+
+    x = fl.arange(3.0)
+    y = fl.from_dlpack(Old(x))
+    y[0] = 5
+    assert x[0].item() == 5 and fl.from_dlpack(Old(x), copy=True).add_(1)[1].item() == 2 and x[1].item() == 1
+
+
+def test_the_older_names():
+    x = fl.arange(3.0)
+    y = fl.utils.dlpack.from_dlpack(fl.utils.dlpack.to_dlpack(x))
+    y.zero_()
+    assert x.tolist() == [0, 0, 0]

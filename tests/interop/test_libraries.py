@@ -70,3 +70,43 @@ def test_python_itself_takes_tensors():
     a, b, c = x
     assert (a, b, c) == (3, 1, 2) and dict(zip("abc", x, strict=True))["b"].item() == 1
     assert memoryview(x).tolist() == [3, 1, 2] and bytes(fl.tensor([1, 2], dtype=fl.uint8)) == b"\x01\x02"
+
+
+DISPATCH = """
+import numpy as np
+from sklearn import config_context
+from sklearn.decomposition import PCA
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.metrics.pairwise import rbf_kernel
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+import flambeau as fl
+
+a = np.random.default_rng(0).standard_normal((40, 4))
+with config_context(array_api_dispatch=True):
+    x = fl.tensor(a)
+    for made in (StandardScaler(), MinMaxScaler(), PCA(2, svd_solver="full")):
+        mine = made.fit_transform(x)
+        assert isinstance(mine, fl.Tensor) and mine.dtype is fl.float64, made
+        with config_context(array_api_dispatch=False):
+            theirs = made.fit_transform(a)
+        np.testing.assert_allclose(abs(mine.numpy()), abs(theirs), atol=1e-9)
+    assert isinstance(rbf_kernel(x, x), fl.Tensor)
+    assert all(isinstance(part, fl.Tensor) for part in train_test_split(x, random_state=0))
+    assert r2_score(x[:, 0], x[:, 0]) == 1 and accuracy_score(x[:, 0] > 0, x[:, 0] > 0) == 1
+print("done")
+"""
+
+
+def test_scikit_learn_computes_with_tensors_when_dispatch_is_on():
+    pytest.importorskip("sklearn")
+    import os
+    import subprocess
+    import sys
+
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", DISPATCH],
+        capture_output=True, text=True, timeout=300, env={**os.environ, "SCIPY_ARRAY_API": "1"},
+    )  # fmt: skip
+    assert done.stdout.strip() == "done", done.stderr[-2000:]

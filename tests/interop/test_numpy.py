@@ -9,7 +9,10 @@ import pytest
 
 import flambeau as fl
 
-NAMES = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64"]
+NAMES = [
+    "bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float16", "float32", "float64",
+    "complex64", "complex128",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -241,3 +244,32 @@ def test_arrays_that_do_not_own_aligned_memory():
         assert fl.from_numpy(odd).tolist() == [0, 0, 0]
     except ValueError as error:
         assert "stride" in str(error)
+
+
+def test_array_protocol_converts_and_copies_as_asked():
+    x = fl.arange(6.0).reshape(2, 3)
+    assert x.__array__().base is not None and x.__array__("float64").dtype == "float64"
+    shared, own = np.asarray(x, copy=False), np.array(x)
+    x[0, 0] = 9
+    assert shared[0, 0] == 9 and own[0, 0] == 0
+    with pytest.raises(ValueError, match="copy"):
+        x.__array__("float64", copy=False)
+    assert np.asarray(x.T).strides == (4, 12) and np.asarray(fl.tensor(3)).shape == ()
+
+
+def test_the_buffer_protocol_tells_layout_and_format():
+    x = fl.arange(6.0).reshape(2, 3)
+    view = memoryview(x.T)
+    assert view.shape == (3, 2) and view.strides == (4, 12) and view.format == "f" and view.nbytes == 24
+    assert memoryview(x[:, ::2]).tolist() == [[0.0, 2.0], [3.0, 5.0]]
+    for dtype, format in (("bool", "?"), ("int8", "b"), ("uint8", "B"), ("float16", "e"), ("float64", "d")):
+        assert memoryview(fl.ones(2, dtype=getattr(fl, dtype))).format == format
+    for refused in (fl.ones(2).bfloat16(), fl.ones(2, requires_grad=True)):
+        with pytest.raises(BufferError):
+            memoryview(refused)
+
+
+def test_functions_of_numpy_return_tensors_or_arrays():
+    x = fl.arange(6.0).reshape(2, 3)
+    assert isinstance(np.sin(x), fl.Tensor) and isinstance(np.ones((2, 3), "float32") + x, fl.Tensor)
+    assert np.stack([x, x]).shape == (2, 2, 3) and np.add(x, 1)[0, 0].item() == 1

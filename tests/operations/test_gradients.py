@@ -44,7 +44,7 @@ def cotangents_for(name, outputs, rng):
         random = rng.uniform(-1.0, 1.0, shape)
         if output.is_complex():
             random = random + 1j * rng.uniform(-1.0, 1.0, shape)
-        found.append(None if output.dtype.kind < 2 or k in constant else random)
+        found.append(None if output.dtype.category < 2 or k in constant else random)
     return found
 
 

@@ -36,13 +36,13 @@ def test_two_tensors(left, right):
     assert (a + b).dtype is joint and (a * b).dtype is joint
     assert fl.where(a != 0, a, b).dtype is joint
     assert (a == b).dtype is fl.bool
-    assert (a / b).dtype is (joint if joint.kind > 1 else fl.float32)
+    assert (a / b).dtype is (joint if joint.category > 1 else fl.float32)
 
 
 @pytest.mark.parametrize(("left", "right"), PAIRS, ids=lambda dtype: dtype.name)
 def test_a_tensor_without_dimensions_only_raises_the_kind(left, right):
     a, b = fl.ones(2, dtype=left), fl.tensor(1, dtype=right)
-    joint = expected(left, right) if right.kind > left.kind else left
+    joint = expected(left, right) if right.category > left.category else left
     if left.is_floating_point and right.is_complex:
         joint = fl.complex128 if left is fl.float64 else fl.complex64
     if right.is_complex and left in (fl.uint16, fl.uint32, fl.uint64):
@@ -57,7 +57,7 @@ def test_python_numbers(dtype):
     a = fl.ones(2, dtype=dtype)
     assert (a + True).dtype is dtype
     assert (a + 1).dtype is (fl.int64 if dtype is fl.bool else dtype)
-    assert (1.5 * a).dtype is (dtype if dtype.kind > 1 else fl.float32)
+    assert (1.5 * a).dtype is (dtype if dtype.category > 1 else fl.float32)
     wide = dtype in (fl.float64, fl.complex128)
     assert (1.5j * a).dtype is (fl.complex128 if wide else fl.complex64)
 

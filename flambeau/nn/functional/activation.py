@@ -8,7 +8,7 @@ from typing import Any
 import flambeau
 from flambeau.ops import elementwise as _elementwise
 from flambeau.ops import normalise as _normalise
-from flambeau.ops.arguments import Tensor, check_tensor, not_tensor
+from flambeau.ops.arguments import Tensor, check_tensor, not_tensor, whole_number
 
 __all__ = [
     "celu",
@@ -194,7 +194,13 @@ def gelu(input: Any, approximate: str = "none") -> Any:
 
 
 def threshold(input: Any, threshold: float, value: float, inplace: bool = False) -> Any:
-    """x where x > threshold, else value."""
+    """x where x > threshold, else value.
+
+    >>> fl.nn.functional.threshold(fl.tensor([-1.0, 0.5, 2.0]), 1.0, 0.0)
+    tensor([0., 0., 2.])
+    """
+    if isinstance(input, Tensor) and not input.dtype.is_floating_point:
+        threshold, value = (whole_number("threshold", each, input.dtype) for each in (threshold, value))
     return _threshold.inplace(input, threshold, value) if inplace else _threshold(input, threshold, value)
 
 

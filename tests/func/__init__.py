@@ -1,0 +1,1 @@
+"""flambeau.func: vmap, derivatives, and the state of modules."""
