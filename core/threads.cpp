@@ -5,13 +5,17 @@
 // while the word still names the same job, and a job's fields are not rewritten before all of its tasks are finished;
 // so a worker that comes late can never mix two jobs, and nobody waits for workers that have nothing to do.
 //
-// Idle workers spin for some tens of microseconds (the next kernel is often near), then sleep in the kernel.
+// Idle workers spin for some tens of microseconds (the next kernel is often near), then sleep in the kernel. Who wakes
+// one first forbids it the CPU it runs on itself: guests of a hypervisor take an idle CPU for one that is held up, and
+// put the woken thread behind its waker, where it would wait for milliseconds. Awake, the worker takes its CPUs back.
 
 #include "threads.h"
 
 #include <pthread.h>
 #ifdef __linux__
 #include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 #include <algorithm>
@@ -19,6 +23,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
+#include <deque>
 #include <exception>
 #include <fstream>
 #include <limits>
@@ -61,6 +66,55 @@ inline bool spin_until(Done done) {
 
 thread_local bool in_task = false;
 
+/// Where a sleeping worker may wake up.
+class Place {
+  public:
+    /// The worker, when it starts.
+    void starts() {
+#ifdef __linux__
+        thread.store(pid_t(syscall(SYS_gettid)));  // gettid() is younger than some systems
+#endif
+    }
+    /// The worker, before it sleeps.
+    void sleeps() {
+        std::lock_guard guard(lock);
+        asleep = true;
+    }
+    /// The worker, awake again.
+    void wakes();
+    /// The caller, before it gives the worker a reason to wake up.
+    void leave_caller_alone();
+
+  private:
+    std::mutex lock;
+    bool asleep = false;
+#ifdef __linux__
+    bool narrowed = false;  // its CPUs are fewer than `allowed`
+    std::atomic<pid_t> thread{0};
+    cpu_set_t allowed;
+#endif
+};
+
+void Place::wakes() {
+    std::lock_guard guard(lock);
+    asleep = false;
+#ifdef __linux__
+    if (std::exchange(narrowed, false)) sched_setaffinity(0, sizeof allowed, &allowed);
+#endif
+}
+
+void Place::leave_caller_alone() {
+#ifdef __linux__
+    std::lock_guard guard(lock);
+    const int here = sched_getcpu();
+    if (!asleep || here < 0 || here >= CPU_SETSIZE) return;
+    if (!narrowed && sched_getaffinity(thread.load(), sizeof allowed, &allowed) != 0) return;
+    cpu_set_t others = allowed;
+    CPU_CLR(here, &others);
+    if (CPU_COUNT(&others) > 0 && sched_setaffinity(thread.load(), sizeof others, &others) == 0) narrowed = true;
+#endif
+}
+
 struct Pool {
     // The job. The fields are atomic only because a late worker may read them while they are rewritten.
     alignas(64) std::atomic<uint64_t> ticket{0};  // job number << 32 | tasks not yet taken
@@ -79,9 +133,10 @@ struct Pool {
     std::atomic<bool> stopping{false};
     bool spins;
     std::vector<std::thread> workers;
+    std::deque<Place> places;
 
     explicit Pool(int threads) : spins(threads <= available_cpus()) {
-        for (int i = 1; i < threads; ++i) workers.emplace_back([this] { work(); });
+        for (int i = 1; i < threads; ++i) workers.emplace_back([this, place = &places.emplace_back()] { work(*place); });
     }
 
     void stop() {
@@ -120,15 +175,18 @@ struct Pool {
         }
     }
 
-    void work() {
+    void work(Place& place) {
+        place.starts();
         uint32_t heard = signal.load(std::memory_order_acquire);
         while (!stopping.load(std::memory_order_relaxed)) {
             take_tasks();
             auto news = [&] { return signal.load(std::memory_order_acquire) != heard; };
             if (!(spins && spin_until(news))) {
+                place.sleeps();
                 sleepers.fetch_add(1, std::memory_order_seq_cst);
                 signal.wait(heard, std::memory_order_seq_cst);
                 sleepers.fetch_sub(1, std::memory_order_relaxed);
+                place.wakes();
             }
             heard = signal.load(std::memory_order_acquire);
         }
@@ -140,6 +198,8 @@ struct Pool {
     }
 
     void run_some(int64_t start, int64_t tasks, void (*body)(void*, int64_t), void* argument) {
+        if (spins && sleepers.load(std::memory_order_relaxed) > 0)
+            for (Place& place : places) place.leave_caller_alone();
         call.store(body, std::memory_order_relaxed);
         context.store(argument, std::memory_order_relaxed);
         first.store(start, std::memory_order_relaxed);

@@ -34,6 +34,24 @@ for p in model.parameters():
 print(digest.hexdigest())
 """
 
+WOKEN = """
+import os, time
+import flambeau as fl
+fl.set_num_threads(2)
+a = fl.ones(1 << 21)
+for _ in range(5):
+    (a + 1).exp()
+    time.sleep(0.005)  # long enough for the worker to fall asleep
+(a + 1).exp()
+everywhere = os.sched_getaffinity(0)
+deadline = time.monotonic() + 5  # the worker gives its CPUs back when it gets to run
+threads = [int(name) for name in os.listdir("/proc/self/task")]
+while any(os.sched_getaffinity(thread) != everywhere for thread in threads):
+    assert time.monotonic() < deadline, [os.sched_getaffinity(thread) for thread in threads]
+    time.sleep(0.001)
+assert len(threads) > 1
+"""
+
 
 def test_training_gives_the_same_bits_at_one_and_two_threads_and_in_another_process():
     digests = {output_of(TRAINING.format(threads=n)) for n in (1, 2, 2)}
@@ -213,3 +231,8 @@ def test_many_python_threads_use_the_pool_at_once():
         thread.join(timeout=60)
         assert not thread.is_alive()
     assert not failures
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="threads have no set of CPUs on this system")
+def test_workers_that_were_woken_may_run_on_every_cpu_again():
+    output_of(WOKEN)
