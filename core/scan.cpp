@@ -128,7 +128,7 @@ TensorRef cumulative(Tensor* t, int dim, bool product) {
     TensorRef from = contiguous(cast(t, code).get()), out = empty(t->shape(), code);
     Tensor* tensors[2] = {from.get(), out.get()};
     run_step("cumulative", tensors, 1, 1, [dim, product](Tensor* const* t) { accumulate(t[0], t[1], dim, product); });
-    return out;
+    return cast(out.get(), t->dtype);
 }
 
 void running_extreme(Tensor* t, int dim, bool largest, TensorRef& values, TensorRef& places) {

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from flambeau import _core, dtypes
+from flambeau import _core, dtypes, recording
 from flambeau.devices import check_device
 from flambeau.dtypes import dtype as DType
 from flambeau.errors import DTypeError
@@ -51,10 +51,15 @@ def _c2c(x: Any, dims: tuple[int, ...], norm: str, forward: bool) -> Any:
         return x
     if x.numel() == 0:
         return x.clone()
-    import scipy.fft
+    axes = tuple([d - x.ndim for d in dims])
 
-    transform = scipy.fft.fftn if forward else scipy.fft.ifftn
-    result = to_tensor(transform(to_numpy(x), axes=dims, norm=norm, workers=_workers(x.numel())), x.dtype)
+    def compute(x: Any) -> Any:
+        import scipy.fft
+
+        transform = scipy.fft.fftn if forward else scipy.fft.ifftn
+        return to_tensor(transform(to_numpy(x), axes=axes, norm=norm, workers=_workers(x.numel())), x.dtype)
+
+    result = recording.host("fft_c2c", compute, x, whole=True)
     return with_gradient(result, (x,), lambda g: (_c2c(g, dims, _ADJOINT[norm], not forward),), "fft_c2c")
 
 
@@ -63,9 +68,14 @@ def _r2c(x: Any, dim: int, norm: str) -> Any:
     length, kind = x.shape[dim], x.dtype.to_complex()
     if x.numel() == 0:
         return _core.full([s // 2 + 1 if d == dim else s for d, s in enumerate(x.shape)], 0, kind)
-    import scipy.fft
+    axis = dim - x.ndim
 
-    result = to_tensor(scipy.fft.rfft(to_numpy(x), axis=dim, norm=norm, workers=_workers(x.numel())), kind)
+    def compute(x: Any) -> Any:
+        import scipy.fft
+
+        return to_tensor(scipy.fft.rfft(to_numpy(x), axis=axis, norm=norm, workers=_workers(x.numel())), kind)
+
+    result = recording.host("fft_r2c", compute, x, whole=True)
 
     def vjp(gradient: Any) -> tuple[Any]:
         # What the inverse counts twice, the frequencies that stand for their mirror images, has one share only.
@@ -79,9 +89,14 @@ def _c2r(x: Any, dim: int, length: int, norm: str) -> Any:
     kind = x.dtype.to_real()
     if x.numel() == 0:
         return _core.full([length if d == dim else s for d, s in enumerate(x.shape)], 0, kind)
-    import scipy.fft
+    axis = dim - x.ndim
 
-    result = to_tensor(scipy.fft.irfft(to_numpy(x), length, axis=dim, norm=norm, workers=_workers(x.numel())), kind)
+    def compute(x: Any) -> Any:
+        import scipy.fft
+
+        return to_tensor(scipy.fft.irfft(to_numpy(x), length, axis=axis, norm=norm, workers=_workers(x.numel())), kind)
+
+    result = recording.host("fft_c2r", compute, x, whole=True)
     return with_gradient(
         result, (x,), lambda g: (_r2c(g, dim, _ADJOINT[norm]) * _weights(length, dim, x, 2.0),), "fft_c2r"
     )
