@@ -172,7 +172,7 @@ _unary("sinh", lambda g, x, y: g * s.cosh(x))
 _unary("cosh", lambda g, x, y: g * s.sinh(x))
 _unary("tanh", lambda g, x, y: g * (1.0 - y * y))
 _unary("asinh", lambda g, x, y: g * s.rsqrt(x * x + 1.0))
-_unary("acosh", lambda g, x, y: g * (s.rsqrt(x - 1.0) * s.rsqrt(x + 1.0)))
+_unary("acosh", lambda g, x, y: g * _acosh_slope(x))
 _unary("atanh", lambda g, x, y: g / (1.0 - x * x))
 _unary("erf", lambda g, x, y: g * ((2.0 / math.sqrt(math.pi)) * s.exp(-(x * x))))
 _unary("erfc", lambda g, x, y: g * ((-2.0 / math.sqrt(math.pi)) * s.exp(-(x * x))))
@@ -184,6 +184,12 @@ _unary("digamma", lambda g, x, y: g * trigamma(x))
 @_rule("sign", "floor", "ceil", "round", "trunc")
 def _flat(g: Value, y: Value, x: Value) -> Cotangents:
     return (None,)
+
+
+def _acosh_slope(x: Value) -> Value:
+    if s.is_complex(x):  # on the branch of the function
+        return s.rsqrt(x - 1.0) * s.rsqrt(x + 1.0)
+    return s.rsqrt(x * x - 1.0)
 
 
 @_rule("cast")

@@ -31,7 +31,10 @@ def values(r: random.Random, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
     """Numbers of one of several kinds: whole, large, small, of many sizes, with NaN and infinities."""
     g = np.random.default_rng(r.randrange(1 << 30))
     if "complex" in dtype:
-        return np.asarray(values(r, "float64", shape) + 1j * values(r, "float64", shape)).astype(dtype)
+        a = np.empty(shape, dtype="complex128")
+        a.real, a.imag = values(r, "float64", shape), values(r, "float64", shape)
+        with np.errstate(all="ignore"):
+            return np.asarray(a.astype(dtype))
     if dtype == "bool":
         return g.random(shape) < 0.5
     if "int" in dtype:
