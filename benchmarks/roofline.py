@@ -19,6 +19,8 @@ from flambeau.compiler.loops import Loops
 from flambeau.compiler.target import Target, host
 
 COPY_BYTES = 64 << 20
+#: Of the block, taken by the threads as they become free: a thread that is held up must not hold up the pass.
+PIECES = 8
 TURNS = 120
 #: Iterations of one turn of arithmetic: about a millisecond.
 ITERATIONS = 200_000
@@ -124,31 +126,59 @@ def _traffic(target: Target, kind: str) -> str:
     return code.finish("i64 %bytes, ptr %source, ptr %to")
 
 
-def _bandwidth(kind: str, threads: int) -> float:
-    """Seconds for `threads` threads to pass over COPY_BYTES."""
-    import flambeau as fl
+class Traffic:
+    """Passes of `threads` threads over COPY_BYTES: copies ("plain", "streaming"), or reads ("read")."""
 
-    kernel = _function(_traffic(host(), kind), ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
-    source, to = (fl.zeros(COPY_BYTES // 4 + 64) + 1.0 for _ in range(2))
-    share = COPY_BYTES // threads // 8192 * 8192
-    begins = [number * share for number in range(threads)]
-    # Reading needs a place for its result only: a line for each thread.
-    targets = [to.data_ptr() + (number * 4096 if kind == "read" else begin) for number, begin in enumerate(begins)]
-    parts = [
-        lambda begin=begin, place=place: kernel(share, source.data_ptr() + begin, place)
-        for begin, place in zip(begins, targets, strict=True)
-    ]
-    return _together(parts) * COPY_BYTES / (share * threads)
+    def __init__(self, kind: str, threads: int) -> None:
+        import flambeau as fl
+
+        kernel = _function(_traffic(host(), kind), ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
+        self._blocks = [fl.ones(COPY_BYTES // 4 + 16) for _ in range(2)]
+        source, to = ((block.data_ptr() + 63) // 64 * 64 for block in self._blocks)
+        piece = COPY_BYTES // PIECES
+        # Reading needs a place for its result only: a line for each piece.
+        places = [to + number * (4096 if kind == "read" else piece) for number in range(PIECES)]
+        self._pieces = [
+            lambda begin=source + number * piece, place=place: kernel(piece, begin, place)
+            for number, place in enumerate(places)
+        ]
+        self._threads = threads
+
+    def seconds(self) -> float:
+        """The time of one pass."""
+        barrier, pieces = threading.Barrier(self._threads), iter(self._pieces)
+
+        def work() -> None:
+            barrier.wait()
+            for piece in pieces:  # taking the next one is a single step under the interpreter's lock
+                piece()
+
+        helpers = [threading.Thread(target=work) for _ in range(self._threads - 1)]
+        for helper in helpers:
+            helper.start()
+        barrier.wait()
+        begin = time.perf_counter()
+        for piece in pieces:
+            piece()
+        for helper in helpers:
+            helper.join()
+        return time.perf_counter() - begin
+
+
+def copies(threads: int) -> list[Traffic]:
+    """Ordinary stores, and where there are some, stores past the caches."""
+    return [Traffic(kind, threads) for kind in ("plain", "streaming")]
 
 
 def copy_bandwidth(threads: int) -> float:
     """Bytes read plus bytes written a second when copying 64 MB: the better of plain and streaming stores."""
-    return 2 * COPY_BYTES / min(_bandwidth("plain", threads), _bandwidth("streaming", threads))
+    return 2 * COPY_BYTES / min(copy.seconds() for copy in copies(threads) for _ in range(TURNS))
 
 
 def read_bandwidth(threads: int) -> float:
     """Bytes a second when only reading 64 MB."""
-    return COPY_BYTES / _bandwidth("read", threads)
+    reading = Traffic("read", threads)
+    return COPY_BYTES / min(reading.seconds() for _ in range(TURNS))
 
 
 def measure(threads: int) -> dict[str, float | None]:

@@ -23,6 +23,7 @@ constexpr int kWindow = 48;            // launches a chain looks at behind its l
 constexpr int64_t kFewUnits = 16;      // a chain is cut between so many units at least
 constexpr double kParallelCost = 12e3; // nanoseconds of work below which waking threads costs more than it brings
 constexpr double kTaskCost = 4e3;
+constexpr double kLongBlock = 16e3;    // nanoseconds of a block for which it matters that another thread has none
 constexpr int64_t kBlockBytes = 3 << 18;  // what a block touches stays in the second-level cache
 constexpr int64_t kBlockRows = 160;    // rows between two readings of B when a product runs alone, about
 constexpr int64_t kLeastRows = 32;     // fewer rows would wait for B
@@ -119,6 +120,12 @@ struct Traffic {
     double bytes() const { return blocks() * weights; }
 };
 
+// A product of few rows over a long sum: blocks of rows would leave threads idle that share it when it runs alone.
+bool needs_all_threads(const Launch& launch) {
+    const double rows = double(launch.parts.leading), blocks = rows / double(kLeastRows);
+    return launch.parts.whole && thread_count() > 1 && blocks < 2 * thread_count() && launch.cost > std::max(1.0, blocks) * kLongBlock;
+}
+
 bool packs(const Launch& launch) { return launch.parts.leading && launch.parts.packed > 0; }
 
 }  // namespace
@@ -146,12 +153,14 @@ void PlanBuilder::make_groups() {
         group.cost = launches[i].cost;
         Traffic traffic;
         traffic.add(launches[i], access[i]);
+        const bool long_sum = needs_all_threads(launches[i]);
+        if (long_sum) group.why = "blocks of its few rows would leave threads idle";
         if (group.units >= kFewUnits) {
             for (size_t j = i + 1; j < count && skipped.size() < kWindow; ++j) {
                 if (taken[j]) continue;
                 const Parts& parts = launches[j].parts;
                 const int64_t units = parts.leading ? std::gcd(group.units, parts.leading) : 0;
-                bool joins = units >= kFewUnits, related = false;
+                bool joins = units >= kFewUnits && !long_sum && !needs_all_threads(launches[j]), related = false;
                 Traffic later;
                 for (size_t k = 0; k < chain.size() && joins; ++k) {
                     Fit how = fit(access[chain[k]], access[j]);

@@ -1,5 +1,5 @@
 // Copies of lines whose elements lie apart: what strided slices and strided convolutions move.
-// It is not: a copy of tensors (dispatch.cpp). Included by dispatch.cpp and convolve_stage.h.
+// It is not: a copy of tensors (copy.cpp). Included by copy.cpp and convolve_stage.h.
 #pragma once
 #include <cstdint>
 #include <cstring>

@@ -1,16 +1,14 @@
 // See dispatch.h.
 #include "dispatch.h"
 
-#include "copy_line.h"
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 
+#include "loop.h"
 #include "plan.h"
 #include "rows.h"
 #include "threads.h"
-#include "transpose.h"
 #include "views.h"
 
 namespace flambeau {
@@ -97,115 +95,6 @@ KernelEntry& map_kernel(Operation& op, Resolution& r, uint64_t classes, const ui
     return r.kernels.back();
 }
 
-// The iteration space of a map: sizes, and for every operand its byte strides, outermost first.
-struct Loop {
-    int ndim = 0;
-    int operands = 0;
-    int64_t sizes[kMaxDims];
-    int64_t strides[kMaxOperands][kMaxDims];
-};
-
-void normalise(Loop& loop) {
-    // Order by the output's stride, drop dimensions of size 1, merge neighbours that every operand walks as one.
-    int order[kMaxDims], n = 0;
-    for (int d = 0; d < loop.ndim; ++d)
-        if (loop.sizes[d] != 1) order[n++] = d;
-    for (int i = 1; i < n; ++i)
-        for (int j = i; j > 0; --j) {
-            int64_t a = 0, b = 0;
-            for (int o = 0; o < loop.operands && a == b; ++o)
-                a = loop.strides[o][order[j - 1]], b = loop.strides[o][order[j]];
-            if (a >= b) break;
-            std::swap(order[j - 1], order[j]);
-        }
-    Loop out;
-    out.operands = loop.operands;
-    for (int i = 0; i < n; ++i) {
-        int d = order[i];
-        bool merge = out.ndim > 0;
-        for (int o = 0; o < loop.operands && merge; ++o)
-            merge = out.strides[o][out.ndim - 1] == loop.strides[o][d] * loop.sizes[d];
-        if (merge) {
-            out.sizes[out.ndim - 1] *= loop.sizes[d];
-            for (int o = 0; o < loop.operands; ++o) out.strides[o][out.ndim - 1] = loop.strides[o][d];
-        } else {
-            out.sizes[out.ndim] = loop.sizes[d];
-            for (int o = 0; o < loop.operands; ++o) out.strides[o][out.ndim] = loop.strides[o][d];
-            ++out.ndim;
-        }
-    }
-    loop.ndim = out.ndim;
-    for (int d = 0; d < out.ndim; ++d) {
-        loop.sizes[d] = out.sizes[d];
-        for (int o = 0; o < loop.operands; ++o) loop.strides[o][d] = out.strides[o][d];
-    }
-}
-
-constexpr int64_t kParallelWork = 1 << 16;  // elements below which threads cost more than they bring
-constexpr int64_t kTaskWork = 1 << 15;
-constexpr int64_t kReleaseWork = 1 << 18;   // elements from which the GIL is let go
-
-void run_block(MapKernel kernel, char* const* bases, const Loop& loop, int64_t outer_begin, int64_t outer_end,
-               int64_t inner_begin, int64_t inner_end) {
-    int nd = loop.ndim, operands = loop.operands;
-    int64_t inner_strides[kMaxOperands], outer_strides[kMaxOperands];
-    char* pointers[kMaxOperands];
-    int64_t rows = nd >= 2 ? loop.sizes[nd - 2] : 1;
-    for (int o = 0; o < operands; ++o) {
-        inner_strides[o] = nd ? loop.strides[o][nd - 1] : 0;
-        outer_strides[o] = nd >= 2 ? loop.strides[o][nd - 2] : 0;
-    }
-    int64_t position = outer_begin;
-    while (position < outer_end) {
-        int64_t row = position % rows, rest = position / rows;
-        int64_t count = std::min(rows - row, outer_end - position);
-        for (int o = 0; o < operands; ++o)
-            pointers[o] = bases[o] + inner_begin * inner_strides[o] + row * outer_strides[o];
-        for (int d = nd - 3; d >= 0; --d) {
-            int64_t at = rest % loop.sizes[d];
-            rest /= loop.sizes[d];
-            for (int o = 0; o < operands; ++o) pointers[o] += at * loop.strides[o][d];
-        }
-        kernel(pointers, inner_strides, outer_strides, inner_end - inner_begin, count);
-        position += count;
-    }
-}
-
-// A transposed operand reads a cache line for one element: narrow inner blocks keep those lines until used up.
-bool reads_across(const Loop& loop) {
-    int nd = loop.ndim;
-    if (nd < 2 || loop.sizes[nd - 1] <= 64) return false;
-    for (int o = 0; o < loop.operands; ++o) {
-        int64_t in = std::abs(loop.strides[o][nd - 1]), out = std::abs(loop.strides[o][nd - 2]);
-        if (in > 64 && out > 0 && out < in) return true;
-    }
-    return false;
-}
-
-void run_loop(MapKernel kernel, char* const* bases, const Loop& loop) {
-    int nd = loop.ndim;
-    int64_t inner = nd ? loop.sizes[nd - 1] : 1, outer = 1;
-    for (int d = 0; d + 1 < nd; ++d) outer *= loop.sizes[d];
-    bool transposed = reads_across(loop);
-    int64_t total = inner * outer;
-    if (total < kParallelWork && !transposed) {
-        run_block(kernel, bases, loop, 0, outer, 0, inner);
-        return;
-    }
-    int64_t inner_block = transposed ? 64 : std::min<int64_t>(inner, kTaskWork);
-    if (inner_block > 64) inner_block = (inner_block + 63) / 64 * 64;
-    int64_t inner_blocks = (inner + inner_block - 1) / inner_block;
-    int64_t outer_block = std::max<int64_t>(1, kTaskWork / std::min(inner, inner_block));
-    int64_t outer_blocks = (outer + outer_block - 1) / outer_block;
-    auto task = [&](int64_t t) {
-        int64_t i = t % inner_blocks, o = t / inner_blocks;
-        run_block(kernel, bases, loop, o * outer_block, std::min(outer, (o + 1) * outer_block), i * inner_block,
-                  std::min(inner, (i + 1) * inner_block));
-    };
-    GilRelease unlocked(total >= kReleaseWork);
-    parallel_for(inner_blocks * outer_blocks, task);
-}
-
 // While recording: notes the launch. True when it is only prepared for a plan, and not to be run.
 [[gnu::noinline]] bool note_map(Operation& op, const Resolution& r, const Arg* args, int count, const TensorRef* outputs,
                                 MapKernel kernel, char* const* bases, const Loop& loop) {
@@ -277,9 +166,6 @@ void copy_strides(int64_t* into, const Tensor* t, const Shape& shape) {
     }
 }
 
-namespace {
-
-// Computes into `outputs` (allocating those that are null).
 void run_map(Operation& op, Resolution& r, Arg* args, int count, TensorRef* outputs) {
     char* bases[kMaxOperands];
     int operands = r.outputs + count;
@@ -416,6 +302,8 @@ void run_map(Operation& op, Resolution& r, Arg* args, int count, TensorRef* outp
         if (note_map(op, r, args, count, outputs, reinterpret_cast<MapKernel>(k.address), bases, loop)) return;
     run_loop(reinterpret_cast<MapKernel>(k.address), bases, loop);
 }
+
+namespace {
 
 // High derivatives have many results, which come from several kernels.
 void split_gradient(Operation& op, Resolution& r, GradientPlan& plan) {
@@ -875,167 +763,6 @@ TensorRef sum_dims(Tensor* t, uint32_t dims) {
     return out[0];
 }
 
-namespace {
-
-// Whether the source of a copy runs along another dimension than its target, and how.
-bool find_transposition(Transposition& found, const Tensor* target, const Tensor* source) {
-    int64_t item = item_size(target->dtype);
-    if (target->dtype != source->dtype || target->numel < 1024 || !target->same_shape(*source)) return false;
-    Loop loop;
-    loop.ndim = target->ndim;
-    loop.operands = 2;
-    for (int d = 0; d < loop.ndim; ++d) loop.sizes[d] = target->sizes[d];
-    copy_strides(loop.strides[0], target, target->shape());
-    copy_strides(loop.strides[1], source, target->shape());
-    normalise(loop);
-    int last = loop.ndim - 1, along = -1;
-    if (loop.ndim < 2 || loop.strides[0][last] != item || loop.strides[1][last] == item) return false;
-    for (int d = 0; d < last; ++d)
-        if (loop.strides[1][d] == item) along = d;
-    int64_t least = std::max<int64_t>(16, 64 / item);  // below it nothing would fill a square
-    if (along < 0 || loop.sizes[along] < least || loop.sizes[last] < least) return false;
-    found.item = item;
-    found.rows = loop.sizes[last];
-    found.columns = loop.sizes[along];
-    found.from_line = loop.strides[1][last];
-    found.to_line = loop.strides[0][along];
-    for (int d = 0; d < last; ++d) {
-        if (d == along) continue;
-        found.sizes[found.outer] = loop.sizes[d];
-        found.to_strides[found.outer] = loop.strides[0][d];
-        found.from_strides[found.outer++] = loop.strides[1][d];
-    }
-    found.past = streams(target);
-    found.prepare();
-    return true;
-}
-
-// A copy of lines whose elements lie apart, shorter or simpler than what a kernel of vectors is good for.
-struct StridedCopy {
-    Loop loop;
-    int64_t item = 0, lines = 0, length = 0;
-
-    void copy(char* target, const char* source) const {
-        const int last = loop.ndim - 1;
-        const int64_t most = std::max<int64_t>(1, kTaskWork / length), tasks = (lines + most - 1) / most;
-        const int64_t to_step = loop.strides[0][last] / item, from_step = loop.strides[1][last] / item;
-        auto some = [&](int64_t task) {
-            int64_t at[kMaxDims] = {}, rest = task * most;
-            char* to = target;
-            const char* from = source;
-            for (int d = last - 1; d >= 0; --d) {
-                at[d] = rest % loop.sizes[d];
-                rest /= loop.sizes[d];
-                to += at[d] * loop.strides[0][d];
-                from += at[d] * loop.strides[1][d];
-            }
-            for (int64_t i = task * most; i < std::min(lines, (task + 1) * most); ++i) {
-                copy_line(item, from, from_step, to, length, to_step);
-                for (int d = last - 1; d >= 0; --d) {
-                    to += loop.strides[0][d];
-                    from += loop.strides[1][d];
-                    if (++at[d] < loop.sizes[d]) break;
-                    to -= loop.sizes[d] * loop.strides[0][d];
-                    from -= loop.sizes[d] * loop.strides[1][d];
-                    at[d] = 0;
-                }
-            }
-        };
-        if (lines * length < kParallelWork) for (int64_t t = 0; t < tasks; ++t) some(t);
-        else parallel_for(tasks, some);
-    }
-};
-
-bool find_strided(StridedCopy& found, const Tensor* target, const Tensor* source) {
-    const int64_t item = item_size(target->dtype);
-    if (target->dtype != source->dtype || item < 4 || item > 8 || !target->same_shape(*source)) return false;
-    Loop& loop = found.loop;
-    loop.ndim = target->ndim;
-    loop.operands = 2;
-    for (int d = 0; d < loop.ndim; ++d) loop.sizes[d] = target->sizes[d];
-    copy_strides(loop.strides[0], target, target->shape());
-    copy_strides(loop.strides[1], source, target->shape());
-    normalise(loop);
-    const int last = loop.ndim - 1;
-    if (last < 0 || (loop.strides[0][last] == item && loop.strides[1][last] == item)) return false;
-    for (int o = 0; o < 2; ++o)  // steps of a few elements, the smallest of their operand: else lines are no good order
-        for (int d = 0; d <= last; ++d)
-            if (loop.strides[o][last] <= 0 || loop.strides[o][last] > 4 * item || loop.strides[o][d] < loop.strides[o][last]) return false;
-    if (loop.strides[0][last] % item || loop.strides[1][last] % item) return false;
-    found.item = item;
-    found.length = loop.sizes[last];
-    found.lines = target->numel / found.length;
-    return true;
-}
-
-// Runs such a copy, or notes or prepares it.
-template <class Copy>
-void run_copy(const Copy& found, Tensor* target, Tensor* source) {
-    if (recorder) [[unlikely]] {
-        Arg args[1] = {Arg(source)};
-        TensorRef outputs[1] = {TensorRef(target)};
-        char* bases[2] = {target->data, source->data};
-        if (recorder->builder) {
-            Launch& launch = recorder->builder->add(args, 1, outputs, 1, bases);
-            launch.run = [found](char* const* p) { found.copy(p[0], p[1]); };
-            return;
-        }
-        if (recorder->records())
-            recorder->call("copy", {source}, {target}, [](Tensor* const* t) { copy_elements(t[1], t[0]); });
-    }
-    GilRelease unlocked(target->numel >= kReleaseWork);
-    found.copy(target->data, source->data);
-}
-
-}  // namespace
-
-void copy_elements(Tensor* target, Tensor* source) {
-    if (target->numel == 0) return;
-    bump_version(target);
-    bool same_layout = target->dtype == source->dtype && target->same_shape(*source) && target->contiguous && source->contiguous;
-    if (same_layout) {
-        int64_t bytes = target->numel * item_size(target->dtype), block = 1 << 18;
-        if (recorder) [[unlikely]] {
-            Arg args[1] = {Arg(source)};
-            TensorRef outputs[1] = {TensorRef(target)};
-            char* bases[2] = {target->data, source->data};
-            if (recorder->builder) {
-                Launch& launch = recorder->builder->add(args, 1, outputs, 1, bases);
-                launch.run = [bytes](char* const* p) { std::memcpy(p[0], p[1], size_t(bytes)); };
-                return;
-            }
-            if (recorder->records()) recorder->map(*builtins.copy, resolution_for(*builtins.copy, args, 1), args, 1, outputs);
-        }
-        if (bytes <= block) std::memcpy(target->data, source->data, size_t(bytes));
-        else {
-            GilRelease unlocked(bytes > (4 << 20));
-            parallel_for((bytes + block - 1) / block, [&](int64_t i) {
-                std::memcpy(target->data + i * block, source->data + i * block, size_t(std::min(block, bytes - i * block)));
-            });
-        }
-        return;
-    }
-    Transposition turned;
-    if (find_transposition(turned, target, source)) return run_copy(turned, target, source);
-    StridedCopy strided;
-    if (find_strided(strided, target, source)) return run_copy(strided, target, source);
-    Arg args[1] = {Arg(source)};
-    TensorRef outputs[4];
-    outputs[0] = TensorRef(target);
-    run_map(*builtins.copy, resolution_for(*builtins.copy, args, 1), args, 1, outputs);
-}
-
-namespace {
-void fill_with(Tensor* target, Arg value) {
-    if (target->numel == 0) return;
-    bump_version(target);
-    Arg args[1] = {value};
-    TensorRef outputs[4];
-    outputs[0] = TensorRef(target);
-    run_map(*builtins.copy, resolution_for(*builtins.copy, args, 1), args, 1, outputs);
-}
-}  // namespace
-
 TensorRef conj(Tensor* t) {
     if (!is_complex(t->dtype)) return TensorRef(t);
     Arg args[1] = {Arg(t)};
@@ -1043,9 +770,5 @@ TensorRef conj(Tensor* t) {
     call_map(*builtins.conj, args, 1, out);
     return out[0];
 }
-
-void fill_number(Tensor* target, const Arg& number) { fill_with(target, number); }
-void fill_elements(Tensor* target, double value) { fill_with(target, Arg::of(value)); }
-void fill_elements_int(Tensor* target, int64_t value) { fill_with(target, Arg::of_int(value)); }
 
 }  // namespace flambeau

@@ -138,6 +138,8 @@ struct Builtins {
 };
 extern Builtins builtins;
 
+// Without history; outputs that are null are allocated.
+void run_map(Operation&, Resolution&, Arg* args, int count, TensorRef* outputs);
 // Runs with history. `outputs` holds targets (out= or in place) or nulls, and the results afterwards.
 void call_map(Operation&, Arg* args, int count, TensorRef* outputs);
 // Into given outputs (out=): resized with their old contents lost if their shape differs, checked for overlap and dtype.

@@ -20,7 +20,19 @@ using Kernel = void (*)(char* to, int64_t to_line, const char* from, int64_t fro
 constexpr int64_t kParallelWork = 1 << 17;  // bytes below which threads cost more than they bring
 constexpr int64_t kTaskWork = 1 << 17;      // bytes one task takes
 constexpr int64_t kTileBytes = 256;         // of a line in a tile: whole pieces of memory in both directions
+constexpr int64_t kAlias = 4096;            // lines so many bytes apart compete for a few sets of a cache
 constexpr int64_t kMaxVector = 64;
+
+struct TileBytes {
+    int64_t r, c;
+};
+
+// Where lines of the source alias, a copy from memory to memory is faster with few of them under way (r counts them),
+// unless those of the target do too, whose pieces then become too short. Measured with elements of 4 and 8 bytes.
+TileBytes tile_bytes(const Transposition& t) {
+    if (!t.past || t.item < 4 || t.from_line % kAlias) return {kTileBytes, kTileBytes};
+    return t.to_line % kAlias ? TileBytes{kTileBytes / 4, kTileBytes} : TileBytes{kTileBytes / 2, kTileBytes / 2};
+}
 
 int vector_bytes = 0;
 void* kernels[5][2] = {};
@@ -72,13 +84,15 @@ void Transposition::block(char* to, const char* from, int64_t r_count, int64_t c
 }
 
 void Transposition::copy(char* to, const char* from) const {
-    const int64_t side = vector_bytes / item, edge = std::max(side, kTileBytes / item);
+    const int64_t side = vector_bytes / item;
+    const auto [r_bytes, c_bytes] = tile_bytes(*this);
+    const int64_t r_edge = std::max(side, r_bytes / item), c_edge = std::max(side, c_bytes / item);
     // The last tile takes what is left, so that none is shorter than a square.
-    const int64_t r_tiles = std::max<int64_t>(1, rows / edge), c_tiles = std::max<int64_t>(1, columns / edge);
+    const int64_t r_tiles = std::max<int64_t>(1, rows / r_edge), c_tiles = std::max<int64_t>(1, columns / c_edge);
     const int64_t tiles = r_tiles * c_tiles, total = numel() * item;
     int64_t count = tiles;
     for (int d = 0; d < outer; ++d) count *= sizes[d];
-    const int64_t ahead = c_tiles > 1 ? edge * item : edge * from_line;  // where the tile after this one begins
+    const int64_t ahead = c_tiles > 1 ? c_edge * item : r_edge * from_line;  // where the tile after this one begins
     auto one = [&](int64_t number) {
         int64_t tile = number % tiles, rest = number / tiles;
         char* target = to;
@@ -89,9 +103,9 @@ void Transposition::copy(char* to, const char* from) const {
             target += at * to_strides[d];
             source += at * from_strides[d];
         }
-        const int64_t r = tile / c_tiles * edge, c = tile % c_tiles * edge;
+        const int64_t r = tile / c_tiles * r_edge, c = tile % c_tiles * c_edge;
         block(target + c * to_line + r * item, source + r * from_line + c * item,
-              tile / c_tiles + 1 == r_tiles ? rows - r : edge, tile % c_tiles + 1 == c_tiles ? columns - c : edge, ahead);
+              tile / c_tiles + 1 == r_tiles ? rows - r : r_edge, tile % c_tiles + 1 == c_tiles ? columns - c : c_edge, ahead);
     };
     if (total < kParallelWork) {
         for (int64_t i = 0; i < count; ++i) one(i);

@@ -1,6 +1,6 @@
 // Transposed copies: a source that runs along another dimension than its target, moved in squares.
 // It is not: the kernel that turns a square round (generated code, compiler/transposition.py) or the choice of when a
-// copy is one (dispatch.cpp, which is its only caller).
+// copy is one (copy.cpp, which is its only caller).
 #pragma once
 
 #include <cstdint>

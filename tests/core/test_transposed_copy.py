@@ -36,7 +36,7 @@ def test_nothing_beside_the_target_is_written() -> None:
     assert (values == -1).all()
 
 
-@pytest.mark.parametrize("shape", [(2912, 2912), (2901, 2999)], ids=["whole lines", "odd lines"])
+@pytest.mark.parametrize("shape", [(2912, 2912), (2901, 2999), (4096, 2053), (4112, 2048), (8192, 1024)], ids=str)
 def test_more_than_the_caches_hold(shape: tuple[int, int]) -> None:
     values = np.arange(shape[0] * shape[1], dtype=np.int32).reshape(shape)
     source = fl.tensor(values).T
