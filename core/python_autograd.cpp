@@ -1,6 +1,7 @@
 // The tape seen from Python: grad_fn objects, hooks, backward and grad, nodes whose backward is Python code, grad modes.
 // It is not: the engine (tape.cpp).
 #include "python_batching.h"
+#include "python_sparse.h"
 
 #include <structmember.h>
 
@@ -40,7 +41,7 @@ void node_dealloc(PyObject* self) {
 
 TensorRef as_gradient(PyObject* o, const char* where) {
     if (o == Py_None) return TensorRef();
-    return TensorRef(expect_tensor(o, where));
+    return expect_gradient(o, where);
 }
 
 PyObject* optional(const TensorRef& t) {
@@ -78,7 +79,12 @@ struct PythonNode : Node {
         for (size_t i = 0; i < edges.size(); ++i) {
             PyObject* o = PyTuple_GET_ITEM(tuple.p, Py_ssize_t(i));
             if (o == Py_None || !edges[i].node) continue;
-            TensorRef g(expect_tensor(o, (label + ": a gradient").c_str()));
+            TensorRef g = expect_gradient(o, (label + ": a gradient").c_str());
+            if (g->carrier && g->shape() == inputs[i].first) {
+                results[i] = g;
+                continue;
+            }
+            if (g->carrier) g = bridge.to_dense(g.get());
             if (!(g->shape() == inputs[i].first)) {
                 Shape wide = inputs[i].first;
                 if (!broadcast_shapes(wide, g->shape()))
@@ -198,7 +204,7 @@ TensorRef call_tensor_hooks(void* hooks, const TensorRef& gradient) {
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(values.p); ++i) {
         Owned g(wrap(current));
         Owned result(checked(PyObject_CallOneArg(PyList_GET_ITEM(values.p, i), g)));
-        if (result.p != Py_None) current = TensorRef(expect_tensor(result, "the result of a gradient hook"));
+        if (result.p != Py_None) current = expect_gradient(result, "the result of a gradient hook");
     }
     return current;
 }
@@ -567,6 +573,15 @@ PyObject* py_make_subclass(PyObject*, PyObject* const* args, Py_ssize_t n) {
         return wrap_as(reinterpret_cast<PyTypeObject*>(args[0]), std::move(t));
     });
 }
+// as_subclass(cls, tensor): a view with the tensor's history, as an object of a subclass
+PyObject* py_as_subclass(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    return guarded([&]() -> PyObject* {
+        if (n != 2 || !PyType_Check(args[0]) || !PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(args[0]), tensor_type))
+            fail(ErrorKind::Type, "as_subclass takes (a subclass of Tensor, tensor)");
+        Tensor* t = expect_tensor(args[1], "as_subclass");
+        return wrap_as(reinterpret_cast<PyTypeObject*>(args[0]), as_strided(t, t->shape(), t->strides, t->offset()));
+    });
+}
 
 #define FAST(name, function, doc) Batchable<function>::entry(name, doc)
 PyMethodDef functions[] = {
@@ -575,6 +590,7 @@ PyMethodDef functions[] = {
     FAST("attach", py_attach, "attach(outputs, inputs, vjp, name): a node whose backward is a Python callable."),
     FAST("check_in_place", py_check_in_place, "Refuse an in-place change that autograd cannot record."),
     FAST("make_subclass", py_make_subclass, "make_subclass(cls, tensor, requires_grad): an instance of cls sharing storage."),
+    FAST("as_subclass", py_as_subclass, "as_subclass(cls, tensor): an instance of cls, a view with the tensor's history."),
     {"backward_pass", py_backward_pass, METH_NOARGS, "The number of the backward pass that runs in this thread, or 0."},
     {"takes_part", py_takes_part, METH_O, "Which of the tensors the running backward pass comes to."},
     FAST("edge_tensor", py_edge_tensor, "edge_tensor(node, number): stands for a place in the graph."),

@@ -1,7 +1,9 @@
 // The convolutions of flambeau._core. Arguments were checked and normalised in flambeau/ops/convolution.py.
+#include "autocast.h"
 #include "convolve.h"
 #include "convolve_kernels.h"
 #include "python_batching.h"
+#include "views.h"
 
 namespace flambeau {
 
@@ -13,12 +15,20 @@ void request_kernels(uint8_t dtype) {
     register_convolve_kernels(dtype, PyLong_AsVoidPtr(address));
 }
 
+TensorRef finished(TensorRef result, const TensorRef& rounded) { return rounded ? lowered(result.get()) : result; }
+
 // convolution(input, weight, bias, stride, padding, dilation, groups, output shape or None): transposed with a shape
 PyObject* py_convolution(PyObject*, PyObject* const* args, Py_ssize_t n) {
     return guarded([&] {
         if (n != 8) fail(ErrorKind::Type, "convolution() takes 8 arguments");
         Tensor *input = expect_tensor(args[0], "convolution: input"), *weight = expect_tensor(args[1], "convolution: weight");
         Tensor* bias = args[2] == Py_None ? nullptr : expect_tensor(args[2], "convolution: bias");
+        TensorRef rounded[3];
+        if (Autocast::on() && input->dtype == kFloat32 && weight->dtype == kFloat32) [[unlikely]] {
+            // Computed in float32 on operands of the narrower dtype, like every convolution of that dtype.
+            Tensor** operands[3] = {&input, &weight, &bias};
+            for (int i = 0; i < (bias ? 3 : 2); ++i) rounded[i] = cast(lowered(*operands[i]).get(), kFloat32), *operands[i] = rounded[i].get();
+        }
         ConvolutionOptions options;
         options.dims = weight->ndim - 2;
         Shape stride = shape_from(args[3], "convolution"), padding = shape_from(args[4], "convolution");
@@ -45,7 +55,7 @@ PyObject* py_convolution(PyObject*, PyObject* const* args, Py_ssize_t n) {
             for (int d = 0; d < options.dims; ++d)
                 if (input->sizes[2 + d] + 2 * options.padding[d] < options.dilation[d] * (weight->sizes[2 + d] - 1) + 1)
                     fail(ErrorKind::Shape, "convolution: the kernel is larger than the padded input");
-            return wrap(convolve(input, weight, bias, options));
+            return wrap(finished(convolve(input, weight, bias, options), rounded[0]));
         }
         Shape shape = shape_from(args[7], "convolution");
         for (int d = 0; d < options.dims && shape.ndim == input->ndim; ++d) {
@@ -54,7 +64,7 @@ PyObject* py_convolution(PyObject*, PyObject* const* args, Py_ssize_t n) {
         }
         if (shape.ndim != input->ndim || shape.sizes[0] != input->sizes[0] || shape.sizes[1] != weight->sizes[1] * options.groups)
             fail(ErrorKind::Shape, "convolution: the shape of the result does not fit the input " + shape_text(input));
-        return wrap(convolve_transposed(input, weight, bias, shape, options));
+        return wrap(finished(convolve_transposed(input, weight, bias, shape, options), rounded[0]));
     });
 }
 

@@ -7,7 +7,9 @@
 #include "index.h"
 #include "linear.h"
 #include "machine_code.h"
+#include "autocast.h"
 #include "python_batching.h"
+#include "python_sparse.h"
 #include "record.h"
 #include "rows.h"
 #include "scan.h"
@@ -306,7 +308,15 @@ FUNCTION(py_from_list) {
     });
 }
 
-FUNCTION(py_matmul) { return guarded([&] { need(n, 2, "matmul"); return wrap(matmul(tensor_at(args, 0, "matmul"), tensor_at(args, 1, "matmul"))); }); }
+FUNCTION(py_matmul) {
+    PyObject* result = guarded([&] { 
+        need(n, 2, "matmul");
+        Tensor *a = tensor_at(args, 0, "matmul"), *b = tensor_at(args, 1, "matmul");
+        if (Autocast::on()) [[unlikely]] return wrap(matmul(lowered(a).get(), lowered(b).get()));
+        return wrap(matmul(a, b));
+    });
+    return result ? result : sparse_call("matmul", args, n);
+}
 // contract_with_map(kernel, c, a, b, bias, *operands): c = a @ b + bias, and the map kernel at that address (or 0) over
 // each block of C as it is finished; its operands (outputs first, C among them) are tensors that broadcast to C. No history.
 FUNCTION(py_contract_with_map) {
@@ -356,8 +366,10 @@ PyObject* py_linear(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* na
                 if (!known) fail(ErrorKind::Type, std::string("linear() got an unexpected keyword argument '") + PyUnicode_AsUTF8(PyTuple_GET_ITEM(names, k)) + "'");
             }
         if (!given[0] || !given[1] || n > 3) fail(ErrorKind::Type, "linear() takes (input, weight, bias=None)");
-        return wrap(linear(expect_tensor(given[0], "linear: input"), expect_tensor(given[1], "linear: weight"),
-                           given[2] && given[2] != Py_None ? expect_tensor(given[2], "linear: bias") : nullptr));
+        Tensor *x = expect_tensor(given[0], "linear: input"), *weight = expect_tensor(given[1], "linear: weight");
+        Tensor* bias = given[2] && given[2] != Py_None ? expect_tensor(given[2], "linear: bias") : nullptr;
+        if (Autocast::on()) [[unlikely]] return wrap(linear(lowered(x).get(), lowered(weight).get(), bias ? lowered(bias).get() : nullptr));
+        return wrap(linear(x, weight, bias));
     });
 }
 PyObject* py_view_as_real(PyObject*, PyObject* o) { return guarded([&] { return wrap(view_as_real(expect_tensor(o, "view_as_real: input"))); }); }
@@ -417,7 +429,7 @@ FUNCTION(py_index_put_) {
     });
 }
 FUNCTION(py_cat) {
-    return guarded([&] {
+    PyObject* result = guarded([&] {
         need(n, 1, "cat");
         Owned fast(checked(PySequence_Fast(args[0], "cat: expected a sequence of Tensors")));
         std::vector<TensorRef> tensors;
@@ -425,6 +437,7 @@ FUNCTION(py_cat) {
             tensors.emplace_back(expect_tensor(PySequence_Fast_GET_ITEM(fast.p, i), ("cat: element " + std::to_string(i)).c_str()));
         return wrap(cat(tensors, n > 1 ? as_int(args[1], "cat") : 0));
     });
+    return result ? result : sparse_call("cat", args, n);
 }
 PyObject* py_nonzero(PyObject*, PyObject* t) { return guarded([&] { return wrap(nonzero(expect_tensor(t, "nonzero: input"))); }); }
 FUNCTION(py_masked_select) {

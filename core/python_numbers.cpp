@@ -1,6 +1,7 @@
 // Tensor as a Python number and sequence: operators, comparisons, truth, conversion, iteration, and the buffer that
 // NumPy reads. It is not: the operations behind the operators, which flambeau/tensor.py registers.
 #include "python_batching.h"
+#include "python_sparse.h"
 #include "record.h"
 #include "views.h"
 
@@ -58,6 +59,11 @@ PyObject* in_place(PyObject* a, PyObject* b) {
     return guarded([&]() -> PyObject* {
         Operation* op = in_place_operations[slot];
         if (is_batched(b)) refuse_batched(slot_names[slot]);
+        if (op && is_sparse_object(b)) {  // a += sparse changes a
+            PyObject* pair[2] = {a, b};
+            Owned name(checked(PyUnicode_FromFormat("%s_", slot_names[slot])));
+            return checked(sparse_call(name.p, pair, 2, nullptr));
+        }
         if (!op || !acceptable(b)) Py_RETURN_NOTIMPLEMENTED;
         Operands args;
         args.add(Arg(tensor_of(a)));

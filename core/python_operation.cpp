@@ -1,6 +1,8 @@
 // The Python type of an operation: parses a call straight into dispatch, without Python code on the way.
 // It is not: dispatch itself. Used by every declared operation and, through its descriptor, as Tensor method.
+#include "autocast.h"
 #include "python_batching.h"
+#include "python_sparse.h"
 
 #include <structmember.h>
 
@@ -25,11 +27,26 @@ struct PyOperation {
     bool writes;
 };
 
+PyObject* call_widened(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* keywords) {
+    auto* o = reinterpret_cast<PyOperation*>(self);
+    const Py_ssize_t n = PyVectorcall_NARGS(nargsf);
+    PyObject* result = guarded([&] {
+        std::vector<Owned> wide = widened(o->operation->name, args, n + (keywords ? PyTuple_GET_SIZE(keywords) : 0));
+        std::vector<PyObject*> given;
+        for (const Owned& each : wide) given.push_back(each.p);
+        return operation_call(*o->operation, wide.empty() ? args : given.data(), n, keywords, o->writes);
+    });
+    return result ? result : sparse_call(self, args, n, keywords);
+}
+
 PyObject* call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* keywords) {
     auto* o = reinterpret_cast<PyOperation*>(self);
     if (batching.levels) [[unlikely]]
         if (PyObject* result = batched_call(self, false, args, PyVectorcall_NARGS(nargsf), keywords); result != Py_NotImplemented) return result;
-    return guarded([&] { return operation_call(*o->operation, args, PyVectorcall_NARGS(nargsf), keywords, o->writes); });
+    if (Autocast::regions) [[unlikely]] return call_widened(self, args, nargsf, keywords);
+    PyObject* result = guarded([&] { return operation_call(*o->operation, args, PyVectorcall_NARGS(nargsf), keywords, o->writes); });
+    if (!result) [[unlikely]] return sparse_call(self, args, PyVectorcall_NARGS(nargsf), keywords);
+    return result;
 }
 
 std::vector<std::string> strings(PyObject* sequence) {

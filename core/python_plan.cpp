@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "autocast.h"
 #include "plan.h"
 #include "python_guards.h"
 
@@ -75,6 +76,7 @@ struct PyPlan {
     size_t arena = 0;
     uint64_t epoch = 0, runs = 0;
     bool grad = true, inference = false, busy = false;
+    uint8_t autocast = kDTypes;
     std::vector<PyObject*> owned;
     std::vector<int> fixed_slots, argument_slots, gradient_slots, output_slots, arena_slots;
     ~PyPlan() {
@@ -342,6 +344,7 @@ PyObject* py_make(PyObject*, PyObject* const* args, Py_ssize_t n) {
         plan->epoch = compiler.epoch;
         plan->grad = PyObject_IsTrue(get("grad")) == 1;
         plan->inference = GradMode::inference;
+        plan->autocast = Autocast::dtype;
         plan->slots = std::move(builder.slots);
         plan->launches = std::move(builder.launches);
         plan->groups = std::move(builder.groups);
@@ -379,6 +382,7 @@ PyObject* build(const Template& t, const PyPlan& plan, const TensorRef* made, co
 // Why a plan does not fit this call: null if it does.
 const char* misfit(PyPlan& plan, PyObject* args, PyObject* kwargs, std::vector<PyObject*>& tensors) {
     if (plan.grad != GradMode::enabled || plan.inference != GradMode::inference) return "grad mode";
+    if (plan.autocast != Autocast::dtype) return "autocast";
     if (plan.epoch != compiler.epoch) return "default dtype";
     if (bridge.detect_anomaly) return "detect_anomaly";  // its checks are eager's: such calls run without a plan
     if (!plan.arguments[0].fits(args, tensors) || !plan.arguments[1].fits(kwargs, tensors)) return "arguments";
@@ -407,7 +411,7 @@ const char* misfit(PyPlan& plan, PyObject* args, PyObject* kwargs, std::vector<P
     for (const LeafPlan& l : plan.leaves) {
         if (!l.read) continue;
         Tensor* grad = l.leaf->autograd ? l.leaf->autograd->grad.get() : nullptr;
-        if (bool(grad) != !l.entry.empty() || (grad && !l.entry[0].fits(grad))) return "the .grad of a parameter";
+        if (bool(grad) != !l.entry.empty() || (grad && (grad->carrier || !l.entry[0].fits(grad)))) return "the .grad of a parameter";
     }
     return nullptr;
 }

@@ -1,6 +1,7 @@
 // The Python type Tensor: lifetime, attributes, the type object. Methods are in python_methods.cpp, operators in
 // python_numbers.cpp; those that are operations or need Python (printing, to()) are attached by flambeau/tensor.py.
 #include "python_batching.h"
+#include "python_sparse.h"
 
 #include <structmember.h>
 
@@ -98,7 +99,8 @@ int set_grad(PyObject* self, PyObject* value, void*) {
                    if (t->autograd) t->autograd->grad = TensorRef();
                    return Py_None;
                }
-               Tensor* g = expect_tensor(value, "grad");
+               TensorRef given = expect_gradient(value, "grad");
+               Tensor* g = given.get();
                if (!g->same_shape(*t))
                    fail(ErrorKind::Shape, "grad: assigned grad has data of a different size: the gradient is " + shape_text(g) + ", the tensor " + shape_text(t));
                if (g->dtype != t->dtype)
@@ -180,7 +182,7 @@ PyGetSetDef getset[] = {
     {"itemsize", get_itemsize, nullptr, "Bytes of one element.", nullptr},
     {"nbytes", get_nbytes, nullptr, "Bytes of all elements.", nullptr},
     {"is_cuda", get_false, nullptr, "Whether the elements are on a CUDA device.", nullptr},
-    {"is_sparse", get_false, nullptr, "Always False: tensors are dense.", nullptr},
+    {"is_sparse", get_false, nullptr, "False: this tensor keeps all its elements.", nullptr},
     {"is_quantized", get_false, nullptr, "Always False.", nullptr},
     {"is_meta", get_false, nullptr, "Always False.", nullptr},
     {"is_mps", get_false, nullptr, "Always False.", nullptr},
@@ -209,6 +211,7 @@ std::vector<PyType_Slot> type_slots() {
 }  // namespace
 
 PyObject* wrap(TensorRef t) {
+    if (t->carrier) [[unlikely]] return Py_NewRef(carried(t.get()));
     if (t->python) return Py_NewRef(static_cast<PyObject*>(t->python));
     PyTensor* o = allocate(tensor_type);
     o->tensor = t.detach();

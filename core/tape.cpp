@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "autocast.h"
 #include "dispatch.h"
 #include "record.h"
 #include "views.h"
@@ -144,7 +145,9 @@ void AccumulateNode::apply(TensorRef* gradients, TensorRef*) {
     if (!gradient) return;
     AutogradState& state = autograd_of(leaf.get());
     if (recorder) [[unlikely]] recorder->leaf(leaf.get(), true);
-    if (!state.grad) {
+    if (gradient->carrier || (state.grad && state.grad->carrier)) [[unlikely]] {
+        state.grad = state.grad ? bridge.add_sparse(state.grad.get(), gradient.get()) : gradient;
+    } else if (!state.grad) {
         // Keep the gradient itself when nobody else holds it; otherwise a copy, so that later in-place
         // accumulation cannot reach into somebody's tensor.
         bool ours = gradient->references == 1 && sole_owner(gradient->storage) && !gradient->base &&
@@ -327,6 +330,8 @@ void retain_grad(Tensor* t) {
 
 namespace {
 
+TensorRef sum_of(Tensor* a, Tensor* b) { return a->carrier || b->carrier ? bridge.add_sparse(a, b) : add_tensors(a, b); }
+
 struct Pass {
     uint64_t id;
     std::vector<Node*> heap;  // highest sequence first: every consumer of a node has a higher one
@@ -354,6 +359,7 @@ struct Pass {
         if (edge.number >= slots->size()) slots->resize(edge.number + 1);
         TensorRef& slot = (*slots)[edge.number];
         if (!slot) slot = std::move(gradient);
+        else if (slot->carrier || gradient->carrier) [[unlikely]] slot = bridge.add_sparse(slot.get(), gradient.get());
         else slot = add_gradients(std::move(slot), gradient.get());
         if (fresh) {
             keep.emplace_back(node);
@@ -417,7 +423,7 @@ std::unordered_set<Node*> useful_nodes(const std::vector<Edge>& roots, const std
 // Under detect_anomaly: the first NaN that backward makes is an error that shows the forward line.
 void refuse_nan(Node* node, const std::vector<TensorRef>& results) {
     for (size_t i = 0; i < results.size(); ++i) {
-        if (!results[i] || !is_inexact(results[i]->dtype)) continue;
+        if (!results[i] || results[i]->carrier || !is_inexact(results[i]->dtype)) continue;
         TensorRef dense = contiguous(results[i].get());
         int parts = is_complex(dense->dtype) ? 2 : 1, size = item_size(dense->dtype) / parts;
         for (int64_t j = 0; j < dense->numel * parts; ++j)
@@ -440,7 +446,7 @@ void run_hooks(Node* node, std::vector<TensorRef>& gradients) {
     for (auto& [number, tensor] : node->retained)
         if (gradients[number]) {
             AutogradState& state = autograd_of(tensor);
-            state.grad = state.grad ? add_tensors(state.grad.get(), gradients[number].get()) : gradients[number];
+            state.grad = state.grad ? sum_of(state.grad.get(), gradients[number].get()) : gradients[number];
         }
 }
 
@@ -484,6 +490,7 @@ std::vector<bool> in_current_backward(const std::vector<Node*>& nodes) {
 
 std::vector<TensorRef> run_backward(const BackwardRequest& request) {
     GradModeGuard mode(request.create_graph);
+    AutocastOff off;
     if (recorder) [[unlikely]] recorder->backward = true;
     Pass pass{next_pass++, {}, {}, {}};
     std::vector<TensorRef> captured(request.inputs.size());
@@ -525,17 +532,21 @@ std::vector<TensorRef> run_backward(const BackwardRequest& request) {
                             AutogradState& state = autograd_of(request.inputs[i].get());
                             if (state.retains_grad) continue;
                             TensorRef g = gradients[wanted_edges[i].number];
-                            state.grad = state.grad ? add_tensors(state.grad.get(), g.get()) : g;
+                            state.grad = state.grad ? sum_of(state.grad.get(), g.get()) : g;
                         }
             }
         }
         if (only_wanted) continue;
         if (!request.inputs.empty() && !useful.count(node.get())) continue;
         if (node->accumulates() && !request.inputs.empty() && !request.accumulate) continue;
-        bool any = false;
-        for (const TensorRef& g : gradients) any = any || bool(g);
+        bool any = false, sparse = false;
+        for (const TensorRef& g : gradients)
+            if (g) any = true, sparse = sparse || g->carrier;
         if (!any) continue;
         results.assign(node->edges.size(), TensorRef());
+        if (sparse && !node->accumulates()) [[unlikely]]  // only leaves keep sparse gradients
+            for (TensorRef& g : gradients)
+                if (g && g->carrier) g = bridge.to_dense(g.get());
         node->apply(gradients.data(), results.data());
         if (node->post_hooks) bridge.call_post_hooks(node->post_hooks, node.get(), results.data(), gradients.data());
         if (bridge.detect_anomaly && bridge.check_nan) refuse_nan(node.get(), results);

@@ -149,6 +149,8 @@ struct PythonBridge {
     TensorRef (*unpack_saved)(void* packed, void* unpack) = nullptr;
     int saved_hooks = 0;                        // how many saved_tensors_hooks are active, in all threads together
     void (*forget_metadata)(Node* node) = nullptr;
+    TensorRef (*add_sparse)(Tensor* a, Tensor* b) = nullptr;  // gradients, one or both of them carriers
+    TensorRef (*to_dense)(Tensor* carrier) = nullptr;
     void (*interrupt)() = nullptr;              // throws if Ctrl-C is pending
     bool detect_anomaly = false;
     bool check_nan = true;

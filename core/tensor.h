@@ -107,6 +107,7 @@ struct Tensor {
     bool contiguous = true;        // row-major and dense
     bool requires_grad = false;    // a leaf that was asked to, or a result with a grad_fn
     bool inference = false;        // made under inference_mode: may not take part in a graph
+    bool carrier = false;          // no elements of its own: stands in the tape for a sparse gradient, its storage's owner
     AutogradState* autograd = nullptr;
     Ref<Tensor> base;              // the tensor this one is a differentiable view of
     uint64_t view_generation = 0;  // generation of the base's graph this view's grad_fn belongs to

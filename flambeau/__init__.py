@@ -18,6 +18,7 @@ from flambeau.autograd.grad_mode import enable_grad, inference_mode, is_grad_ena
 from flambeau.devices import device
 from flambeau.dtypes import *
 from flambeau.errors import AutogradError, DeviceError, DTypeError, ShapeError
+from flambeau.layouts import layout, sparse_coo, sparse_csc, sparse_csr, strided
 from flambeau.printing import set_printoptions
 from flambeau.tensor import _NAMESPACES, Tensor
 
@@ -30,7 +31,6 @@ for _namespace in _NAMESPACES:
 del _namespace, _name
 
 char = dtypes.int8
-strided = "strided"
 contiguous_format, preserve_format, channels_last = "contiguous_format", "preserve_format", "channels_last"
 is_inference_mode_enabled = _core.is_inference_mode_enabled
 get_num_threads, set_num_threads = _core.get_num_threads, _core.set_num_threads
@@ -38,7 +38,9 @@ get_num_threads, set_num_threads = _core.get_num_threads, _core.set_num_threads
 _LAZY = {
     "nn", "optim", "data", "utils", "cuda", "linalg", "autograd", "tabular", "serialization", "compiler", "ops",
     "special", "fft", "signal", "testing", "backends", "random", "func", "version", "profiler", "distributions",
-    "quasirandom", "array_api",
+    "quasirandom", "array_api", "sparse", "amp", "cpu", "jit", "hub", "multiprocessing", "distributed",
+    "accelerator", "xpu", "mps", "onnx", "_dynamo", "_C", "_utils", "futures",
+    "_vmap_internals",
 }  # fmt: skip
 _LAZY_NAMES = {
     "save": "flambeau.serialization", "load": "flambeau.serialization", "finfo": "flambeau.dtypes",
@@ -49,6 +51,12 @@ _LAZY_NAMES = {
 for _module, _names in {
     "assertions": "_assert _check _check_index _check_is_size _check_not_implemented _check_tensor_all _check_type "
     "_check_value",
+    "amp.autocast_mode": "autocast autocast_decrement_nesting autocast_increment_nesting clear_autocast_cache "
+    "get_autocast_cpu_dtype get_autocast_dtype get_autocast_gpu_dtype is_autocast_cache_enabled "
+    "is_autocast_cpu_enabled is_autocast_enabled set_autocast_dtype set_autocast_enabled",
+    "cuda.streams": "Event Stream",
+    "futures": "Future",
+    "sparse": "sparse_coo_tensor sparse_csr_tensor",
     "switches": "are_deterministic_algorithms_enabled get_deterministic_debug_mode get_float32_matmul_precision "
     "is_deterministic_algorithms_warn_only_enabled is_warn_always_enabled set_default_device set_default_tensor_type "
     "set_deterministic_debug_mode set_float32_matmul_precision set_warn_always use_deterministic_algorithms",
@@ -102,15 +110,6 @@ def typename(value: Any) -> str:
         return value.type()
     module = type(value).__module__
     return type(value).__qualname__ if module == "builtins" else f"{module}.{type(value).__qualname__}"
-
-
-def is_storage(obj: Any, /) -> bool:
-    """Whether an object is a storage: none is, as storages have no objects of their own.
-
-    >>> fl.is_storage(fl.ones(1))
-    False
-    """
-    return False
 
 
 def get_default_device() -> device:

@@ -9,17 +9,27 @@ import builtins
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, overload
 
+from flambeau import accelerator as accelerator
+from flambeau import amp as amp
 from flambeau import array_api as array_api
 from flambeau import autograd as autograd
 from flambeau import backends as backends
 from flambeau import compiler as compiler
+from flambeau import cpu as cpu
 from flambeau import cuda as cuda
 from flambeau import data as data
+from flambeau import distributed as distributed
 from flambeau import distributions as distributions
 from flambeau import fft as fft
 from flambeau import func as func
+from flambeau import futures as futures
+from flambeau import hub as hub
+from flambeau import jit as jit
 from flambeau import linalg as linalg
+from flambeau import mps as mps
+from flambeau import multiprocessing as multiprocessing
 from flambeau import nn as nn
+from flambeau import onnx as onnx
 from flambeau import ops as ops
 from flambeau import optim as optim
 from flambeau import profiler as profiler
@@ -27,13 +37,27 @@ from flambeau import quasirandom as quasirandom
 from flambeau import random as random
 from flambeau import serialization as serialization
 from flambeau import signal as signal
+from flambeau import sparse as sparse
 from flambeau import special as special
 from flambeau import tabular as tabular
 from flambeau import testing as testing
 from flambeau import utils as utils
 from flambeau import version as version
+from flambeau import xpu as xpu
 from builtins import MemoryError as OutOfMemoryError
 from flambeau._core import Tensor as Tensor
+from flambeau.amp.autocast_mode import autocast as autocast
+from flambeau.amp.autocast_mode import autocast_decrement_nesting as autocast_decrement_nesting
+from flambeau.amp.autocast_mode import autocast_increment_nesting as autocast_increment_nesting
+from flambeau.amp.autocast_mode import clear_autocast_cache as clear_autocast_cache
+from flambeau.amp.autocast_mode import get_autocast_cpu_dtype as get_autocast_cpu_dtype
+from flambeau.amp.autocast_mode import get_autocast_dtype as get_autocast_dtype
+from flambeau.amp.autocast_mode import get_autocast_gpu_dtype as get_autocast_gpu_dtype
+from flambeau.amp.autocast_mode import is_autocast_cache_enabled as is_autocast_cache_enabled
+from flambeau.amp.autocast_mode import is_autocast_cpu_enabled as is_autocast_cpu_enabled
+from flambeau.amp.autocast_mode import is_autocast_enabled as is_autocast_enabled
+from flambeau.amp.autocast_mode import set_autocast_dtype as set_autocast_dtype
+from flambeau.amp.autocast_mode import set_autocast_enabled as set_autocast_enabled
 from flambeau.autograd import is_anomaly_check_nan_enabled as is_anomaly_check_nan_enabled
 from flambeau.autograd import is_anomaly_enabled as is_anomaly_enabled
 from flambeau.autograd.grad_mode import enable_grad as enable_grad
@@ -41,6 +65,8 @@ from flambeau.autograd.grad_mode import inference_mode as inference_mode
 from flambeau.autograd.grad_mode import no_grad as no_grad
 from flambeau.autograd.grad_mode import set_grad_enabled as set_grad_enabled
 from flambeau.compiled import compile as compile
+from flambeau.cuda.streams import Event as Event
+from flambeau.cuda.streams import Stream as Stream
 from flambeau.devices import device as device
 from flambeau.dtypes import Size as Size
 from flambeau.dtypes import dtype as dtype
@@ -51,10 +77,16 @@ from flambeau.errors import DTypeError as DTypeError
 from flambeau.errors import DeviceError as DeviceError
 from flambeau.errors import ShapeError as ShapeError
 from flambeau.func import vmap as vmap
+from flambeau.futures import Future as Future
+from flambeau.layouts import layout as layout
 from flambeau.ops.random import Generator as Generator
 from flambeau.ops.random import manual_seed as manual_seed
+from flambeau.ops.storages import TypedStorage as TypedStorage
+from flambeau.ops.storages import UntypedStorage as UntypedStorage
 from flambeau.serialization import load as load
 from flambeau.serialization import save as save
+from flambeau.sparse import sparse_coo_tensor as sparse_coo_tensor
+from flambeau.sparse import sparse_csr_tensor as sparse_csr_tensor
 from flambeau.switches import are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled
 from flambeau.switches import get_deterministic_debug_mode as get_deterministic_debug_mode
 from flambeau.switches import get_float32_matmul_precision as get_float32_matmul_precision
@@ -69,6 +101,7 @@ from flambeau.switches import use_deterministic_algorithms as use_deterministic_
 from flambeau._methods import return_aminmax as return_aminmax, return_cummax as return_cummax, return_cummin as return_cummin, return_frexp as return_frexp, return_histogram as return_histogram, return_kthvalue as return_kthvalue, return_max as return_max, return_median as return_median, return_min as return_min, return_mode as return_mode, return_nanmedian as return_nanmedian, return_qr as return_qr, return_slogdet as return_slogdet, return_sort as return_sort, return_svd as return_svd, return_topk as return_topk, return_triangular_solve as return_triangular_solve
 from flambeau.devices import device as Device
 from flambeau.dtypes import dtype as DType
+from flambeau.layouts import layout as Layout
 
 __version__: builtins.str
 bfloat16: DType
@@ -113,7 +146,10 @@ inf: builtins.float
 nan: builtins.float
 pi: builtins.float
 preserve_format: builtins.str
-strided: builtins.str
+sparse_coo: Layout
+sparse_csc: Layout
+sparse_csr: Layout
+strided: Layout
 def abs(input: Any, *, out: Any = None) -> Tensor: ...
 def absolute(input: Any, *, out: Any = None) -> Tensor: ...
 def acos(input: Any, *, out: Any = None) -> Tensor: ...
@@ -275,6 +311,7 @@ def frac(input: Any, *, out: Any = None) -> Tensor: ...
 def frexp(input: Any, *, out: Any = None) -> return_frexp: ...
 def frobenius_norm(input: Any, dim: Any = None, keepdim: builtins.bool = False, *, out: Any = None) -> Tensor: ...
 def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: builtins.bool | None = None) -> Tensor: ...
+def from_file(filename: Any, shared: builtins.bool | None = None, size: builtins.int | None = 0, *, dtype: Any = None, requires_grad: builtins.bool = False, **options: Any) -> Tensor: ...
 def from_numpy(ndarray: Any) -> Tensor: ...
 def frombuffer(buffer: Any, *, dtype: DType, count: builtins.int = -1, offset: builtins.int = 0, requires_grad: builtins.bool = False) -> Tensor: ...
 def full(size: Any, fill_value: Any, *, out: Any = None, dtype: DType | None = None, device: Any = None, requires_grad: builtins.bool = False, layout: Any = None, pin_memory: builtins.bool = False) -> Tensor: ...
@@ -304,6 +341,7 @@ def histc(input: Any, bins: builtins.int = 100, min: Any = 0, max: Any = 0, *, o
 def histogram(input: Any, bins: Any, *, range: Sequence[builtins.float] | None = None, weight: Any = None, density: builtins.bool = False) -> return_histogram: ...
 def histogramdd(input: Any, bins: Any, *, range: Sequence[builtins.float] | None = None, weight: Any = None, density: builtins.bool = False) -> Tensor: ...
 def hsplit(input: Any, indices_or_sections: Any) -> tuple[Tensor, ...]: ...
+def hspmm(input: Any, mat2: Any) -> Tensor: ...
 def hstack(tensors: Any, *, out: Any = None) -> Tensor: ...
 def hypot(input: Any, other: Any, *, out: Any = None) -> Tensor: ...
 def i0(input: Any, *, out: Any = None) -> Tensor: ...
@@ -507,12 +545,14 @@ def sinh(input: Any, *, out: Any = None) -> Tensor: ...
 def slice_copy(input: Any, dim: builtins.int = 0, start: builtins.int | None = None, end: builtins.int | None = None, step: builtins.int = 1, *, out: Any = None) -> Tensor: ...
 def slice_scatter(input: Any, src: Any, dim: builtins.int = 0, start: Any = None, end: Any = None, step: builtins.int = 1) -> Tensor: ...
 def slogdet(A: Any, *, out: Any = None) -> return_slogdet: ...
+def smm(input: Any, mat2: Any) -> Tensor: ...
 def softmax(input: Any, dim: builtins.int, dtype: Any = None, *, out: Any = None) -> Tensor: ...
 def sort(input: Any, dim: builtins.int = -1, descending: builtins.bool = False, stable: builtins.bool = False, *, out: Any = None) -> return_sort: ...
 def split(tensor: Any, split_size_or_sections: Any, dim: builtins.int = 0) -> tuple[Tensor, ...]: ...
 def split_copy(input: Any, split_size: Any, dim: builtins.int = 0, *, out: Any = None) -> Tensor: ...
 def split_with_sizes(input: Any, split_sizes: Sequence[builtins.int], dim: builtins.int = 0) -> tuple[Tensor, ...]: ...
 def split_with_sizes_copy(input: Any, split_sizes: Sequence[builtins.int], dim: builtins.int = 0, *, out: Any = None) -> Tensor: ...
+def spmm(input: Any, mat2: Any) -> Tensor: ...
 def sqrt(input: Any, *, out: Any = None) -> Tensor: ...
 def square(input: Any, *, out: Any = None) -> Tensor: ...
 def squeeze(input: Any, dim: Any = None) -> Tensor: ...
@@ -538,6 +578,7 @@ def tensor(data: Any, *, dtype: DType | None = None, device: Any = None, require
 def tensor_split(input: Any, indices_or_sections: Any = None, dim: builtins.int = 0, *, indices: Any = None, sections: Any = None) -> tuple[Tensor, ...]: ...
 def tensordot(a: Any, b: Any, dims: Any = 2, out: Any = None) -> Tensor: ...
 def tile(input: Any, *repeats: Any, dims: Any = None) -> Tensor: ...
+def to_sparse(input: Any, layout: Any = None, *, sparse_dim: builtins.int | None = None, **options: Any) -> Tensor: ...
 def topk(input: Any, k: builtins.int, dim: builtins.int = -1, largest: builtins.bool = True, sorted: builtins.bool = True, *, out: Any = None) -> return_topk: ...
 def trace(input: Any) -> Tensor: ...
 def transpose(input: Any, dim0: builtins.int, dim1: builtins.int) -> Tensor: ...

@@ -383,6 +383,11 @@ def _tuple(kind: Any, items: list[Any]) -> Any:
 def _tensors(value: Any, into: list[Any]) -> None:
     """The tensors among arguments, in the order in which the core meets them."""
     if isinstance(value, Tensor):
+        if value.layout != "strided":
+            raise TypeError(
+                "compile: a sparse tensor cannot be an argument of a compiled function, or what it returns; keep it in "
+                "a closure, a module or a global, or pass its indices and values"
+            )
         into.append(value)
     elif isinstance(value, (tuple, list)):
         for item in value:

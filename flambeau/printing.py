@@ -197,15 +197,18 @@ def _text(tensor: Any, prefix: str, dtypes: Any) -> str:
         suffixes.append(f"grad_fn=<{name}>")
     elif tensor.requires_grad:
         suffixes.append("requires_grad=True")
-    # A suffix that does not fit the last line starts a line of its own.
-    text = f"{prefix}({body}"
+    return _with_suffixes(f"{prefix}({body}", suffixes, indent)
+
+
+def _with_suffixes(text: str, suffixes: list[str], indent: int, new_line: bool = False) -> str:
+    """The text and what follows it: a suffix that does not fit the last line, or the first one, begins a new line."""
     last = len(text) - text.rfind("\n") + 1
     for suffix in suffixes:
         # Lines break where PyTorch's do: "flambeau." counts as "torch.", three letters less.
-        length = len(suffix) - (3 if suffix.startswith("dtype=flambeau.") else 0)
-        if last + length + 2 > _options["linewidth"]:
+        length = len(suffix) - (3 if "=flambeau." in suffix else 0)
+        if new_line or last + length + 2 > _options["linewidth"]:
             text += ",\n" + " " * indent + suffix
-            last = indent + length
+            last, new_line = indent + length, False
         else:
             text += ", " + suffix
             last += length + 2

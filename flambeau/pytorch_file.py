@@ -29,6 +29,7 @@ _DTYPES = (
     "uint64", "bool", "complex64", "complex128",
 )  # fmt: skip
 LONGEST_NAME = 200
+LARGEST_KEY = 1000  # parts of a key of a dictionary, those of tuples within tuples counted each time they occur
 
 
 class _Storage:
@@ -78,7 +79,7 @@ def read(file: BinaryIO, name: Any, moved: Callable[[Any, str], Any]) -> Any:
         raise misplaced.args[0] from None
     except (
         zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, struct.error, EOFError, ValueError,
-        TypeError, LookupError, AttributeError, OverflowError, RecursionError, OSError,
+        TypeError, LookupError, AttributeError, OverflowError, RecursionError, OSError, Warning,
     ) as error:  # fmt: skip
         raise ValueError(
             f"load: {name} is damaged or no file of torch.save: {type(error).__name__}: {str(error)[:200]}"
@@ -188,10 +189,12 @@ class _Machine:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
         self.names = self._names()
+        self.room = 0  # how many elements containers may still be given by copying others
 
     def run(self, text: bytes) -> Any:
         import pickletools
 
+        self.room = 16 * len(text)
         for opcode, argument, _ in pickletools.genops(text):
             name = opcode.name
             if name in _LITERALS:
@@ -221,6 +224,8 @@ class _Machine:
         def parameter(data: Any, grad: Any = True, *_: Any) -> Any:
             from flambeau.nn.parameter import Parameter
 
+            if not hasattr(data, "requires_grad"):
+                raise ValueError(f"a parameter is made of a {type(data).__name__}")
             return Parameter(data, requires_grad=grad is True)
 
         def subclass(function: Any, kind: Any, given: Any, state: Any) -> Any:
@@ -229,29 +234,70 @@ class _Machine:
             return function.function(*given)
 
         def size(values: Any = ()) -> Any:
+            if not isinstance(values, (tuple, list)) or any(type(n) is not int for n in values):
+                raise ValueError("a size that is no tuple of whole numbers")
             return dtypes.Size(values)
+
+        def device(kind: Any, index: Any = None) -> Any:
+            if not isinstance(kind, str) or not (index is None or type(index) is int):
+                raise ValueError("a device that has no name")
+            return Device(kind) if index is None else Device(kind, index)
+
+        def layout(text: Any) -> _Layout:
+            if text not in ("torch.sparse_coo", "torch.sparse_csr"):
+                raise ValueError("a layout that is neither sparse_coo nor sparse_csr")
+            return _Layout(text)
+
+        def sparse(kind: Any, parts: Any) -> Any:
+            from flambeau import sparse
+
+            if not isinstance(kind, _Layout) or not all(hasattr(part, "requires_grad") for part in parts[:-2]):
+                raise ValueError("a sparse tensor without layout, indices or values")
+            if kind == "torch.sparse_csr":
+                rows, columns, value, sizes = parts
+                return sparse.sparse_csr_tensor(rows, columns, value, size(sizes))
+            index, value, sizes, *coalesced = parts
+            return sparse.sparse_coo_tensor(index, value, size(sizes), is_coalesced=coalesced == [True])
+
+        def filled(kind: Any) -> Callable[..., Any]:
+            """A container of others' elements. Copies count: a small file must not fill the memory with them."""
+
+            def fill(values: Any = ()) -> Any:
+                if not isinstance(values, (tuple, list, dict, set, frozenset, bytes, str)):
+                    raise ValueError(f"a {kind.__name__} of a {type(values).__name__}")
+                self.room -= len(values)
+                if self.room < 0:
+                    raise ValueError("containers with more elements than the file could hold")
+                if kind not in (list, tuple):
+                    paired = kind in (dict, OrderedDict)
+                    for value in values:
+                        _check_key(value[0] if paired and isinstance(value, (tuple, list)) and value else value)
+                return kind(values)
+
+            return fill
 
         def encoded(text: Any, coding: Any = "utf-8") -> Any:
             if coding not in ("latin1", "latin-1", "utf-8", "ascii"):
                 raise ValueError("bytes in an unknown coding")
             return text.encode(coding)
 
-        def scalar(dtype: Any, data: bytes) -> Any:
+        def scalar(dtype: Any, data: Any) -> Any:
             import numpy
 
+            if not isinstance(dtype, _DtypeText) or not isinstance(data, bytes):
+                raise ValueError("a NumPy number without dtype or data")
             return numpy.frombuffer(data, dtype, 1)[0].item()
 
         known = {
             "torch._utils._rebuild_tensor": tensor, "torch._utils._rebuild_tensor_v2": tensor,
             "torch._utils._rebuild_tensor_v3": typed, "torch._utils._rebuild_parameter": parameter,
             "torch._utils._rebuild_parameter_with_state": parameter, "torch._tensor._rebuild_from_type_v2": subclass,
-            "torch.Size": size, "torch.device": lambda *place: Device(*place), "_codecs.encode": encoded,
-            "collections.OrderedDict": lambda pairs=(): OrderedDict(pairs),
-            "collections.Counter": lambda pairs=(): Counter(pairs),
+            "torch._utils._rebuild_sparse_tensor": sparse, "torch.serialization._get_layout": layout,
+            "torch.Size": size, "torch.device": device, "_codecs.encode": encoded,
+            "collections.OrderedDict": filled(OrderedDict), "collections.Counter": filled(Counter),
             "collections.defaultdict": lambda *_: defaultdict(),  # its factory would be code
-            "builtins.set": lambda values=(): set(values), "builtins.frozenset": lambda values=(): frozenset(values),
-            "builtins.list": lambda values=(): list(values), "builtins.dict": lambda values=(): dict(values),
-            "builtins.tuple": lambda values=(): tuple(values), "builtins.int": lambda value=0: int(value),
+            "builtins.set": filled(set), "builtins.frozenset": filled(frozenset), "builtins.list": filled(list),
+            "builtins.dict": filled(dict), "builtins.tuple": filled(tuple), "builtins.int": lambda value=0: int(value),
             "builtins.bytearray": lambda *given: bytearray(*_few(given)),
             "builtins.complex": lambda a, b: complex(a, b),
             "numpy.dtype": _array_dtype, "numpy.core.multiarray.scalar": scalar,
@@ -356,10 +402,10 @@ class _Machine:
 
     def do_dict(self) -> None:
         values = self._marked()
-        self.stack.append(dict(zip(values[::2], values[1::2], strict=True)))
+        self.stack.append({_check_key(key): value for key, value in zip(values[::2], values[1::2], strict=True)})
 
     def do_frozenset(self) -> None:
-        self.stack.append(frozenset(self._marked()))
+        self.stack.append(frozenset(map(_check_key, self._marked())))
 
     def do_append(self) -> None:
         value = self.stack.pop()
@@ -371,15 +417,15 @@ class _Machine:
 
     def do_additems(self) -> None:
         values = self._marked()
-        self._top(set).update(values)
+        self._top(set).update(map(_check_key, values))
 
     def do_setitem(self) -> None:
         value, key = self.stack.pop(), self.stack.pop()
-        self._top(dict)[key] = value
+        self._top(dict)[_check_key(key)] = value
 
     def do_setitems(self) -> None:
         values = self._marked()
-        self._top(dict).update(zip(values[::2], values[1::2], strict=True))
+        self._top(dict).update((_check_key(k), value) for k, value in zip(values[::2], values[1::2], strict=True))
 
     def _top(self, kind: type) -> Any:
         if not isinstance(self.stack[-1], kind):
@@ -405,6 +451,8 @@ class _Machine:
 
     def do_stack_global(self) -> None:
         attribute, module = self.stack.pop(), self.stack.pop()
+        if not isinstance(attribute, str) or not isinstance(module, str):
+            raise ValueError("a name that is no text")
         self.stack.append(self._name(f"{module}.{attribute}"))
 
     def do_binpersid(self) -> None:
@@ -414,12 +462,12 @@ class _Machine:
         _, kind, key, location, count = pid
         if kind.dtype is None:
             raise _RefusedError("holds tensors of a dtype that flambeau does not have")
-        if not isinstance(key, str) or type(count) is not int or count < 0:
+        if not isinstance(key, str) or not isinstance(location, str) or type(count) is not int or count < 0:
             raise ValueError("a storage without a name or a size")
         if kind.untyped:
             entry = self.archive.checked(f"{self.archive.folder}data/{key}")
             count = entry.file_size
-        self.stack.append(_Storage(key, kind.dtype, count, str(location)))
+        self.stack.append(_Storage(key, kind.dtype, count, location))
 
     def do_reduce(self) -> None:
         given, function = self.stack.pop(), self.stack.pop()
@@ -456,7 +504,7 @@ class _Machine:
             if id(each) in seen:
                 continue
             seen.add(id(each))
-            if isinstance(each, (_Storage, _Kind, _Known, _DtypeText)) or each is _MARK:
+            if isinstance(each, (_Storage, _Kind, _Known, _DtypeText, _Layout)) or each is _MARK:
                 raise ValueError("the structure holds a part of a tensor instead of a whole one")
             items: Any = each.items() if isinstance(each, dict) else enumerate(each) if isinstance(each, list) else ()
             for key, item in list(items):
@@ -479,13 +527,18 @@ _LITERALS = frozenset(
 )  # fmt: skip
 
 
+class _Layout(str):
+    """A sparse layout, by its name."""
+
+
 class _DtypeText(str):
     """A NumPy dtype of plain numbers, by its short name."""
 
 
 def _array_dtype(text: Any, *_: Any) -> _DtypeText:
     if not isinstance(text, str) or text.lstrip("<|=") not in _ARRAYS:
-        raise ValueError(f"a NumPy array of dtype {str(text)[:40]!r}, which is not read")
+        shown = text[:40] if isinstance(text, str) else type(text).__name__
+        raise ValueError(f"a NumPy array of dtype {shown!r}, which is not read")
     return _DtypeText("<" + text.lstrip("<|="))
 
 
@@ -499,6 +552,19 @@ def _array(version: Any, shape: Any, dtype: Any, columns: Any, data: Any) -> Any
         raise ValueError("a NumPy array without dtype or data")
     flat = numpy.frombuffer(data, dtype).copy()
     return flat.reshape(shape, order="F" if columns is True else "C")
+
+
+def _check_key(value: Any) -> Any:
+    """`value`, if it is small enough for its hash: that of tuples within tuples can take for ever, or a deep stack."""
+    count, waiting = 0, [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, tuple):
+            count += len(each) + 1
+            if count > LARGEST_KEY:
+                raise ValueError("a key of a dictionary, or an element of a set, that has too many parts")
+            waiting.extend(each)
+    return value
 
 
 def _few(given: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -15,9 +15,10 @@ from typing import Any, BinaryIO
 
 from flambeau import _core, dtypes
 from flambeau.devices import device as Device
+from flambeau.safe_globals import add_safe_globals, clear_safe_globals, get_safe_globals, safe_globals
 from flambeau.utils.memory import bytes_of, empty_with_bytes
 
-__all__ = ["load", "save"]
+__all__ = ["add_safe_globals", "clear_safe_globals", "get_safe_globals", "load", "safe_globals", "save"]
 
 Tensor = _core.Tensor
 
@@ -45,6 +46,7 @@ _DTYPES = {code: getattr(dtypes, name) for name, code in _CODES.items()}
 # One key of a JSON object says what stands for what is not JSON; dictionaries are always written as pairs.
 _TENSOR, _DICT, _ORDERED, _COUNTER, _TUPLE, _SIZE = "tensor", "dict", "ordered", "counter", "tuple", "size"
 _FLOAT, _COMPLEX, _BYTES, _DTYPE, _DEVICE, _ARRAY = "float", "complex", "bytes", "dtype", "device", "array"
+_SPARSE = "sparse"
 
 
 def save(obj: Any, f: Any, *ignored: Any, **options: Any) -> None:
@@ -201,7 +203,17 @@ class _Writer:
             f"dictionaries, lists, tuples, numbers, strings, None and tensors; {hint}"
         )
 
+    def _sparse(self, tensor: Any, path: str) -> dict:
+        """The parts of a sparse tensor, each an entry of its own."""
+        by_place = tensor.layout == "sparse_coo"
+        index = [tensor._indices()] if by_place else [tensor.crow_indices(), tensor.col_indices()]
+        parts = [self._tensor(part, f"{path}.{i}") for i, part in enumerate([*index, tensor._values()])]
+        options = [list(tensor.shape), tensor.layout.name, tensor._coalesced, tensor.requires_grad]
+        return {_SPARSE: parts, "options": options}
+
     def _tensor(self, tensor: Any, path: str) -> dict:
+        if tensor.layout != "strided":
+            return self._sparse(tensor, path)
         node: dict[str, Any] = {_TENSOR: ""}
         if tensor.requires_grad:
             node["grad"] = True
@@ -418,15 +430,17 @@ def _read(file: BinaryIO, name: Any, map_location: Any) -> Any:
         metadata = header.pop("__metadata__", None) or {}
         entries = sorted(((key, _Entry(key, entry)) for key, entry in header.items()), key=lambda pair: pair[1].start)
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
-        raise _damaged(name, f"its header cannot be read ({error})") from None
+        raise _damaged(name, f"its header cannot be read ({str(error)[:200]})") from None
     tree, expected = _structure(name, metadata)
     tensors = _read_entries(file, name, entries, expected, _check_of(header))
     if tree is None:
         return {key: _moved(tensor, None, map_location) for key, tensor in sorted(tensors.items())}
     try:
         return _Reader(tensors, map_location).decode(tree)
-    except (KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
-        raise _damaged(name, f"its structure cannot be read ({type(error).__name__}: {error})") from None
+    except (LookupError, TypeError, AttributeError, ValueError, RuntimeError, OverflowError, StopIteration) as error:
+        if str(error).startswith("load: "):  # a device that is not there: the file is whole
+            raise
+        raise _damaged(name, f"its structure cannot be read ({type(error).__name__}: {str(error)[:200]})") from None
 
 
 class _Entry:
@@ -470,7 +484,9 @@ def _structure(name: Any, metadata: dict) -> tuple[Any, int | None]:
         if zlib.crc32(text.encode()) != int(check[:8], 16):
             raise _damaged(name, "its structure does not match its checksum")
         return [json.loads(text)], int(check[8:], 16)
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError, RecursionError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        if str(error).startswith("load: "):
+            raise
         raise _damaged(name, f"its structure cannot be read ({error})") from None
 
 
@@ -569,7 +585,18 @@ class _Reader:
             return Device(node[_DEVICE])
         if _ARRAY in node:
             return self._tensor(node[_ARRAY]).numpy()
+        if _SPARSE in node:
+            return self._sparse(node)
         raise KeyError(f"unknown kind {next(iter(node), None)!r}")
+
+    def _sparse(self, node: dict) -> Any:
+        from flambeau.sparse import sparse_coo_tensor, sparse_csr_tensor
+
+        size, layout, coalesced, grad = node["options"]
+        parts = [self._tensor(part) for part in node[_SPARSE]]
+        if layout == "sparse_coo":
+            return sparse_coo_tensor(parts[0], parts[1], size, is_coalesced=coalesced is True, requires_grad=bool(grad))
+        return sparse_csr_tensor(parts[0], parts[1], parts[2], size, requires_grad=bool(grad))
 
     def _tensor(self, node: dict) -> Any:
         name, place = node[_TENSOR], node.get("device")

@@ -49,7 +49,7 @@ RETURNS = {
 #: Properties of a tensor; those that are not named here are tensors.
 PROPERTIES = {
     "device": "Device", "dtype": "DType", "grad": "Tensor | None", "grad_fn": "Any", "itemsize": "builtins.int",
-    "layout": "builtins.str", "names": "Any", "nbytes": "builtins.int", "ndim": "builtins.int",
+    "layout": "Layout", "names": "Any", "nbytes": "builtins.int", "ndim": "builtins.int",
     "output_nr": "builtins.int", "requires_grad": "builtins.bool", "retains_grad": "builtins.bool", "shape": "Size",
     "_base": "Tensor | None", "_version": "builtins.int",
 }  # fmt: skip
@@ -68,7 +68,8 @@ WORDS = {
     "Size": "Size", "Tensor": "Tensor", "Generator": "Generator", "DType": "DType", "dtype": "DType",
     "device": "Device", "dict": "builtins.dict", "list": "builtins.list", "tuple": "builtins.tuple",
     "int": "builtins.int", "float": "builtins.float", "bool": "builtins.bool", "str": "builtins.str",
-    "bytes": "builtins.bytes", "_int": "builtins.int", "_float": "builtins.float", "_bool": "builtins.bool",
+    "bytes": "builtins.bytes", "layout": "Layout",
+    "_int": "builtins.int", "_float": "builtins.float", "_bool": "builtins.bool",
 }  # fmt: skip
 
 
@@ -195,6 +196,7 @@ def methods() -> str:
         + "from flambeau.devices import device as Device\n"
         + "from flambeau.dtypes import Size\n"
         + "from flambeau.dtypes import dtype as DType\n"
+        + "from flambeau.layouts import layout as Layout\n"
         + "from flambeau.ops.random import Generator\n\n"
         + "\n".join(_named_results(sorted(NAMED)))
         + f"\nclass TensorMethods:\n{body}\n"
@@ -259,7 +261,8 @@ def namespace() -> str:
         + "\nfrom flambeau._methods import "
         + ", ".join(f"return_{name} as return_{name}" for name in results)
         + "\nfrom flambeau.devices import device as Device\n"
-        + "from flambeau.dtypes import dtype as DType\n\n"
+        + "from flambeau.dtypes import dtype as DType\n"
+        + "from flambeau.layouts import layout as Layout\n\n"
         + "__version__: builtins.str\n"
         + "\n".join(dtypes + values)
         + "\n"

@@ -13,6 +13,7 @@ from flambeau import _core, dtypes
 from flambeau.devices import CPU, check_device, device
 from flambeau.dtypes import Size
 from flambeau.dtypes import dtype as DType
+from flambeau.layouts import strided
 from flambeau.ops import (
     arithmetic,
     complex,
@@ -27,6 +28,7 @@ from flambeau.ops import (
     gamma,
     grid,
     index,
+    layouts,
     linalg,
     linalg_legacy,
     low_rank,
@@ -40,6 +42,7 @@ from flambeau.ops import (
     shape,
     sort,
     spectral,
+    storages,
     windows,
 )
 from flambeau.ops.arguments import check_tensor, not_tensor
@@ -335,7 +338,7 @@ del backward_not_supported
 _NAMESPACES = (
     create, constructors, complex, arithmetic, reduction, shape, copies, index, search, sort, finite_differences, norms,
     products, linalg, linalg_legacy, factorisations, low_rank, gamma, random, windows, convolution, native, grid, ctc,
-    spectral,
+    spectral, layouts, storages,
 )  # fmt: skip
 
 
@@ -407,7 +410,7 @@ def _attach() -> None:
     cls.is_cpu = property(lambda self: True, doc="Whether the tensor is in main memory.")
     for name in ("is_nested", "is_xpu"):
         setattr(Tensor, name, property(lambda self: False, doc="Always False: there are no such tensors."))
-    cls.layout = property(lambda self: "strided", doc="How elements are laid out: always strided.")
+    cls.layout = property(lambda self: strided, doc="How elements are kept: all of them, strided.")
     cls.names = property(lambda self: (None,) * self.ndim, doc="Names of dimensions: none are kept.")
     cls.__module__ = "flambeau"
     cls.__doc__ = _DOCUMENTATION

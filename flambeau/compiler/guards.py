@@ -139,7 +139,11 @@ class Walk:
         if isinstance(value, _PLAIN) or id(value) in self._seen:
             return
         self._seen[id(value)] = value
-        if isinstance(value, _core.Tensor):
+        if isinstance(value, _core.Tensor) and value.layout != "strided":
+            sparse: Any = value
+            for part in sparse.parts():  # a sparse tensor is the tensors that it holds
+                self._visit(part, text)
+        elif isinstance(value, _core.Tensor):
             self.guards.append(Guard(TENSOR, value, _where(value), value, False, text))
             self.roots.append(value)
         elif isinstance(value, FunctionType):

@@ -4,7 +4,7 @@
 live here: the mathematics of the operations (`flambeau/ops`) and optimizers (`flambeau/optim`).
 """
 
-from flambeau.nn import functional, init, utils
+from flambeau.nn import functional, init, parallel, utils
 from flambeau.nn.activation import *
 from flambeau.nn.activation import __all__ as _activation
 from flambeau.nn.attention import MultiheadAttention
@@ -27,6 +27,7 @@ from flambeau.nn.module import Module
 from flambeau.nn.normalization import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
 from flambeau.nn.padding import *
 from flambeau.nn.padding import __all__ as _padding
+from flambeau.nn.parallel import DataParallel
 from flambeau.nn.parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
 from flambeau.nn.pooling import *
 from flambeau.nn.pooling import __all__ as _pooling
@@ -56,6 +57,7 @@ __all__ = [  # noqa: PLE0604
     "Bilinear",
     "Buffer",
     "CosineSimilarity",
+    "DataParallel",
     "Dropout",
     "Dropout1d",
     "Dropout2d",

@@ -18,7 +18,8 @@ class Embedding(Module):
 
     Arguments: `padding_idx`, a row that is zero at the start and gets no gradient; `max_norm`, rows that are used are
     first shortened to it, in the norm `norm_type`; `scale_grad_by_freq`, divide each row's gradient by how often it is
-    used; `sparse` is accepted (gradients are dense). Errors: AssertionError for a padding_idx that is no row.
+    used; `sparse`, the gradient of the weight is a sparse tensor of
+    the rows that were used, for `SGD` and `SparseAdam`. Errors: AssertionError for a padding_idx that is no row.
 
     Example:
         >>> fl.nn.Embedding(10, 3)(fl.tensor([[1, 2], [4, 9]])).shape

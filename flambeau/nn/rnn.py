@@ -189,6 +189,18 @@ class RNNBase(Module):
         return output, states if cells else states[0]
 
     def _walk(self, data: Any, sizes: list[int], states: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+        narrow = _core.autocast_dtype()
+        if narrow is not None:  # the whole layer runs in one dtype: an LSTM in that of the region
+            narrow = narrow if self.mode == "LSTM" else flambeau.float32
+            data, states = data.to(narrow), tuple(state.to(narrow) for state in states)
+            before = _core.set_autocast(None)
+            try:
+                return self._layers(data, sizes, states, narrow)
+            finally:
+                _core.set_autocast(before)
+        return self._layers(data, sizes, states, None)
+
+    def _layers(self, data: Any, sizes: list[int], states: tuple[Any, ...], narrow: Any) -> Any:
         directions = 2 if self.bidirectional else 1
         cells, apart = CELLS[self.mode].has_cell, CELLS[self.mode].apart
         last: list[list[Any]] = [[], []]
@@ -198,6 +210,8 @@ class RNNBase(Module):
                 k = layer * directions + direction
                 names = self._flat_weights_names[k]
                 weights = {name.split("_l")[0]: getattr(self, name) for name in names}
+                if narrow is not None:
+                    weights = {name: weight.to(narrow) for name, weight in weights.items()}
                 bias, hidden_bias = weights.get("bias_ih"), weights.get("bias_hh")
                 if bias is not None and not apart:
                     bias, hidden_bias = bias + hidden_bias, None

@@ -124,6 +124,28 @@ def check_tensors(name: str, values: Any, argument: str = "tensors") -> tuple[An
     return tuple(values)
 
 
+def in_float32(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that autocast leaves in float32: inside of a region half-precision arguments are converted to it."""
+    import functools
+
+    @functools.wraps(function)
+    def wide(*args: Any, **options: Any) -> Any:
+        narrow = _core.autocast_dtype()
+        if narrow is None:
+            return function(*args, **options)
+        before = _core.set_autocast(None)
+        try:
+            return function(*map(_wide, args), **{name: _wide(value) for name, value in options.items()})
+        finally:
+            _core.set_autocast(before)
+
+    return wide
+
+
+def _wide(value: Any) -> Any:
+    return value.to(float32) if isinstance(value, Tensor) and value.dtype.name in ("float16", "bfloat16") else value
+
+
 def check_dtype(name: str, value: Any) -> Any:
     """`value` if it is a dtype or None, else TypeError."""
     if value is not None and not isinstance(value, DType):

@@ -44,7 +44,7 @@ def _check(name: str, dims: int, input: Any, weight: Any, bias: Any) -> None:
             f"{name}: expected {dims + 1}D (unbatched) or {dims + 2}D (batched) input, but it is {tuple(input.shape)}"
         )
     for which, other in (("weight", weight), ("bias", bias)):
-        if other is not None and other.dtype is not input.dtype:
+        if other is not None and other.dtype is not input.dtype and _core.autocast_dtype() is None:
             raise DTypeError(
                 f"{name}: input and {which} must have the same dtype, but input is {input.dtype} and {which} is "
                 f"{other.dtype}; convert one, e.g. input.to({other.dtype})"

@@ -12,7 +12,7 @@ from typing import Any
 from flambeau import _core, dtypes
 from flambeau.errors import DTypeError, ShapeError
 from flambeau.ops import elementwise
-from flambeau.ops.arguments import Tensor, check_tensor, shape_error, to_numpy, to_tensor, with_gradient
+from flambeau.ops.arguments import Tensor, check_tensor, in_float32, shape_error, to_numpy, to_tensor, with_gradient
 
 from ..compiler import scalar as s
 from ..compiler.declare import elementwise as _map
@@ -183,6 +183,7 @@ def _losses(name: str, log_probs: Any, targets: Any, times: Any, lengths: Any, b
     return with_gradient(result, (log_probs,), vjp, "CtcLossBackward0")
 
 
+@in_float32
 def ctc_loss(
     log_probs: Any, targets: Any, input_lengths: Any, target_lengths: Any, blank: int = 0, reduction: str = "mean",
     zero_infinity: bool = False,

@@ -11,7 +11,7 @@ from typing import Any
 
 from flambeau import _core, dtypes
 from flambeau.errors import DTypeError, ShapeError
-from flambeau.ops.arguments import check_tensor, integers, shape_error, with_gradient
+from flambeau.ops.arguments import check_tensor, in_float32, integers, shape_error, with_gradient
 
 from ..compiler import scalar as s
 from ..compiler.declare import elementwise
@@ -179,6 +179,7 @@ def _check(name: str, input: Any, grid: Any, mode: str, padding_mode: str) -> in
     return dims
 
 
+@in_float32
 def grid_sample(name: str, input: Any, grid: Any, mode: str, padding_mode: str, align_corners: bool) -> Any:
     """`input` (N, C, sizes...) at the places `grid` (N, sizes..., d) names; see `nn.functional.grid_sample`."""
     dims = _check(name, input, grid, mode, padding_mode)

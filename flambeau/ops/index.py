@@ -592,7 +592,8 @@ def embedding(
 ) -> Any:  # fmt: skip
     """The rows of `weight` (V, C) at the positions in `input` (any shape): the result has shape input.shape + (C,).
 
-    The row `padding_idx` gets no gradient; `max_norm` first shortens the rows that are used, in place.
+    The row `padding_idx` gets no gradient; `max_norm` first shortens the rows that are used, in place; with `sparse`
+    the gradient of `weight`, where it is a leaf, is a sparse tensor of the rows that were used.
     """
     check_tensor("embedding", weight, "weight")
     index = _long("embedding", check_tensor("embedding", input))
@@ -614,6 +615,8 @@ def embedding(
         raise IndexError(
             f"embedding: {what}, but weight {tuple(weight.shape)} has {rows} rows (0 to {rows - 1})"
         ) from None
+    if sparse and weight.requires_grad and _core.is_grad_enabled() and recording.active is None:
+        return _with_sparse_gradient(result, weight, flat, padding_idx, scale_grad_by_freq).reshape(shape)
     if weight.requires_grad and padding_idx is not None:
         result = elementwise.where((flat == padding_idx).unsqueeze(1), result.detach(), result)
     if weight.requires_grad and scale_grad_by_freq and flat.numel():
@@ -622,6 +625,25 @@ def embedding(
         share = (1.0 / _core.gather(counts, 0, flat).to(weight.dtype)).unsqueeze(1)
         result = with_gradient(result.detach().clone(), (result,), lambda g: (g * share,), "embedding")
     return result.reshape(shape)
+
+
+def _with_sparse_gradient(result: Any, weight: Any, flat: Any, padding_idx: int | None, by_frequency: bool) -> Any:
+    """The rows of `weight` at `flat`, whose gradient names those rows instead of filling a whole table."""
+
+    def vjp(gradient: Any) -> tuple[Any]:
+        from flambeau.sparse.tensor import SparseTensor, sparse_coo
+
+        places, rows = flat, gradient
+        if by_frequency and flat.numel():
+            one = _core.full(flat.shape, 1, dtypes.int64)
+            counts = _core.scatter(_core.full((weight.shape[0],), 0, dtypes.int64), 0, flat, one, "add")
+            rows = rows * (1.0 / _core.gather(counts, 0, flat).to(weight.dtype)).unsqueeze(1)
+        if padding_idx is not None:
+            kept = _core.nonzero(places != padding_idx).reshape((-1,))
+            places, rows = _core.index_select(places, 0, kept), _core.index_select(rows, 0, kept)
+        return (SparseTensor(places.unsqueeze(0), rows, weight.shape, sparse_coo, False),)
+
+    return with_gradient(result.detach(), (weight,), vjp, "EmbeddingBackward0")
 
 
 def _shorten(weight: Any, flat: Any, max_norm: float, norm_type: float) -> None:

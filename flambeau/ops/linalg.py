@@ -15,6 +15,7 @@ from flambeau.ops.arguments import (
     Tensor,
     check_tensor,
     deliver,
+    in_float32,
     integer,
     named_result,
     shape_error,
@@ -101,6 +102,7 @@ def _again() -> bool:
 # -------------------------------------------------------------------------------------------- inverses and determinants
 
 
+@in_float32
 def inv(A: Any, *, out: Any = None) -> Any:
     """The inverse of each square matrix (*, n, n). LinAlgError when one is singular.
 
@@ -125,6 +127,7 @@ def _info(batch: Sequence[int]) -> Any:
     return _core.full(tuple(batch), 0, dtypes.int32)
 
 
+@in_float32
 def inv_ex(A: Any, *, check_errors: bool = False, out: Any = None) -> Any:
     """(inverse, info): `inv` that reports singular matrices in `info` instead of raising, unless `check_errors`."""
     _core.refuse_reading("linalg.inv_ex")  # whether there is an inverse
@@ -226,6 +229,7 @@ def _is_vector(A: Any, B: Any) -> bool:
     return B.ndim == 1 or (A.ndim - 1 == B.ndim and B.shape == A.shape[:-1])
 
 
+@in_float32
 def solve(A: Any, B: Any, *, left: bool = True, out: Any = None) -> Any:
     """X with A X = B (X A = B for `left=False`), for matrices A (*, n, n) and B (*, n, k) or vectors (*, n).
 
@@ -267,6 +271,7 @@ def _solve(A: Any, B: Any) -> Any:
     return with_gradient(result, (A, B), vjp, "linalg_solve")
 
 
+@in_float32
 def solve_ex(A: Any, B: Any, *, left: bool = True, check_errors: bool = False, out: Any = None) -> Any:
     """(result, info): `solve` with an all-zero `info` that says no matrix was singular."""
     return SolveEx(solve(A, B, left=left), _info(A.shape[:-2]))
@@ -292,6 +297,7 @@ def solve_triangular(
 
 
 @recording.by_example
+@in_float32
 def lstsq(A: Any, B: Any, rcond: float | None = None, *, driver: str | None = None) -> Any:
     """(solution, residuals, rank, singular_values) of the least squares problem: X that minimises |A X - B|."""
     import numpy
@@ -323,6 +329,7 @@ def lstsq(A: Any, B: Any, rcond: float | None = None, *, driver: str | None = No
     )
 
 
+@in_float32
 def cholesky_solve(B: Any, L: Any, upper: bool = False, *, out: Any = None) -> Any:
     """X with A X = B, given the Cholesky factor of A."""
     check_tensor("cholesky_solve", B, "B")
@@ -331,12 +338,14 @@ def cholesky_solve(B: Any, L: Any, upper: bool = False, *, out: Any = None) -> A
     return deliver(solve_triangular(_mH(L), solve_triangular(L, B, upper=False), upper=True), out)
 
 
+@in_float32
 def cholesky_inverse(L: Any, upper: bool = False, *, out: Any = None) -> Any:
     """The inverse of A, given its Cholesky factor."""
     L = triu(L) if upper else tril(L)
     return deliver(inv(_mH(L) @ L if upper else L @ _mH(L)), out)
 
 
+@in_float32
 def pinv(
     A: Any, rcond: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None, out: Any = None
 ) -> Any:
@@ -392,6 +401,7 @@ def _tolerances(A: Any, rtol: Any, atol: Any) -> tuple[Any, Any]:
     return tensor(rtol), tensor(0.0 if atol is None else atol)
 
 
+@in_float32
 def matrix_rank(
     A: Any, tol: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None, out: Any = None
 ) -> Any:
@@ -413,6 +423,7 @@ def matrix_rank(
 # --------------------------------------------------------------------------------------------------- decompositions
 
 
+@in_float32
 def cholesky(A: Any, *, upper: bool = False, out: Any = None) -> Any:
     """The lower triangular L with A = L L^H for each Hermitian positive definite matrix; L^H with `upper`.
 
@@ -439,6 +450,7 @@ def cholesky(A: Any, *, upper: bool = False, out: Any = None) -> Any:
     return deliver(_mH(result) if upper else result, out)
 
 
+@in_float32
 def cholesky_ex(A: Any, *, upper: bool = False, check_errors: bool = False, out: Any = None) -> Any:
     """(L, info): `cholesky` that reports failure in `info` instead of raising, unless `check_errors`."""
     _core.refuse_reading("linalg.cholesky_ex")  # whether there is a factor
@@ -450,6 +462,7 @@ def cholesky_ex(A: Any, *, upper: bool = False, check_errors: bool = False, out:
         return CholeskyEx(A.detach() * float("nan"), _info(A.shape[:-2]) + 1)
 
 
+@in_float32
 def qr(A: Any, mode: str = "reduced", *, out: Any = None) -> Any:
     """(Q, R) with A = Q R: orthonormal columns and an upper triangle. `mode` is "reduced", "complete" or "r"."""
     import numpy
@@ -541,6 +554,7 @@ def _svd(name: str, A: Any) -> Any:
     return with_gradient(three, (A,), vjp, "linalg_svd")
 
 
+@in_float32
 def svd(A: Any, full_matrices: bool = True, *, driver: str | None = None, out: Any = None) -> Any:
     """(U, S, Vh) with A = U diag(S) Vh: orthonormal columns, decreasing singular values, orthonormal rows.
 
@@ -562,11 +576,13 @@ def svd(A: Any, full_matrices: bool = True, *, driver: str | None = None, out: A
     return SVD(*full)
 
 
+@in_float32
 def svdvals(A: Any, *, driver: str | None = None, out: Any = None) -> Any:
     """The singular values of each matrix in decreasing order."""
     return deliver(_svd("svdvals", _matrix("svdvals", A, square=False))[1], out)
 
 
+@in_float32
 def eigh(A: Any, UPLO: str = "L", *, out: Any = None) -> Any:
     """(eigenvalues, eigenvectors) of each symmetric matrix, in increasing order; only the triangle `UPLO` is read."""
     import numpy
@@ -597,6 +613,7 @@ def eigh(A: Any, UPLO: str = "L", *, out: Any = None) -> Any:
     return Eigh(*with_gradient(pair, (A,), vjp, "linalg_eigh"))
 
 
+@in_float32
 def eigvalsh(A: Any, UPLO: str = "L", *, out: Any = None) -> Any:
     """The eigenvalues of each symmetric matrix in increasing order."""
     return deliver(eigh(A, UPLO).eigenvalues, out)

@@ -6,7 +6,7 @@ from typing import Any
 
 from flambeau import _core
 from flambeau.ops import linalg
-from flambeau.ops.arguments import check_tensor, named_result
+from flambeau.ops.arguments import check_tensor, in_float32, named_result
 from flambeau.ops.complex import conj
 
 __all__ = ["cholesky", "pinverse", "qr", "svd", "triangular_solve"]
@@ -15,6 +15,7 @@ _SVD = named_result("svd", "U", "S", "V")
 _TriangularSolve = named_result("triangular_solve", "solution", "cloned_coefficient")
 
 
+@in_float32
 def triangular_solve(
     b: Any, A: Any, upper: bool = True, transpose: bool = False, unitriangular: bool = False, *, out: Any = None
 ) -> Any:

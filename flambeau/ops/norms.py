@@ -8,7 +8,7 @@ from flambeau import _core, dtypes
 from flambeau.errors import DTypeError
 from flambeau.ops import elementwise
 from flambeau.ops import reduce as r
-from flambeau.ops.arguments import Tensor, check_tensor, constant, deliver, shape_error, twin, wrap_dims
+from flambeau.ops.arguments import Tensor, check_tensor, constant, deliver, in_float32, shape_error, twin, wrap_dims
 
 __all__ = [
     "cdist", "cosine_similarity", "dist", "frobenius_norm", "norm", "norm_except_dim", "nuclear_norm", "pdist",
@@ -172,6 +172,7 @@ def dist(input: Any, other: Any, p: float = 2) -> Any:
     return vector_norm(input - other, p)
 
 
+@in_float32
 def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str | None = "use_mm_for_euclid_dist_if_necessary") -> Any:
     """The p-norm distances between the rows of x1 (*, P, M) and those of x2 (*, R, M): (*, P, R)."""
     for name, x in (("x1", x1), ("x2", x2)):

@@ -7,7 +7,7 @@ from typing import Any
 
 from flambeau import _core, dtypes
 from flambeau.errors import ShapeError
-from flambeau.ops.arguments import check_tensor, integers
+from flambeau.ops.arguments import check_tensor, in_float32, integers
 
 __all__ = ["pad"]
 
@@ -24,6 +24,12 @@ _SOURCE = {
     "replicate": lambda i, size: min(max(i, 0), size - 1),
     "circular": lambda i, size: i % size,
 }
+
+
+@in_float32
+def _wide(input: Any) -> Any:
+    """`input`, which autocast leaves in float32 where the border is copied."""
+    return input
 
 
 def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
@@ -60,7 +66,7 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
             f"{tuple(widths)} and input is {tuple(input.shape)}"
         )
     source = _SOURCE[mode]
-    result = input
+    result = input if mode == "circular" else _wide(input)
     for i in range(dims):
         before, after = widths[2 * i], widths[2 * i + 1]
         if not (before or after):

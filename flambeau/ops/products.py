@@ -10,7 +10,7 @@ from typing import Any
 
 from flambeau import _core
 from flambeau.errors import DTypeError, ShapeError
-from flambeau.ops.arguments import Tensor, check_tensor, check_tensors, deliver, shape_error, twin, wrap_dim
+from flambeau.ops.arguments import Tensor, check_tensor, check_tensors, deliver, in_float32, shape_error, twin, wrap_dim
 from flambeau.ops.complex import conj
 from flambeau.ops.constructors import broadcast_shapes
 
@@ -65,12 +65,24 @@ def bmm(input: Any, mat2: Any, *, out: Any = None) -> Any:
     return deliver(_matmul(input, mat2), out)
 
 
+def _as_they_are(input: Any, other: Any) -> Any:
+    """The product in the dtype of the operands: autocast converts matrices, not single vectors."""
+    before = _core.autocast_dtype()
+    if before is None:
+        return _matmul(input, other)
+    _core.set_autocast(None)
+    try:
+        return _matmul(input, other)
+    finally:
+        _core.set_autocast(before)
+
+
 def mv(input: Any, vec: Any, *, out: Any = None) -> Any:
     """The product of a matrix (n, k) and a vector (k,)."""
     _dims("mv", 2, input=input)
     _dims("mv", 1, vec=vec)
     _inner_sizes("mv", input.shape[1] == vec.shape[0], input=input, vec=vec)
-    return deliver(_matmul(input, vec), out)
+    return deliver(_as_they_are(input, vec), out)
 
 
 def dot(input: Any, tensor: Any, *, out: Any = None) -> Any:
@@ -82,7 +94,7 @@ def dot(input: Any, tensor: Any, *, out: Any = None) -> Any:
     _dims("dot", 1, input=input, tensor=tensor)
     _same("dot", input=input, tensor=tensor)
     _inner_sizes("dot", input.shape == tensor.shape, input=input, tensor=tensor)
-    return deliver(_matmul(input, tensor), out)
+    return deliver(_as_they_are(input, tensor), out)
 
 
 def vdot(input: Any, other: Any, *, out: Any = None) -> Any:
@@ -114,6 +126,8 @@ def _plus(input: Any, product: Any, beta: Any, alpha: Any, out: Any) -> Any:
     if product.dtype.category < 2:
         kind = bool if product.dtype.category == 0 else int
         beta, alpha = kind(beta), kind(alpha)
+    if _core.autocast_dtype() is not None and isinstance(input, Tensor) and input.dtype is not product.dtype:
+        input = input.to(product.dtype)
     if alpha != 1:
         product = product * alpha
     if beta == 0:
@@ -225,7 +239,8 @@ def tensordot(a: Any, b: Any, dims: Any = 2, out: Any = None) -> Any:
     rest_a = [d for d in range(a.ndim) if d not in left]
     rest_b = [d for d in range(b.ndim) if d not in right]
     shape_a, shape_b = tuple([a.shape[d] for d in rest_a]), tuple([b.shape[d] for d in rest_b])
-    _same("tensordot", a=a, b=b)
+    if a.dtype is not b.dtype and _core.autocast_dtype() is None:
+        _same("tensordot", a=a, b=b)
     flat_a = a.permute(rest_a + left).reshape((_product(shape_a), k))
     flat_b = b.permute(right + rest_b).reshape((k, _product(shape_b)))
     return deliver(_matmul(flat_a, flat_b).reshape(shape_a + shape_b), out)
@@ -455,6 +470,7 @@ def vecdot(x: Any, y: Any, *, dim: int = -1, out: Any = None) -> Any:
     return deliver((conj(check_tensor("linalg.vecdot", x, "x")) * check_tensor("linalg.vecdot", y, "y")).sum(dim), out)
 
 
+@in_float32
 def trace(input: Any) -> Any:
     """The sum of the main diagonal of a matrix."""
     _dims("trace", 2, input=input)

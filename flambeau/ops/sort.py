@@ -18,6 +18,7 @@ from flambeau.ops.arguments import (
     check_ordered,
     check_tensor,
     deliver,
+    in_float32,
     integer,
     named_result,
     to_numpy,
@@ -346,6 +347,7 @@ def _ranks(ordered: Any, q: Any, interpolation: str, skip: bool) -> tuple[Any, .
     )
 
 
+@in_float32
 def quantile(
     input: Any, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear", out: Any = None
 ) -> Any:
@@ -357,6 +359,7 @@ def quantile(
     return deliver(_quantile("quantile", input, q, dim, keepdim, interpolation, False), out)
 
 
+@in_float32
 def nanquantile(
     input: Any, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear", out: Any = None
 ) -> Any:

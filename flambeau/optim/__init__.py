@@ -6,11 +6,12 @@ from flambeau.optim.adaptive import Adadelta, Adagrad, Adamax, RMSprop
 from flambeau.optim.lbfgs import LBFGS
 from flambeau.optim.optimizer import Optimizer
 from flambeau.optim.sgd import SGD
+from flambeau.optim.sparse_adam import SparseAdam
 from flambeau.optim.variants import ASGD, NAdam, RAdam, Rprop
 
 __all__ = [
     "ASGD", "LBFGS", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "Optimizer", "RAdam", "RMSprop",
-    "Rprop", "lr_scheduler",
+    "Rprop", "SparseAdam", "lr_scheduler",
 ]  # fmt: skip
 
 

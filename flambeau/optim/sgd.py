@@ -73,7 +73,11 @@ class SGD(Optimizer):
             params, gradients = [], []
             for parameter in group["params"]:
                 gradient = parameter.grad
-                if gradient is not None:
+                if gradient is None:
+                    continue
+                if gradient.is_sparse and not self._sparse_step(group, parameter, gradient):
+                    gradient = gradient.to_dense()
+                if not gradient.is_sparse:
                     params.append(parameter)
                     gradients.append(gradient)
             if not params:
@@ -86,6 +90,15 @@ class SGD(Optimizer):
                 self._momentum_step(group, params, gradients, (lr, group["momentum"], group["dampening"], decay))
         self._watch(seen)
         return loss
+
+    def _sparse_step(self, group: dict, parameter: Any, gradient: Any) -> bool:
+        """Change only the rows that a sparse gradient names; False where every row changes all the same."""
+        if group["momentum"] or group["weight_decay"]:
+            return False
+        with flambeau.no_grad():
+            rate = learning_rate(group)
+            parameter.add_(gradient, alpha=rate if group["maximize"] else -rate)
+        return True
 
     def _momentum_step(self, group: dict, params: list, gradients: list, numbers: tuple) -> None:
         states = self.state

@@ -9,7 +9,7 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("_pytree", "checkpoint", "data", "dlpack", "hooks", "memory"):
+    if name in ("_pytree", "benchmark", "checkpoint", "data", "dlpack", "hooks", "memory", "tensorboard"):
         from importlib import import_module
 
         return import_module(f"flambeau.utils.{name}")

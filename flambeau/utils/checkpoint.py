@@ -38,6 +38,7 @@ class _Segment:
     def __init__(self, function: Callable, args: tuple, kwargs: dict[str, Any], preserve_rng_state: bool) -> None:
         self.function, self.args, self.kwargs = function, args, kwargs
         self.state = flambeau.get_rng_state() if preserve_rng_state else None
+        self.narrow = _core.autocast_dtype()
         self.versions = [(t, t._version) for t in _tensors((args, kwargs))]
         self.places: list[weakref.ref[_Place]] = []
         self.shapes: list[tuple] = []
@@ -86,10 +87,12 @@ class _Segment:
         if self.state is not None:
             flambeau.set_rng_state(self.state)
         warned, _Dropout._warned = _Dropout._warned, True
+        narrow = _core.set_autocast(self.narrow)
         try:
             with flambeau.enable_grad(), saved_tensors_hooks(keep, unused):
                 self.function(*_fresh(self.args), **_fresh(self.kwargs))
         finally:
+            _core.set_autocast(narrow)
             _Dropout._warned = warned
             if current is not None:
                 flambeau.set_rng_state(current)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 import flambeau as fl
 from flambeau.autograd import profiler
 
@@ -42,3 +44,45 @@ def test_results_do_not_change_and_nothing_stays():
     with fl.profiler.profile() as again:
         fl.vmap(lambda a: a * 2)(fl.ones(3))
     assert again.key_averages()
+
+
+def test_a_schedule_says_which_steps_are_measured(tmp_path):
+    import gzip
+    import json
+
+    seen = []
+    save = fl.profiler.tensorboard_trace_handler(str(tmp_path / "traces"), "worker", use_gzip=True)
+
+    def ready(found):
+        seen.append((found.step_num, {event.key: event.count for event in found.key_averages()}))
+        save(found)
+
+    steps = fl.profiler.schedule(wait=1, warmup=1, active=2, repeat=2, skip_first=1)
+    x = fl.ones(2)
+    with fl.profiler.profile(schedule=steps, on_trace_ready=ready) as found:
+        for number in range(12):
+            x + number
+            if number == 3:
+                fl.exp(x)
+            found.step()
+    assert seen == [(4, {"add": 2, "exp": 1}), (8, {"add": 2})]
+    first, second = sorted((tmp_path / "traces").iterdir())
+    with gzip.open(first) as file:
+        events = json.load(file)["traceEvents"]
+    assert [event["name"] for event in events] == ["add", "exp", "add"] and second.name.startswith("worker.")
+    assert all(event["ph"] == "X" and event["dur"] > 0 for event in events)
+    assert events[0]["ts"] + events[0]["dur"] <= events[1]["ts"]
+
+
+def test_a_block_without_schedule_is_measured_whole():
+    seen = []
+    with fl.profiler.profile(on_trace_ready=seen.append) as found:
+        fl.ones(2) + 1
+        found.step()
+        fl.ones(2) + 1
+    assert seen == [found] and {event.key: event.count for event in found.key_averages()}["add"] == 2
+    action = fl.profiler.ProfilerAction
+    first = fl.profiler.schedule(wait=2, warmup=0, active=1, skip_first_wait=1)
+    assert [first(i) for i in range(4)] == [action.RECORD_AND_SAVE, action.NONE, action.NONE, action.RECORD_AND_SAVE]
+    with pytest.raises(ValueError, match="active at least 1"):
+        fl.profiler.schedule(wait=0, warmup=0, active=0)

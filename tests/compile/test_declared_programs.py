@@ -36,7 +36,7 @@ SHAPE = (3, 7)
 def usable(name: str) -> bool:
     """Whether the operation takes floats of one shape (and plain numbers) and gives floats."""
     declaration = declare.table[name]
-    if name.startswith(LEFT_OUT) or declaration.kind == "row" and set(declaration.output_levels) != {declare.ELEMENT}:
+    if name.startswith(LEFT_OUT) or (declaration.kind == "row" and set(declaration.output_levels) != {declare.ELEMENT}):
         return False
     rng = np.random.default_rng(0)
     try:

@@ -13,6 +13,8 @@ import flambeau as fl
 
 #: Written by PyTorch 2.13: a module's and an optimizer's state, views of one storage, every kind of plain value.
 CHECKPOINT = Path(__file__).parent / "data" / "checkpoint.pt"
+#: The same: sparse tensors in three layouts.
+SPARSE = Path(__file__).parent / "data" / "sparse.pt"
 
 
 def archive(text: bytes, storages: dict[str, bytes] | None = None, **options) -> io.BytesIO:
@@ -55,6 +57,23 @@ def test_a_model_and_its_optimizer_go_on():
     model(fl.randn(5, 3)).sum().backward()
     optimizer.step()
     assert all(state["step"] == 2 for state in optimizer.state.values())
+
+
+def test_sparse_tensors():
+    found = fl.load(SPARSE)
+    assert found["coo"].layout is fl.sparse_coo and not found["coo"].is_coalesced() and found["coo"]._nnz() == 3
+    assert found["coalesced"].is_coalesced() and found["csr"].layout is fl.sparse_csr
+    for tensor in found.values():
+        assert tensor.to_dense().tolist() == [[0, 0, 3], [9, 0, 0]] and tensor.dtype is fl.float64
+    entries = contents(SPARSE)
+    text = next(name for name in entries if name.endswith("data.pkl"))
+    for old, new in (
+        (b"sparse_coo", b"sparse_cow"),
+        (b"K\x02K\x03", b"K\x02K\x02"),
+    ):
+        broken = {**entries, text: entries[text].replace(old, new)}
+        with pytest.raises(ValueError, match="damaged"):
+            fl.load(io.BytesIO(repacked(broken)))
 
 
 def test_map_location_and_open_files():
@@ -132,22 +151,71 @@ def test_other_archives():
         fl.load(io.BytesIO(pickle.dumps({"a": 1}, 2)))
 
 
+def test_structures_that_would_never_end(tmp_path):
+    """Small files whose containers double with every step: their hashes, texts and copies would take for ever."""
+    doubled = b"".join(b"q\x000h\x00h\x00\x86" for _ in range(60))
+    nested = b")" + doubled + b"q\x00"
+    for text, said in (
+        (b"\x80\x02}" + nested + b"K\x01s.", "too many parts"),
+        (b"\x80\x04\x8f(" + nested + b"\x90.", "too many parts"),
+        (b"\x80\x04(" + nested + b"\x91.", "too many parts"),
+        (b"\x80\x02c__builtin__\nset\n(" + nested + b"l\x85R.", "too many parts"),
+        (b"\x80\x02cnumpy\ndtype\n" + nested + b"\x85R.", "NumPy array of dtype 'tuple'"),
+        (b"\x80\x04" + nested + b"X\x01\x00\x00\x00a\x93.", "a name that is no text"),
+        (b"\x80\x02" + b")" + b"\x85" * 300_000 + b"q\x00}h\x00K\x01s.", "too many parts"),
+        (b"\x80\x02(" + b"K\x01" * 3000 + b"lq\x00" + b"c__builtin__\nlist\nh\x00\x85R" * 3000 + b".", "could hold"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            fl.load(archive(text))
+
+
+def contents(file):
+    with zipfile.ZipFile(file) as opened:
+        return {entry.filename: opened.read(entry) for entry in opened.infolist()}
+
+
+def repacked(entries):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as out:
+        for name, data in entries.items():
+            out.writestr(name, data)
+    return file.getvalue()
+
+
+def changed(data, dice):
+    """`data` with some bytes replaced, removed, doubled or cut off."""
+    result = bytearray(data)
+    for _ in range(dice.choice((1, 1, 2, 5))):
+        place, kind = dice.randrange(len(result)), dice.randrange(8)
+        if kind < 5:
+            result[place] = dice.choice((dice.randrange(256), result[place] ^ 1 << dice.randrange(8)))
+        elif kind == 5:
+            del result[place : place + dice.randrange(1, 9)]
+        elif kind == 6:
+            result[place:place] = result[place : place + dice.randrange(1, 9)]
+        elif len(result) > 20 and dice.random() < 0.3:
+            del result[place:]
+        if not result:
+            break
+    return bytes(result)
+
+
 def test_damaged_files_are_errors():
-    """1,000 files with bytes changed or cut: read, or refused with a ValueError that says so."""
+    """1,000 files with bytes changed or cut, half of them in the pickle under a fitting checksum: read, or refused."""
     data, dice = CHECKPOINT.read_bytes(), random.Random(0)
+    entries = contents(CHECKPOINT)
+    text = next(name for name in entries if name.endswith("data.pkl"))
     outcomes = {"read": 0, "refused": 0}
     for turn in range(1000):
-        changed = bytearray(data)
-        if turn % 4 == 0:
-            del changed[dice.randrange(4, len(data)) :]
+        if turn % 2:
+            broken = repacked({**entries, text: changed(entries[text], dice)})
         else:
-            for _ in range(dice.choice((1, 1, 3, 20))):
-                changed[dice.randrange(4, len(data))] = dice.randrange(256)
+            broken = data[:4] + changed(data[4:], dice)
         try:
-            fl.load(io.BytesIO(bytes(changed)))
+            fl.load(io.BytesIO(broken))
             outcomes["read"] += 1  # the change was in a part that says nothing
-        except ValueError as error:
-            assert "load: " in str(error)
+        except (ValueError, RuntimeError) as error:  # the latter: a device that is not there
+            assert "load: " in str(error) and len(str(error)) < 600
             outcomes["refused"] += 1
     assert outcomes["refused"] > 500
 

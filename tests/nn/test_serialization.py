@@ -4,8 +4,11 @@ import io
 import json
 import os
 import pickle
+import random
+import re
 import subprocess
 import sys
+import zlib
 from collections import Counter, OrderedDict
 
 import pytest
@@ -182,6 +185,51 @@ def test_foreign_files(path):
             fl.load(path)
     with pytest.raises(FileNotFoundError):
         fl.load(path.parent / "nothing")
+
+
+def resealed(text, data):
+    """A file with this structure whose checksums fit."""
+    header = {}
+    for key, value in data.items():
+        header[key] = {"dtype": "F32", "shape": list(value.shape), "data_offsets": [0, 4 * value.numel()]}
+    check = zlib.crc32(json.dumps(header, sort_keys=True).encode())
+    parts = b"".join(value.numpy().tobytes() for value in data.values())
+    metadata = {"format": "flambeau", "version": "1", "tree": text}
+    metadata["check"] = f"{zlib.crc32(text.encode()):08x}{zlib.crc32(parts, check):08x}"
+    encoded = json.dumps({"__metadata__": metadata, **header}).encode()
+    return len(encoded).to_bytes(8, "little") + encoded + parts
+
+
+def test_damaged_structures_are_errors():
+    """1,000 files with other bytes, half of them with fitting checksums: read, or refused with a text that says so."""
+    x, dice = fl.arange(24.0).reshape(4, 6), random.Random(0)
+    tree = (
+        '{"dict":[["a",{"tensor":"x"}],["b",{"tensor":"x","view":["float32",4,[2,3],[6,1]],"grad":true}],'
+        '["c",{"tuple":[1,{"float":"nan"},{"size":[2,3]},{"dtype":"int64"},{"device":"cpu"},{"bytes":"aGk="}]}],'
+        '["d",{"ordered":[["k",{"array":{"tensor":"x"}}]],"metadata":{"dict":[]}}],'
+        '["e",{"sparse":[{"tensor":"x"},{"tensor":"x"}],"options":[[4,4],"sparse_coo",true,false]}]]}'
+    )
+    whole = resealed(tree[: tree.index(',["e"')] + "]}", {"x": x})
+    assert fl.load(io.BytesIO(whole))["b"].tolist() == [[1.0, 2.0, 3.0], [7.0, 8.0, 9.0]]
+    tokens = ["-1", "0", "1e400", "1" * 40, "null", "[]", "{}", '"x"', "2147483648", "true", "[[]]", '{"size":[9]}']
+    outcomes = {"read": 0, "refused": 0}
+    for turn in range(1000):
+        if turn % 2:
+            places = [m.span() for m in re.finditer(r'-?\d+|"[^"]*"|true|false', tree)]
+            start, end = dice.choice(places)
+            broken = resealed(tree[:start] + dice.choice(tokens) + tree[end:], {"x": x})
+        else:
+            changed = bytearray(whole)
+            for _ in range(dice.choice((1, 1, 3, 20))):
+                changed[dice.randrange(len(changed))] = dice.randrange(256)
+            broken = bytes(changed)
+        try:
+            fl.load(io.BytesIO(broken))
+            outcomes["read"] += 1
+        except (ValueError, RuntimeError) as error:  # the latter: a device that is not there
+            assert "load: " in str(error) and len(str(error)) < 600
+            outcomes["refused"] += 1
+    assert outcomes["refused"] > 700
 
 
 def test_a_failed_save_leaves_the_old_file(path, monkeypatch):

@@ -6,10 +6,11 @@ import math
 from typing import Any
 
 import flambeau
+from flambeau import _core
 from flambeau.errors import DTypeError, ShapeError
 from flambeau.nn.functional.dropout import dropout
 from flambeau.nn.functional.linear import linear
-from flambeau.ops.arguments import check_tensor
+from flambeau.ops.arguments import Tensor, check_tensor
 from flambeau.ops.attention import attention, attention_weights
 from flambeau.ops.constructors import broadcast_shapes
 
@@ -79,6 +80,9 @@ def scaled_dot_product_attention(
         >>> F.scaled_dot_product_attention(fl.ones(1, 2, 4), fl.ones(1, 3, 4), fl.ones(1, 3, 5)).shape
         Size([1, 2, 5])
     """
+    narrow = _core.autocast_dtype()
+    if narrow is not None:
+        query, key, value, attn_mask = (_lowered(each, narrow) for each in (query, key, value, attn_mask))
     _check(query, key, value, attn_mask, dropout_p, is_causal)
     length, inner = query.shape[-2:]
     keys, width = value.shape[-2:]
@@ -105,6 +109,13 @@ def scaled_dot_product_attention(
             mask = mask.reshape(query.shape[0], query.shape[1], length, keys)
     result = attention(query, key, value, mask, bool(is_causal), scale, float(dropout_p))
     return result if flat else result.reshape(*lead, length, width)
+
+
+def _lowered(value: Any, dtype: Any) -> Any:
+    """A float tensor in the dtype of an autocast region; anything else as it is."""
+    if not isinstance(value, Tensor) or value.dtype.name not in ("float32", "float16", "bfloat16"):
+        return value
+    return value.to(dtype)
 
 
 def _batched(query: Any, key: Any, value: Any, grouped: bool) -> tuple[tuple[int, ...], Any, Any, Any]:

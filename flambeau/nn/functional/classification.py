@@ -9,7 +9,7 @@ from flambeau import _core
 from flambeau.errors import DTypeError, ShapeError
 from flambeau.nn.functional.loss import _check_reduction, _legacy, _reduce, _shapes_differ
 from flambeau.ops import loss as _loss
-from flambeau.ops.arguments import Tensor, check_tensor, not_tensor
+from flambeau.ops.arguments import Tensor, check_tensor, in_float32, not_tensor
 
 __all__ = [
     "cross_entropy",
@@ -222,6 +222,7 @@ def multilabel_soft_margin_loss(
     return _reduce(values.mean(-1), reduction)
 
 
+@in_float32
 def multilabel_margin_loss(
     input: Any,
     target: Any,

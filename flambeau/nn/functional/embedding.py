@@ -22,7 +22,8 @@ def embedding(
     """The rows of `weight` (V, C) at the positions in `input` (any shape of integers): input.shape + (C,).
 
     Arguments: `padding_idx`, the row that gets no gradient; `max_norm`, rows that are used are first shortened to it,
-    in place, in the norm `norm_type`; `scale_grad_by_freq`, divide each row's gradient by how often it is used.
+    in place, in the norm `norm_type`; `scale_grad_by_freq`, divide each row's gradient by how often it is used;
+    `sparse`, the gradient of `weight`, where it is a leaf, is a sparse tensor of the rows that were used.
     """
     return _index.embedding(input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse)
 

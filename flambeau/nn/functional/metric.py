@@ -8,7 +8,7 @@ from typing import Any
 import flambeau
 from flambeau.nn.functional.distance import pairwise_distance
 from flambeau.nn.functional.loss import _call, _check_reduction, _legacy, _reduce, _shapes_differ
-from flambeau.ops.arguments import check_tensor
+from flambeau.ops.arguments import check_tensor, in_float32
 
 __all__ = [
     "cosine_embedding_loss",
@@ -60,6 +60,7 @@ def margin_ranking_loss(
     return _call("margin_ranking_loss", reduction, input1, input2, target, margin)
 
 
+@in_float32
 def cosine_embedding_loss(
     input1: Any,
     input2: Any,
@@ -94,6 +95,7 @@ def cosine_embedding_loss(
     return _reduce(same + other, reduction)
 
 
+@in_float32
 def triplet_margin_loss(
     anchor: Any,
     positive: Any,

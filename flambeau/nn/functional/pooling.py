@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau.ops import pooling as _pooling
+from flambeau.ops.arguments import in_float32
 
 __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
@@ -95,6 +96,7 @@ def max_pool2d_with_indices(
     return _pooling.max_pool("max_pool2d", input, 2, kernel_size, stride, padding, dilation, ceil_mode, True)
 
 
+@in_float32
 def max_unpool2d(
     input: Any, indices: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
 ) -> Any:
@@ -135,6 +137,7 @@ def lp_pool2d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None
 # ------------------------------------------------------------------------------------------------------------------ 3D
 
 
+@in_float32
 def max_pool3d(
     input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False,
     return_indices: bool = False,
@@ -147,6 +150,7 @@ def max_pool3d(
     return _pooling.max_pool("max_pool3d", input, 3, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
+@in_float32
 def max_pool3d_with_indices(
     input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False,
     return_indices: bool = False,
@@ -155,6 +159,7 @@ def max_pool3d_with_indices(
     return _pooling.max_pool("max_pool3d", input, 3, kernel_size, stride, padding, dilation, ceil_mode, True)
 
 
+@in_float32
 def max_unpool3d(
     input: Any, indices: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
 ) -> Any:
@@ -162,6 +167,7 @@ def max_unpool3d(
     return _pooling.max_unpool("max_unpool3d", input, indices, kernel_size, stride, padding, output_size, 3)
 
 
+@in_float32
 def avg_pool3d(
     input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
     count_include_pad: bool = True, divisor_override: int | None = None,
@@ -172,6 +178,7 @@ def avg_pool3d(
     )
 
 
+@in_float32
 def adaptive_avg_pool3d(input: Any, output_size: Any) -> Any:
     """The means of (N, C, D, H, W) over windows that share it out into `output_size`."""
     return _pooling.adaptive_avg_pool("adaptive_avg_pool3d", input, output_size, 3)
