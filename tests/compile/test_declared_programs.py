@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import flambeau as fl
@@ -30,6 +30,7 @@ LEFT_OUT = (
     "gru",
     "running_mean",
 )
+SETTINGS = {"deadline": None, "derandomize": True, "database": None, "phases": [Phase.generate]}
 SHAPE = (3, 7)
 
 
@@ -60,6 +61,11 @@ def names() -> list[str]:
     return found
 
 
+def bits(t: Any) -> bytes:
+    """The bits; every NaN is one: its sign depends on the order of a kernel's operands."""
+    return np.where(np.isnan(t.numpy()), np.nan, t.numpy()).tobytes()
+
+
 def ours(name: str, values: list[Any], numbers: list[Any]) -> Any:
     result = cases.call(name, [*values, *numbers])[0]
     return result.tanh() * 0.4 + 0.5  # between 0.1 and 0.9, where nearly every operation is defined and smooth
@@ -72,7 +78,7 @@ def interpreted(name: str, values: list[Any], numbers: list[Any]) -> Any:
     return np.tanh(expected[0]) * 0.4 + 0.5
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, suppress_health_check=list(HealthCheck), **SETTINGS)
 @given(st.data())
 def test_compiled_equals_eager_and_the_interpreter(names: list[str], data: Any) -> None:
     steps = []
@@ -94,6 +100,6 @@ def test_compiled_equals_eager_and_the_interpreter(names: list[str], data: Any) 
         x = fl.rand(SHAPE, dtype=fl.float64, generator=fl.Generator().manual_seed(i)) * 0.8 + 0.1
         eager, plan, exact = run(ours, x), compiled(x.clone()), run(interpreted, x.numpy())
         for one, two, true in zip(eager, plan, exact, strict=True):
-            assert one.numpy().tobytes() == two.numpy().tobytes()
+            assert bits(one) == bits(two)
             np.testing.assert_allclose(two.numpy(), true, rtol=1e-7, atol=1e-9)
     assert compiled.plans == 1
