@@ -10,6 +10,12 @@ namespace flambeau {
 uint8_t promote_codes(uint8_t a, uint8_t b) {
     if (a == b) return a;
     if (a > b) std::swap(a, b);
+    if (is_complex(b) && (a < kUInt16 || is_complex(a))) return a == kFloat64 ? uint8_t(kComplex128) : b;
+    if (b >= kUInt16) {
+        if (is_float(a)) return a;
+        fail(ErrorKind::DType, std::string("promotion for uint16, uint32, uint64 types is not supported, attempted to promote ") +
+                                   kDTypeNames[a] + " and " + kDTypeNames[b] + "; convert one with .to(...)");
+    }
     if (is_float(b)) return is_float(a) && a == kFloat16 && b == kBFloat16 ? uint8_t(kFloat32) : b;
     if (a == kUInt8 && b == kInt8) return kInt16;
     return b;
@@ -54,7 +60,7 @@ TensorRef cat_now(const std::vector<TensorRef>& tensors, int64_t dim) {
         if (t->base) grad_fn_of(t.get());
         wanted = wanted || t->requires_grad;
     }
-    if (wanted && GradMode::enabled && is_float(dtype)) {
+    if (wanted && GradMode::enabled && is_inexact(dtype)) {
         std::vector<int64_t> sizes;
         std::vector<Tensor*> plain;
         for (auto& t : parts) sizes.push_back(t->sizes[d]), plain.push_back(t.get());

@@ -176,6 +176,7 @@ void fill_with(Tensor* target, Arg value) {
 }
 }  // namespace
 
+void fill_number(Tensor* target, const Arg& number) { fill_with(target, number); }
 void fill_elements(Tensor* target, double value) { fill_with(target, Arg::of(value)); }
 void fill_elements_int(Tensor* target, int64_t value) { fill_with(target, Arg::of_int(value)); }
 

@@ -23,6 +23,12 @@ void write_double(uint8_t dtype, char* at, double value) {
         case kBFloat16: { uint16_t h = float_to_bfloat(float(value)); std::memcpy(at, &h, 2); break; }
         case kFloat32: { float f = float(value); std::memcpy(at, &f, 4); break; }
         case kFloat64: std::memcpy(at, &value, 8); break;
+        case kComplex64: case kComplex128: {
+            int part = item_size(dtype) / 2;
+            write_double(part_dtype(dtype), at, value);
+            std::memset(at + part, 0, size_t(part));
+            break;
+        }
         case kBool: *at = value != 0; break;
         default: write_int(dtype, at, std::isfinite(value) && std::fabs(value) < 9.3e18 ? int64_t(value) : INT64_MIN);
     }
@@ -34,9 +40,18 @@ void write_int(uint8_t dtype, char* at, int64_t value) {
         case kUInt8: case kInt8: *at = char(value); break;
         case kInt16: { int16_t v = int16_t(value); std::memcpy(at, &v, 2); break; }
         case kInt32: { int32_t v = int32_t(value); std::memcpy(at, &v, 4); break; }
-        case kInt64: std::memcpy(at, &value, 8); break;
+        case kInt64: case kUInt64: std::memcpy(at, &value, 8); break;
+        case kUInt16: { uint16_t v = uint16_t(value); std::memcpy(at, &v, 2); break; }
+        case kUInt32: { uint32_t v = uint32_t(value); std::memcpy(at, &v, 4); break; }
         default: write_double(dtype, at, double(value));
     }
+}
+
+void write_number(uint8_t dtype, char* at, const Arg& number) {
+    if (number.code == kUInt64 && is_inexact(dtype)) write_double(dtype, at, double(uint64_t(number.integer)));
+    else if (number.code != kFloat64 && number.code != kComplex128) write_int(dtype, at, number.integer);
+    else write_double(dtype, at, number.real);
+    if (number.code == kComplex128 && is_complex(dtype)) write_double(part_dtype(dtype), at + item_size(dtype) / 2, number.parts[1]);
 }
 
 Resolution& resolution_for(Operation& op, const Arg* args, int count) {
@@ -360,7 +375,7 @@ struct OperationNode : Node, Recycled<OperationNode> {
 
     void apply(TensorRef* gradients, TensorRef* results) override {
         if (keeps && released) Saved().unpack(this);
-        Arg args[kMaxOperands];
+        Operands args;
         TensorRef made[kMaxOperands];
         for (uint32_t i = 0; i < output_count; ++i)
             if (!gradients[i] && i < outputs.size()) gradients[i] = zeros(outputs[i].first, outputs[i].second);
@@ -368,23 +383,23 @@ struct OperationNode : Node, Recycled<OperationNode> {
             int n = int(plan->operands.size());
             for (int i = 0; i < n; ++i) {
                 auto [kind, index] = plan->operands[i];
-                if (kind == Read::Gradient) args[i] = Arg(gradients[index].get());
-                else if (saved[i].tensor) args[i] = Arg(saved[i].tensor.unpack(this).get());
-                else args[i] = saved[i].number;
+                if (kind == Read::Gradient) args.add(Arg(gradients[index].get()));
+                else if (saved[i].tensor) args.add(Arg(saved[i].tensor.unpack(this).get()));
+                else args.add(saved[i].number);
             }
             if (plan->operation->row) call_row_over(*plan->operation, args, n, row, full.get(), made);
             else call_map(*plan->operation, args, n, made);
         }
         for (const GradientPlan::Part& part : plan->parts) {
-            int n = 0;
+            args.clear();
             for (int i : part.operands) {
                 auto [kind, index] = plan->operands[size_t(i)];
-                if (kind == Read::Gradient) args[n++] = Arg(gradients[index].get());
-                else if (saved[size_t(i)].tensor) args[n++] = Arg(saved[size_t(i)].tensor.unpack(this).get());
-                else args[n++] = saved[size_t(i)].number;
+                if (kind == Read::Gradient) args.add(Arg(gradients[index].get()));
+                else if (saved[size_t(i)].tensor) args.add(Arg(saved[size_t(i)].tensor.unpack(this).get()));
+                else args.add(saved[size_t(i)].number);
             }
-            if (part.operation->row) call_row_over(*part.operation, args, n, row, full.get(), made + part.first);
-            else call_map(*part.operation, args, n, made + part.first);
+            if (part.operation->row) call_row_over(*part.operation, args, args.count(), row, full.get(), made + part.first);
+            else call_map(*part.operation, args, args.count(), made + part.first);
         }
         int k = 0;
         for (size_t i = 0; i < edges.size(); ++i) {
@@ -474,7 +489,7 @@ uint32_t needs_of(const Arg* args, int count) {
         Tensor* t = args[i].tensor.get();
         if (!t) continue;
         if (t->base) grad_fn_of(t);
-        if (t->requires_grad && is_float(t->dtype)) needs |= 1u << i;
+        if (t->requires_grad && is_inexact(t->dtype)) needs |= 1u << i;
     }
     return needs;
 }
@@ -486,7 +501,7 @@ uint32_t needs_of(const Arg* args, int count) {
 
 // Kernels never trap: what the processor would refuse is refused here.
 void refuse_zero_divisor(Operation& op, const Resolution& r, const Arg* args) {
-    if (is_float(r.output_codes[0])) return;
+    if (is_inexact(r.output_codes[0])) return;
     const Arg& divisor = args[op.divisor];
     bool zero = false;
     if (divisor.is_number()) {
@@ -528,14 +543,14 @@ void call_map(Operation& op, Arg* args, int count, TensorRef* outputs) {
         for (int i = 0; i < r.outputs; ++i) bump_version(outputs[i].get());
     if (GradMode::inference)
         for (int i = 0; i < r.outputs; ++i) outputs[i]->inference = true;
-    if (!needs || !is_float(r.output_codes[0])) return;
+    if (!needs || !is_inexact(r.output_codes[0])) return;
     GradientPlan& plan = gradient_plan(op, r, needs);
     if (plan.through.empty()) refuse_gradient(op);
     OperationNode* node = make_node(op, plan, args, count, false);
     Ref<Node> keep(node);
     finish_node(node, r, plan, args, count, outputs, outputs[0]->shape());
     for (int i = 0; i < r.outputs; ++i)
-        if (is_float(r.output_codes[i])) set_history(outputs[i].get(), node, uint32_t(i));
+        if (is_inexact(r.output_codes[i])) set_history(outputs[i].get(), node, uint32_t(i));
 }
 
 void resize(Tensor* t, const Shape& shape) {
@@ -559,6 +574,14 @@ void resize(Tensor* t, const Shape& shape) {
     refresh(t);
 }
 
+namespace {
+// Whether a result may be written into a tensor of another dtype: bool < integer < float < complex.
+bool fits_category(uint8_t code, uint8_t into) {
+    auto rank = [](uint8_t c) { return is_complex(c) ? 3 : is_float(c) ? 2 : c == kBool ? 0 : 1; };
+    return rank(code) <= rank(into);
+}
+}  // namespace
+
 void call_out(Operation& op, Arg* args, int count, TensorRef* outputs) {
     Resolution& r = resolution_for(op, args, count);
     Shape shape = broadcast_of(op, args, count);
@@ -567,7 +590,7 @@ void call_out(Operation& op, Arg* args, int count, TensorRef* outputs) {
         if (!t) fail(ErrorKind::Type, op.name + ": out needs " + std::to_string(r.outputs) + " tensors");
         check_in_place(t, op.name.c_str());
         uint8_t code = r.output_codes[i];
-        if ((is_float(code) && !is_float(t->dtype)) || (code != kBool && t->dtype == kBool))
+        if (!fits_category(code, t->dtype))
             fail(ErrorKind::DType, op.name + ": result type " + kDTypeNames[code] + " can't be cast to the desired output type " +
                                        kDTypeNames[t->dtype] + "; pass an out= of a wider dtype");
         if (!(t->shape() == shape)) resize(t, shape);
@@ -590,12 +613,9 @@ void call_map_in_place(Operation& op, Arg* args, int count) {
     uint32_t needs = needs_of(args, count);
     Resolution& r = resolution_for(op, args, count);
     if (op.divisor >= 0) refuse_zero_divisor(op, r, args);
-    if (is_float(r.output_codes[0]) && !is_float(target->dtype))
+    if (r.output_codes[0] != kBool && !fits_category(r.output_codes[0], target->dtype))
         fail(ErrorKind::DType, op.name + "_: result type " + kDTypeNames[r.output_codes[0]] + " can't be cast to the desired output type " +
                                    kDTypeNames[target->dtype] + "; use the version without underscore, or convert the tensor first");
-    if (r.output_codes[0] != kBool && target->dtype == kBool)
-        fail(ErrorKind::DType, op.name + "_: result type " + kDTypeNames[r.output_codes[0]] +
-                                   " can't be cast to the desired output type bool");
     Shape shape = broadcast_of(op, args, count);
     if (!(shape == target->shape()))
         fail(ErrorKind::Shape, op.name + "_: output with shape " + shape_text(target) + " doesn't match the broadcast shape " + shape.text());
@@ -616,7 +636,7 @@ void call_map_in_place(Operation& op, Arg* args, int count) {
     Ref<Node> keep;
     OperationNode* node = nullptr;
     const GradientPlan* plan = nullptr;
-    if (needs && is_float(r.output_codes[0])) {
+    if (needs && is_inexact(r.output_codes[0])) {
         plan = &gradient_plan(op, r, needs);
         if (plan->through.empty()) refuse_gradient(op);
         node = make_node(op, *plan, args, count, true);
@@ -655,7 +675,7 @@ void call_row_over(Operation& op, Arg* args, int count, const RowArguments& row,
     if (GradMode::inference)
         for (int i = 0; i < r.outputs; ++i) outputs[i]->inference = true;
     bool any_float = false;
-    for (int i = 0; i < r.outputs; ++i) any_float = any_float || is_float(r.output_codes[i]);
+    for (int i = 0; i < r.outputs; ++i) any_float = any_float || is_inexact(r.output_codes[i]);
     if (!needs || !any_float) return;
     GradientPlan& plan = gradient_plan(op, r, needs);
     if (plan.through.empty()) refuse_gradient(op);
@@ -669,7 +689,7 @@ void call_row_over(Operation& op, Arg* args, int count, const RowArguments& row,
                                       [&](auto& p) { return op.row_input[p.first]; }),
                        node->shapes.end());
     for (int i = 0; i < r.outputs; ++i)
-        if (is_float(r.output_codes[i])) set_history(outputs[i].get(), node, uint32_t(i));
+        if (is_inexact(r.output_codes[i])) set_history(outputs[i].get(), node, uint32_t(i));
 }
 
 int output_count(Operation& op, Arg* args, int count) { return resolution_for(op, args, count).outputs; }
@@ -687,12 +707,15 @@ void run_foreach(Operation& op, const std::vector<std::vector<TensorRef>>& lists
                 fail(ErrorKind::Shape, op.name + ": tensor " + std::to_string(i) + " of one list is " + shape_text(list[i].get()) +
                                            " and of another " + shape_text(lists[0][i].get()) + "; they must be equal");
     void* here = nullptr;
-    Arg args[kMaxOperands];
+    Operands args;
     for (size_t i = 0; i < tensors; ++i) {
-        for (size_t l = 0; l < lists.size(); ++l) args[l] = Arg(lists[l][i].get());
-        for (size_t s = 0; s < numbers.size(); ++s) args[lists.size() + s] = numbers[s];
+        args.clear();
+        // Updates take the parts of complex numbers as numbers of their own.
+        auto parts = [](const TensorRef& t) { return is_complex(t->dtype) ? view_as_real(t.get()) : t; };
+        for (size_t l = 0; l < lists.size(); ++l) args.add(Arg(parts(lists[l][i]).get()));
+        for (const Arg& number : numbers) args.add(number);
         TensorRef outputs[4];
-        for (size_t w = 0; w < written.size(); ++w) outputs[w] = lists[written[w]][i];
+        for (size_t w = 0; w < written.size(); ++w) outputs[w] = parts(lists[written[w]][i]);
         Resolution& r = resolution_for(op, args, count);
         run_map(op, r, args, count, outputs);
         for (int w : written) {
@@ -737,6 +760,14 @@ TensorRef sum_dims(Tensor* t, uint32_t dims) {
     row.dims = dims;
     row.keepdim = true;
     call_row(*builtins.sum, args, 1, row, out);
+    return out[0];
+}
+
+TensorRef conj(Tensor* t) {
+    if (!is_complex(t->dtype)) return TensorRef(t);
+    Arg args[1] = {Arg(t)};
+    TensorRef out[4];
+    call_map(*builtins.conj, args, 1, out);
     return out[0];
 }
 

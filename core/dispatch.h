@@ -2,6 +2,8 @@
 // up by structure, run it (on the pool above a work threshold), push a tape node. On a miss it asks the compiler.
 // It is not: a formula of any operation (those are declarations in flambeau/ops). Called by the bindings and the tape.
 #pragma once
+#include <bit>
+#include <new>
 #include <unordered_map>
 
 #include "tape.h"
@@ -14,16 +16,45 @@ constexpr int kMaxOperands = 24;  // outputs and inputs of one kernel
 // One operand of a call: a tensor, or a Python number passed by value.
 struct Arg {
     TensorRef tensor;
-    uint8_t code = kFloat32;   // of a number: kBool, kInt64 or kFloat64
+    uint8_t code = kFloat32;   // of a number: kBool, kInt64, kUInt64, kFloat64 or kComplex128
     union {
         int64_t integer;
         double real;
+        double parts[2];       // of a complex number
     };
     Arg() : integer(0) {}
     explicit Arg(Tensor* t) : tensor(t), code(t->dtype), integer(0) {}
     static Arg of(double v) { Arg a; a.code = kFloat64; a.real = v; return a; }
+    static Arg of(double re, double im) { Arg a; a.code = kComplex128; a.parts[0] = re; a.parts[1] = im; return a; }
     static Arg of_int(int64_t v) { Arg a; a.code = kInt64; a.integer = v; return a; }
     bool is_number() const { return !tensor; }
+    int64_t second() const { return code == kComplex128 && !tensor ? std::bit_cast<int64_t>(parts[1]) : 0; }
+};
+
+// The operands of one call, made one after the other: most calls have two of the many there may be.
+class Operands {
+public:
+    Operands() {}
+    ~Operands() {
+        for (int i = 0; i < count_; ++i) at(i)->~Arg();
+    }
+    Operands(const Operands&) = delete;
+    Operands& operator=(const Operands&) = delete;
+    void add(Arg operand) {
+        if (count_ == kMaxOperands) fail(ErrorKind::Value, "an operation takes at most 24 operands");
+        new (room_ + sizeof(Arg) * count_++) Arg(std::move(operand));
+    }
+    void clear() {
+        while (count_) at(--count_)->~Arg();
+    }
+    int count() const { return count_; }
+    Arg& operator[](int i) { return *at(i); }
+    operator Arg*() { return at(0); }
+
+private:
+    Arg* at(int i) { return std::launder(reinterpret_cast<Arg*>(room_)) + i; }
+    int count_ = 0;
+    alignas(Arg) char room_[kMaxOperands * sizeof(Arg)];
 };
 
 using MapKernel = void (*)(char* const*, const int64_t*, const int64_t*, int64_t, int64_t);
@@ -103,7 +134,7 @@ extern CompilerBridge compiler;
 
 // The operations the core itself asks for, registered by name.
 struct Builtins {
-    Operation *add = nullptr, *copy = nullptr, *sum = nullptr, *mul = nullptr, *neg = nullptr;
+    Operation *add = nullptr, *copy = nullptr, *sum = nullptr, *conj = nullptr;
 };
 extern Builtins builtins;
 
@@ -129,8 +160,11 @@ TensorRef add_gradients(TensorRef a, Tensor* b);
 TensorRef sum_dims(Tensor* t, uint32_t dims);
 void copy_elements(Tensor* target, Tensor* source);   // no history, no overlap
 void resize(Tensor* t, const Shape& shape);           // new memory if it does not fit
+TensorRef conj(Tensor* t);                            // a real tensor is its own
 void fill_elements(Tensor* target, double value);
 void fill_elements_int(Tensor* target, int64_t value);
+void fill_number(Tensor* target, const Arg& number);
+void write_number(uint8_t dtype, char* at, const Arg& number);
 void write_double(uint8_t dtype, char* at, double value);
 void write_int(uint8_t dtype, char* at, int64_t value);
 

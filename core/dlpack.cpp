@@ -16,8 +16,9 @@ struct DLVersion { uint32_t major, minor; };
 struct DLManagedTensorVersioned { DLVersion version; void* context; void (*deleter)(DLManagedTensorVersioned*); uint64_t flags; DLTensor tensor; };
 constexpr uint64_t kReadOnly = 1, kCopied = 2;
 
-// code: 0 signed, 1 unsigned, 2 float, 4 bfloat, 6 bool
-constexpr DLDataType kTypes[kDTypes] = {{6, 8, 1}, {1, 8, 1}, {0, 8, 1}, {0, 16, 1}, {0, 32, 1}, {0, 64, 1}, {2, 16, 1}, {4, 16, 1}, {2, 32, 1}, {2, 64, 1}};
+// code: 0 signed, 1 unsigned, 2 float, 4 bfloat, 5 complex, 6 bool
+constexpr DLDataType kTypes[kDTypes] = {{6, 8, 1}, {1, 8, 1}, {0, 8, 1}, {0, 16, 1}, {0, 32, 1}, {0, 64, 1}, {2, 16, 1}, {4, 16, 1}, {2, 32, 1}, {2, 64, 1},
+                                             {1, 16, 1}, {1, 32, 1}, {1, 64, 1}, {5, 64, 1}, {5, 128, 1}};
 
 template <class Managed>
 struct Exported {

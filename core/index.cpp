@@ -43,7 +43,7 @@ struct IndexPlaces {
 };
 
 TensorRef as_int64(Tensor* index, const char* operation) {
-    if (is_float(index->dtype) || index->dtype == kBool)
+    if (is_inexact(index->dtype) || index->dtype == kBool)
         fail(ErrorKind::Index, std::string(operation) + ": tensors used as indices must be long, int, byte or bool tensors, got " +
                                    kDTypeNames[index->dtype] + "; convert with .long()");
     GradModeGuard off(false);
@@ -56,10 +56,16 @@ void add_element(uint8_t dtype, char* to, const char* from) {
     switch (dtype) {
         case kFloat32: { float a, b; std::memcpy(&a, to, 4); std::memcpy(&b, from, 4); a += b; std::memcpy(to, &a, 4); break; }
         case kFloat64: { double a, b; std::memcpy(&a, to, 8); std::memcpy(&b, from, 8); a += b; std::memcpy(to, &a, 8); break; }
-        case kInt64: { uint64_t a, b; std::memcpy(&a, to, 8); std::memcpy(&b, from, 8); a += b; std::memcpy(to, &a, 8); break; }
-        case kInt32: { uint32_t a, b; std::memcpy(&a, to, 4); std::memcpy(&b, from, 4); a += b; std::memcpy(to, &a, 4); break; }
-        case kInt16: { uint16_t a, b; std::memcpy(&a, to, 2); std::memcpy(&b, from, 2); a = uint16_t(a + b); std::memcpy(to, &a, 2); break; }
+        case kInt64: case kUInt64: { uint64_t a, b; std::memcpy(&a, to, 8); std::memcpy(&b, from, 8); a += b; std::memcpy(to, &a, 8); break; }
+        case kInt32: case kUInt32: { uint32_t a, b; std::memcpy(&a, to, 4); std::memcpy(&b, from, 4); a += b; std::memcpy(to, &a, 4); break; }
+        case kInt16: case kUInt16: { uint16_t a, b; std::memcpy(&a, to, 2); std::memcpy(&b, from, 2); a = uint16_t(a + b); std::memcpy(to, &a, 2); break; }
         case kBool: *to = *to | *from; break;
+        case kComplex64: case kComplex128: {
+            int part = item_size(dtype) / 2;
+            add_element(part_dtype(dtype), to, from);
+            add_element(part_dtype(dtype), to + part, from + part);
+            break;
+        }
         case kFloat16: { uint16_t a, b; std::memcpy(&a, to, 2); std::memcpy(&b, from, 2); a = float_to_half(half_to_float(a) + half_to_float(b)); std::memcpy(to, &a, 2); break; }
         case kBFloat16: { uint16_t a, b; std::memcpy(&a, to, 2); std::memcpy(&b, from, 2); a = float_to_bfloat(bfloat_to_float(a) + bfloat_to_float(b)); std::memcpy(to, &a, 2); break; }
         default: *to = char(*to + *from);
@@ -285,7 +291,7 @@ void index_put_now(Tensor* t, const Indices& indices, Tensor* values, bool accum
         fail(ErrorKind::Index, "index_put_: too many indices for tensor of dimension " + std::to_string(t->ndim));
     Plan plan = make_plan(t, indices);
     Ref<Node> node;
-    if (recording(t, values) && is_float(t->dtype)) {
+    if (recording(t, values) && is_inexact(t->dtype)) {
         Shape value_shape = values->shape();
         uint8_t value_dtype = values->dtype;
         auto function = [=](auto& self, TensorRef* gradients, TensorRef* results) {
@@ -350,7 +356,7 @@ TensorRef scatter_now(Tensor* t, int dim, Tensor* index, Tensor* source, bool ad
     TensorRef wide = as_int64(index, name);
     Ref<Node> node;
     Shape source_shape = source->shape();
-    if (recording(t, source) && is_float(t->dtype)) {
+    if (recording(t, source) && is_inexact(t->dtype)) {
         auto function = [=](auto& self, TensorRef* gradients, TensorRef* results) {
             if (!gradients[0]) return;
             Tensor* g = gradients[0].get();
@@ -474,7 +480,7 @@ TensorRef index_add_now(Tensor* t, int dim, Tensor* index, Tensor* source, bool 
             fail(ErrorKind::Index, "index_add: index out of range in self: index " + std::to_string(values[i]) + " with size " + std::to_string(size));
     if (in_place) check_in_place(t, "index_add_");
     Ref<Node> node;
-    if (recording(t, source) && is_float(t->dtype)) {
+    if (recording(t, source) && is_inexact(t->dtype)) {
         Shape source_shape = source->shape();
         auto function = [dim, wide, source_shape](auto& self, TensorRef* gradients, TensorRef* results) {
             if (!gradients[0]) return;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "contract.h"
+#include "contract_complex.h"
 #include "dispatch.h"
 #include "plan.h"
 #include "rows.h"
@@ -73,9 +74,25 @@ void contract_in_parts(Launch& launch, const ContractProblem& p, int size, bool 
 
 // c[batch..., m, n] = a[batch..., m, k] @ b[batch..., k, n] (+ bias[n]), operands broadcast over the batch; no history.
 void contract_into(Tensor* c, const Tensor* a, const Tensor* b, const Tensor* bias) {
+    if (is_complex(c->dtype)) [[unlikely]] {
+        bool notes = recorder && recorder->records();
+        {
+            RecordDepth inside;
+            contract_complex(c, a, b, bias, contract_into);
+        }
+        if (!notes) return;
+        std::vector<Tensor*> inputs = {const_cast<Tensor*>(a), const_cast<Tensor*>(b)};
+        if (bias) inputs.push_back(const_cast<Tensor*>(bias));
+        recorder->call("matmul", inputs, {c}, [biased = bias != nullptr](Tensor* const* t) {
+            contract_complex(t[biased ? 3 : 2], t[0], t[1], biased ? t[2] : nullptr, contract_into);
+        });
+        return;
+    }
     ContractProblem p;
     int nd = c->ndim;
-    p.dtype = c->dtype;
+    // Products of integers wrap around, so those of unsigned ones have the same bits as of signed ones.
+    constexpr DType kSigned[] = {kInt16, kInt32, kInt64};
+    p.dtype = c->dtype < kUInt16 ? c->dtype : uint8_t(kSigned[c->dtype - kUInt16]);
     p.m = c->sizes[nd - 2];
     p.n = c->sizes[nd - 1];
     p.k = a->sizes[a->ndim - 1];
@@ -155,12 +172,12 @@ TensorRef batched(Tensor* a, Tensor* b) {
             if (self.released) Saved().unpack(&self);
             if (self.needs(0)) {
                 TensorRef right = self.saved[1].unpack(&self);
-                TensorRef g = matmul(gradients[0].get(), transposed(right.get()).get());
+                TensorRef g = matmul(gradients[0].get(), conj(transposed(right.get()).get()).get());
                 results[0] = sum_to(g.get(), a_shape);
             }
             if (self.needs(1)) {
                 TensorRef left = self.saved[0].unpack(&self);
-                TensorRef g = matmul(transposed(left.get()).get(), gradients[0].get());
+                TensorRef g = matmul(conj(transposed(left.get()).get()).get(), gradients[0].get());
                 results[1] = sum_to(g.get(), b_shape);
             }
         };
@@ -253,8 +270,8 @@ TensorRef linear(Tensor* x, Tensor* weight, Tensor* bias) {
             if (!gradients[0]) return;
             if (self.released) Saved().unpack(&self);
             Tensor* g = gradients[0].get();
-            if (self.needs(0)) results[0] = matmul(g, self.saved[1].unpack(&self).get());
-            if (self.needs(1)) results[1] = matmul(transposed(g).get(), self.saved[0].unpack(&self).get());
+            if (self.needs(0)) results[0] = matmul(g, conj(self.saved[1].unpack(&self).get()).get());
+            if (self.needs(1)) results[1] = matmul(transposed(g).get(), conj(self.saved[0].unpack(&self).get()).get());
             if (self.needs(2)) results[2] = sum_to(g, bias_shape);
         };
         auto* node = new FunctionNode<decltype(function)>("LinearBackward0", function);

@@ -46,10 +46,7 @@ TensorRef nonzero(Tensor* t) {
     const char* data = dense->data;
     int size = item_size(t->dtype);
     if (t->dtype == kBool) return positions_of(dense.get(), [data](int64_t i) { return data[i] != 0; });
-    return positions_of(dense.get(), [&](int64_t i) {
-        const char* at = data + i * size;
-        return is_float(t->dtype) ? read_double(t, at) != 0 : read_int(t, at) != 0;
-    });
+    return positions_of(dense.get(), [&](int64_t i) { return read_truth(t, data + i * size); });
 }
 
 namespace {

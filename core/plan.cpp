@@ -30,7 +30,7 @@ Launch& PlanBuilder::add(const Arg* args, int count, const TensorRef* outputs, i
     for (int i = 0; i < output_count; ++i) launch.places.push_back(place(outputs[i]->storage, bases[i]));
     for (int i = 0; i < count; ++i) {
         if (args[i].tensor) launch.places.push_back(place(args[i].tensor->storage, bases[output_count + i]));
-        else launch.places.push_back(Place{-1, args[i].integer});
+        else launch.places.push_back(Place{-1, args[i].integer, args[i].second()});
     }
     return launch;
 }

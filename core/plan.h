@@ -11,6 +11,7 @@ namespace flambeau {
 struct Place {
     int slot;                 // -1: a number; -2: the integer itself is the pointer (the start of an index)
     int64_t offset;           // bytes, or the bits of the number
+    int64_t second = 0;       // the bits of a complex number's imaginary part, which kernels read behind the real one
 };
 
 enum class LaunchKind : uint8_t { Flat, Run, Again };

@@ -328,10 +328,16 @@ TensorRef first_gradient(Tensor* root, const TensorRef& given) {
     if (given) {
         if (!given->same_shape(*root))
             fail(ErrorKind::Shape, "backward: Mismatch in shape: the gradient has shape " + shape_text(given.get()) + " and the output has shape " + shape_text(root) + "; they must be equal");
+        if (is_complex(given->dtype) != is_complex(root->dtype))
+            fail(ErrorKind::DType, std::string("backward: For complex Tensors, both grad_output and output are required to have the same dtype; the gradient is ") +
+                                       kDTypeNames[given->dtype] + " and the output " + kDTypeNames[root->dtype]);
         return given->dtype == root->dtype ? given : cast(given.get(), root->dtype);
     }
     if (root->numel != 1)
         fail(ErrorKind::Autograd, "backward: grad can be implicitly created only for scalar outputs, this one has shape " + shape_text(root) + "; reduce it with .sum() or .mean(), or pass gradient=");
+    if (is_complex(root->dtype))
+        fail(ErrorKind::Autograd, std::string("backward: grad can be implicitly created only for real scalar outputs but got ") + kDTypeNames[root->dtype] +
+                                      "; make the result real, for example with .abs(), or pass gradient=");
     TensorRef one = empty(root->shape(), root->dtype);
     if (recorder) [[unlikely]] fill_elements(one.get(), 1.0);
     else write_double(root->dtype, one->data, 1.0);
@@ -415,7 +421,7 @@ PyObject* py_attach(PyObject*, PyObject* const* args, Py_ssize_t n) {
         node->output_count = uint32_t(outputs.size());
         for (size_t i = 0; i < outputs.size(); ++i) {
             if (!outputs[i]) continue;
-            if (is_float(outputs[i]->dtype)) set_history(outputs[i].get(), node, uint32_t(i));
+            if (is_inexact(outputs[i]->dtype)) set_history(outputs[i].get(), node, uint32_t(i));
         }
         return wrap_node(node);
     });
@@ -561,7 +567,7 @@ PyObject* py_make_subclass(PyObject*, PyObject* const* args, Py_ssize_t n) {
             fail(ErrorKind::Type, "make_subclass takes (a subclass of Tensor, tensor, requires_grad)");
         TensorRef t = detach(expect_tensor(args[1], "make_subclass"));
         bool wanted = n > 2 && is_true(args[2]);
-        if (wanted && !is_float(t->dtype))
+        if (wanted && !is_inexact(t->dtype))
             fail(ErrorKind::Runtime, std::string("requires_grad: only Tensors of floating point and complex dtype can require gradients, this one is ") + kDTypeNames[t->dtype]);
         t->requires_grad = wanted;
         return wrap_as(reinterpret_cast<PyTypeObject*>(args[0]), std::move(t));

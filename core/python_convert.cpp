@@ -36,6 +36,7 @@ PyObject* register_objects(PyObject*, PyObject* args, PyObject* keywords) {
             builtins.add = take("add");
             builtins.copy = take("copy");
             builtins.sum = take("sum");
+            builtins.conj = take("conj");
         } else {
             helpers.emplace_back(name, value);
         }
@@ -89,10 +90,14 @@ PyObject* set_error() noexcept {
 }
 
 void check_fits(const Arg& value, uint8_t dtype, const char* operation) {
-    static constexpr int64_t low[kDTypes] = {0, 0, -128, -32768, INT32_MIN, INT64_MIN}, high[kDTypes] = {1, 255, 127, 32767, INT32_MAX, INT64_MAX};
-    if (is_float(dtype) || dtype == kBool) return;
-    bool fits = value.code == kFloat64 ? value.real > double(low[dtype]) - 1 && value.real < double(high[dtype]) + 1
-                                       : value.integer >= low[dtype] && value.integer <= high[dtype];
+    static constexpr int64_t low[kDTypes] = {0, 0, -128, -32768, INT32_MIN, INT64_MIN};
+    static constexpr int64_t high[kDTypes] = {1, 255, 127, 32767, INT32_MAX, INT64_MAX, 0, 0, 0, 0, 65535, UINT32_MAX, INT64_MAX};
+    if (value.code == kComplex128 && !is_complex(dtype) && value.parts[1] != 0)
+        fail(ErrorKind::Runtime, std::string(operation) + ": a complex number cannot be converted to flambeau." + kDTypeNames[dtype] +
+                                     " without overflow; give a complex dtype, or its real part");
+    if (is_inexact(dtype) || dtype == kBool || (value.code == kUInt64 && dtype == kUInt64)) return;
+    bool fits = value.code == kFloat64 || value.code == kComplex128 ? value.real > double(low[dtype]) - 1 && value.real < double(high[dtype]) + 1
+                                       : value.code != kUInt64 && value.integer >= low[dtype] && value.integer <= high[dtype];
     if (value.code == kFloat64 && dtype == kInt64) fits = value.real >= -9223372036854775808.0 && value.real < 9223372036854775808.0;
     if (!fits)
         fail(ErrorKind::Overflow, std::string(operation) + ": value " + (value.code == kFloat64 ? std::to_string(value.real) : std::to_string(value.integer)) +
@@ -169,6 +174,8 @@ PyObject* element(const Tensor* t, const char* at) {
     reads_value("item");
     if (t->dtype == kBool) return PyBool_FromLong(*at != 0);
     if (is_float(t->dtype)) return PyFloat_FromDouble(read_double(t, at));
+    if (is_complex(t->dtype)) return PyComplex_FromDoubles(read_double(t, at), read_double(t, at + item_size(t->dtype) / 2));
+    if (t->dtype == kUInt64) return PyLong_FromUnsignedLongLong(uint64_t(read_int(t, at)));
     return PyLong_FromLongLong(read_int(t, at));
 }
 

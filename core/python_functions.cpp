@@ -120,11 +120,20 @@ Tensor* tensor_at(PyObject* const* args, Py_ssize_t i, const char* name) {
 
 PyObject* finish(TensorRef t, PyObject* requires_grad) {
     if (requires_grad && is_true(requires_grad)) {
-        if (!is_float(t->dtype)) fail(ErrorKind::Runtime, std::string("requires_grad: only Tensors of floating point and complex dtype can require gradients, this one would be ") + kDTypeNames[t->dtype]);
+        if (!is_inexact(t->dtype)) fail(ErrorKind::Runtime, std::string("requires_grad: only Tensors of floating point and complex dtype can require gradients, this one would be ") + kDTypeNames[t->dtype]);
         t->requires_grad = true;
     }
     if (GradMode::inference) t->inference = true;
     return wrap(std::move(t));
+}
+// A Python integer that only an unsigned 64-bit integer holds.
+bool unsigned_arg(PyObject* o, Arg& into) {
+    if (!PyLong_CheckExact(o)) return false;
+    unsigned long long v = PyLong_AsUnsignedLongLong(o);
+    if (PyErr_Occurred()) return PyErr_Clear(), false;
+    into = Arg::of_int(int64_t(v));
+    into.code = kUInt64;
+    return true;
 }
 FUNCTION(py_empty) {
     return guarded([&] { need(n, 2, "empty"); return finish(empty(shape_from(args[0], "empty"), dtype_code(args[1])), n > 2 ? args[2] : nullptr); });
@@ -138,13 +147,16 @@ FUNCTION(py_full) {
             GradModeGuard off(false);
             copy_into(t.get(), tensor_of(args[1]));
         } else {
-            if (!number_arg(args[1], value)) fail(ErrorKind::Type, "full: fill_value must be a number");
+            if (!(t->dtype == kUInt64 && unsigned_arg(args[1], value)) && !number_arg(args[1], value)) fail(ErrorKind::Type, "full: fill_value must be a number");
             check_fits(value, t->dtype, "full");
-            if (value.code == kFloat64 ? value.real == 0 && !std::signbit(value.real) : value.integer == 0) {
+            auto clear = [](double v) { return v == 0 && !std::signbit(v); };
+            if (value.code == kComplex128 ? clear(value.parts[0]) && clear(value.parts[1]) : value.code == kFloat64 ? clear(value.real) : value.integer == 0) {
                 std::memset(t->data, 0, size_t(t->numel) * item_size(t->dtype));
                 if (recorder && recorder->records() && t->numel) [[unlikely]] recorder->zero(t.get());
-            } else if (value.code == kFloat64) fill_elements(t.get(), value.real);
-            else fill_elements_int(t.get(), value.integer);
+            } else {
+                if (value.code == kUInt64) value.code = kInt64;  // the same bits
+                fill_number(t.get(), value);
+            }
         }
         t->storage->version = 0;
         return finish(std::move(t), n > 3 ? args[3] : nullptr);
@@ -158,7 +170,7 @@ FUNCTION(py_arange) {
         Arg v[3];
         bool integers = true;
         for (int i = 0; i < 3; ++i) {
-            if (!number_arg(args[i], v[i])) fail(ErrorKind::Type, "arange: start, end and step must be numbers");
+            if (!number_arg(args[i], v[i]) || v[i].code == kComplex128) fail(ErrorKind::Type, "arange: start, end and step must be real numbers");
             integers = integers && v[i].code != kFloat64;
         }
         auto real = [&](int i) { return v[i].code == kFloat64 ? v[i].real : double(v[i].integer); };
@@ -201,6 +213,9 @@ uint8_t format_code(const char* format, Py_ssize_t itemsize) {
         case 'B': return kUInt8;
         case 'b': return kInt8;
         case 'h': return kInt16;
+        case 'H': return kUInt16;
+        case 'I': case 'L': case 'Q': return itemsize == 4 ? kUInt32 : itemsize == 8 ? kUInt64 : kDTypes;
+        case 'Z': return itemsize == 8 ? kComplex64 : itemsize == 16 ? kComplex128 : kDTypes;
         case 'e': return kFloat16;
         case 'f': return kFloat32;
         case 'd': return kFloat64;
@@ -219,7 +234,7 @@ PyObject* py_from_numpy(PyObject*, PyObject* object) {
         }
         uint8_t code = format_code(view->format, view->itemsize);
         std::string problem;
-        if (code == kDTypes) problem = std::string("can't convert elements of format '") + (view->format ? view->format : "?") + "'; the supported types are: float64, float32, float16, int64, int32, int16, int8, uint8, and bool";
+        if (code == kDTypes) problem = std::string("can't convert elements of format '") + (view->format ? view->format : "?") + "'; the supported types are: float64, float32, float16, complex64, complex128, uint16, uint32, uint64, int64, int32, int16, int8, uint8, and bool";
         if (view->ndim > kMaxDims - 1) problem = "more than 15 dimensions";
         Shape shape;
         int64_t strides[kMaxDims];
@@ -283,10 +298,10 @@ FUNCTION(py_from_list) {
         int size = item_size(code);
         for (Py_ssize_t i = 0; i < count; ++i) {
             Arg v;
-            if (!number_arg(PySequence_Fast_GET_ITEM(fast.p, i), v))
+            if (!(code == kUInt64 && unsigned_arg(PySequence_Fast_GET_ITEM(fast.p, i), v)) && !number_arg(PySequence_Fast_GET_ITEM(fast.p, i), v))
                 fail(ErrorKind::Type, std::string("tensor: an element is no number: ") + Py_TYPE(PySequence_Fast_GET_ITEM(fast.p, i))->tp_name);
-            if (v.code == kFloat64) write_double(code, t->data + i * size, v.real);
-            else write_int(code, t->data + i * size, v.integer);
+            if (v.code == kComplex128 && !is_complex(code)) check_fits(v, code, "tensor");
+            write_number(code, t->data + i * size, v);
         }
         if (recorder && recorder->records()) [[unlikely]] recorder->constant(t.get());
         return wrap(std::move(t));
@@ -357,6 +372,8 @@ PyObject* py_linear(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* na
         return wrap(linear(x, weight, bias));
     });
 }
+PyObject* py_view_as_real(PyObject*, PyObject* o) { return guarded([&] { return wrap(view_as_real(expect_tensor(o, "view_as_real: input"))); }); }
+PyObject* py_view_as_complex(PyObject*, PyObject* o) { return guarded([&] { return wrap(view_as_complex(expect_tensor(o, "view_as_complex: input"))); }); }
 FUNCTION(py_gather) {
     return guarded([&] {
         need(n, 3, "gather");
@@ -463,6 +480,7 @@ FUNCTION(py_cumulative) {
         need(n, 3, "cumulative");
         GradModeGuard off(false);
         Tensor* t = tensor_at(args, 0, "cumulative");
+        if (is_complex(t->dtype)) fail(ErrorKind::DType, "cumulative: complex tensors are cumulated by their parts");
         int dim = normal_dim(as_int(args[1], "cumulative"), t->ndim, "cumulative");
         return wrap(cumulative(t, dim, !std::strcmp(PyUnicode_AsUTF8(args[2]), "prod")));
     });
@@ -509,7 +527,7 @@ PyObject* py_foreach(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* n
             Arg v;
             PyObject* o = PySequence_Fast_GET_ITEM(scalars.p, i);
             if (is_tensor(o) && recorder && tensor_of(o)->ndim == 0) v = Arg(tensor_of(o));
-            else if (is_tensor(o) && tensor_of(o)->numel == 1) v = is_float(tensor_of(o)->dtype) ? Arg::of(read_double(tensor_of(o), tensor_of(o)->data)) : Arg::of_int(read_int(tensor_of(o), tensor_of(o)->data));
+            else if (is_tensor(o) && tensor_of(o)->numel == 1) v = is_inexact(tensor_of(o)->dtype) ? Arg::of(read_double(tensor_of(o), tensor_of(o)->data)) : Arg::of_int(read_int(tensor_of(o), tensor_of(o)->data));
             else if (!number_arg(o, v)) fail(ErrorKind::Type, "foreach: scalars must be numbers");
             numbers.push_back(v);
         }
@@ -599,6 +617,8 @@ PyMethodDef functions[] = {
     FAST("from_buffer", py_from_buffer, "from_buffer(object, dtype, shape=None): a tensor that shares a buffer; a vector without shape."),
     FAST("from_list", py_from_list, "from_list(numbers, dtype): a vector of Python numbers."),
     FAST("reinterpret", py_reinterpret, "reinterpret(tensor, dtype)"),
+    FAST("view_as_real", py_view_as_real, "A complex tensor (...) as the view (..., 2) of its parts."),
+    FAST("view_as_complex", py_view_as_complex, "A real tensor (..., 2) as the complex view (...)."),
     FAST("matmul", py_matmul, "matmul(input, other)"),
     FAST("contract_with_map", py_contract_with_map, "contract_with_map(kernel, c, a, b, bias, *operands), without history"),
     FAST("linear", py_linear, "linear(input, weight, bias=None)\n--\n\ninput @ weight^T + bias over the last dimension."),

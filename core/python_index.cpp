@@ -122,7 +122,7 @@ Parsed parse(Tensor* t, PyObject* key) {
             if (!(s->start == Py_None && s->stop == Py_None && step == 1)) out.view = slice(out.view.get(), dim, start, stop, step);
             ++dim;
             ++own;
-        } else if (is_tensor(o) && !(tensor_of(o)->ndim == 0 && tensor_of(o)->dtype != kBool && !is_float(tensor_of(o)->dtype))) {
+        } else if (is_tensor(o) && !(tensor_of(o)->ndim == 0 && tensor_of(o)->dtype != kBool && !is_inexact(tensor_of(o)->dtype))) {
             Tensor* index = tensor_of(o);
             if (index->dtype == kBool) {
                 reads_value("index with a mask");
@@ -143,7 +143,7 @@ Parsed parse(Tensor* t, PyObject* key) {
                 for (int i = 0; i < index->ndim; ++i) place(dim++, contiguous(select(where.get(), 1, i).get()));
                 own += index->ndim;
             } else {
-                if (is_float(index->dtype))
+                if (is_inexact(index->dtype))
                     fail(ErrorKind::Index, std::string("index: tensors used as indices must be long, int, byte or bool tensors, got ") + kDTypeNames[index->dtype] + "; convert with .long()");
                 place(dim++, TensorRef(index));
                 ++own;
@@ -222,9 +222,12 @@ int index_set(PyObject* self, PyObject* key, PyObject* value) {
             Arg number;
             if (number_arg(value, number)) {
                 // As in C, -1 is the largest unsigned number.
-                if (!(t->dtype == kUInt8 && number.code != kFloat64 && number.integer < 0 && number.integer >= -255))
+                if (!(t->dtype == kUInt8 && number.code != kFloat64 && number.code != kComplex128 && number.integer < 0 && number.integer >= -255))
                     check_fits(number, t->dtype, "index_put_");
-                if (is_float(t->dtype) || number.code != kFloat64) {
+                if (number.code == kComplex128) {
+                    from = empty(Shape(), is_complex(t->dtype) ? t->dtype : uint8_t(kComplex128));
+                    write_number(from->dtype, from->data, number);
+                } else if (is_float(t->dtype) || number.code != kFloat64) {
                     from = empty(Shape(), number.code == kFloat64 ? uint8_t(t->dtype == kFloat64 ? kFloat64 : kFloat32) : number.code == kBool ? uint8_t(kBool) : uint8_t(kInt64));
                     if (is_float(from->dtype)) write_double(from->dtype, from->data, number.real);
                     else write_int(from->dtype, from->data, number.integer);

@@ -9,7 +9,7 @@
 namespace flambeau {
 
 void require_grad(Tensor* t, bool value) {
-    if (value && !is_float(t->dtype))
+    if (value && !is_inexact(t->dtype))
         fail(ErrorKind::Runtime, std::string("requires_grad: only Tensors of floating point and complex dtype can require gradients, this one is ") + kDTypeNames[t->dtype] + "; convert it with .float()");
     if (!value && t->autograd && t->autograd->grad_fn)
         fail(ErrorKind::Runtime, "requires_grad: you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach().");
@@ -68,6 +68,7 @@ METHOD(m_is_contiguous) { UNUSED; return PyBool_FromLong(T(self)->contiguous); }
 METHOD(m_data_ptr) { UNUSED; T(self)->storage->exported = true; return PyLong_FromVoidPtr(T(self)->numel ? T(self)->data : nullptr); }
 METHOD(m_element_size) { UNUSED; return PyLong_FromLong(item_size(T(self)->dtype)); }
 METHOD(m_is_floating_point) { UNUSED; return PyBool_FromLong(is_float(T(self)->dtype)); }
+METHOD(m_is_complex) { UNUSED; return PyBool_FromLong(is_complex(T(self)->dtype)); }
 METHOD(m_is_inference) { UNUSED; return PyBool_FromLong(T(self)->inference); }
 METHOD(m_item) {
     UNUSED;
@@ -228,8 +229,8 @@ METHOD(m_copy_) {
         check_in_place(T(self), "copy_");
         Arg number;
         if (!is_tensor(source) && number_arg(source, number)) {
-            if (number.code == kFloat64) fill_elements(T(self), number.real);
-            else fill_elements_int(T(self), number.integer);
+            check_fits(number, is_complex(T(self)->dtype) ? T(self)->dtype : uint8_t(kFloat64), "copy_");
+            fill_number(T(self), number);
         } else {
             copy_into(T(self), expect_tensor(source, "copy_: src"));
         }
@@ -260,8 +261,7 @@ METHOD(m_fill_) {
         }
         if (!number_arg(value, number)) fail(ErrorKind::Type, std::string("fill_(): value must be a number or a 0-dim tensor, not ") + Py_TYPE(value)->tp_name);
         check_fits(number, t->dtype, "fill_");
-        if (number.code == kFloat64) fill_elements(t, number.real);
-        else fill_elements_int(t, number.integer);
+        fill_number(t, number);
         constant_history(t);
         return Py_NewRef(self);
     });
@@ -336,6 +336,7 @@ PyMethodDef methods[] = {
     ENTRY("data_ptr", m_data_ptr, "data_ptr()\n--\n\nThe address of the first element."),
     ENTRY("element_size", m_element_size, "element_size()\n--\n\nBytes of one element."),
     ENTRY("is_floating_point", m_is_floating_point, "is_floating_point()\n--\n\nWhether the dtype is a float."),
+    ENTRY("is_complex", m_is_complex, "is_complex()\n--\n\nWhether the dtype is complex."),
     ENTRY("is_inference", m_is_inference, "is_inference()\n--\n\nWhether the tensor was made under inference_mode."),
     ENTRY("item", m_item, "item()\n--\n\nThe only element as a Python number."),
     ENTRY("tolist", m_tolist, "tolist()\n--\n\nThe elements as nested lists of Python numbers."),

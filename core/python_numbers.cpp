@@ -19,12 +19,12 @@ Operation* slot_operations[kSlots] = {};
 Operation* in_place_operations[kSlots] = {};
 
 bool acceptable(PyObject* o) {
-    return is_tensor(o) || PyFloat_Check(o) || PyLong_Check(o) || PyObject_HasAttrString(o, "__array__") || (PyIndex_Check(o) && !PySequence_Check(o));
+    return is_tensor(o) || PyFloat_Check(o) || PyLong_Check(o) || PyComplex_Check(o) || PyObject_HasAttrString(o, "__array__") || (PyIndex_Check(o) && !PySequence_Check(o));
 }
 
 // NumPy arrays as tensors; everything else as it is.
 PyObject* as_operand(PyObject* o) {
-    if (is_tensor(o) || PyFloat_Check(o) || PyLong_Check(o) || !PyObject_HasAttrString(o, "__array__")) return Py_NewRef(o);
+    if (is_tensor(o) || PyFloat_Check(o) || PyLong_Check(o) || PyComplex_Check(o) || !PyObject_HasAttrString(o, "__array__")) return Py_NewRef(o);
     return checked(PyObject_CallOneArg(registry.to_tensor, o));
 }
 
@@ -32,17 +32,17 @@ template <int slot>
 PyObject* binary(PyObject* a, PyObject* b) {
     return guarded([&]() -> PyObject* {
         if (Operation* op = slot_operations[slot]) {
-            Arg args[kMaxOperands];
+            Operands args;
             if (Py_TYPE(a) == tensor_type && Py_TYPE(b) == tensor_type) {
-                args[0] = Arg(tensor_of(a));
-                args[1] = Arg(tensor_of(b));
+                args.add(Arg(tensor_of(a)));
+                args.add(Arg(tensor_of(b)));
             } else {
                 if (!acceptable(a) || !acceptable(b)) Py_RETURN_NOTIMPLEMENTED;
-                args[0] = operand(a, *op, 0);
-                args[1] = operand(b, *op, 1);
+                args.add(operand(a, *op, 0));
+                args.add(operand(b, *op, 1));
             }
             int count = int(op->names.size());
-            for (int i = 2; i < count; ++i) args[i] = op->defaults[i];
+            for (int i = 2; i < count; ++i) args.add(op->defaults[i]);
             TensorRef outputs[4];
             call_map(*op, args, count, outputs);
             return wrap(std::move(outputs[0]));
@@ -65,11 +65,11 @@ PyObject* in_place(PyObject* a, PyObject* b) {
             return checked(sparse_call(name.p, pair, 2, nullptr));
         }
         if (!op || !acceptable(b)) Py_RETURN_NOTIMPLEMENTED;
-        Arg args[kMaxOperands];
-        args[0] = Arg(tensor_of(a));
-        args[1] = operand(b, *op, 1);
+        Operands args;
+        args.add(Arg(tensor_of(a)));
+        args.add(operand(b, *op, 1));
         int count = int(op->names.size());
-        for (int i = 2; i < count; ++i) args[i] = op->defaults[i];
+        for (int i = 2; i < count; ++i) args.add(op->defaults[i]);
         call_map_in_place(*op, args, count);
         return Py_NewRef(a);
     });
@@ -79,8 +79,7 @@ PyObject* unary(PyObject* a) {
     return guarded([&]() -> PyObject* {
         Operation* op = slot_operations[slot];
         if (!op) return checked(PyObject_CallOneArg(slot_objects[slot], a));
-        Arg args[kMaxOperands];
-        args[0] = Arg(tensor_of(a));
+        Arg args[1] = {Arg(tensor_of(a))};
         TensorRef outputs[4];
         call_map(*op, args, 1, outputs);
         return wrap(std::move(outputs[0]));
@@ -111,7 +110,7 @@ int truth(PyObject* self) {
         reads_value("bool");
         if (t->numel == 0) fail(ErrorKind::Runtime, "bool: Boolean value of Tensor with no values is ambiguous");
         if (t->numel > 1) fail(ErrorKind::Runtime, "bool: Boolean value of Tensor with more than one value is ambiguous (shape " + shape_text(t) + "); use .any() or .all()");
-        return is_float(t->dtype) ? PyBool_FromLong(read_double(t, t->data) != 0) : PyBool_FromLong(read_int(t, t->data) != 0);
+        return PyBool_FromLong(read_truth(t, t->data));
     });
     if (!o) return -1;
     Py_DECREF(o);
@@ -121,6 +120,11 @@ PyObject* as_python_number(PyObject* self, PyObject* (*convert)(PyObject*), cons
     return guarded([&]() -> PyObject* {
         if (T(self)->numel != 1) fail(ErrorKind::Runtime, std::string(name) + ": a Tensor with " + std::to_string(T(self)->numel) + " elements cannot be converted to Scalar; only one element tensors can be converted to Python scalars");
         Owned value(element(T(self), T(self)->data));
+        if (PyComplex_Check(value.p)) {
+            if (PyComplex_ImagAsDouble(value) != 0)
+                fail(ErrorKind::Runtime, std::string(name) + ": value cannot be converted to type double without overflow: it is complex; take .real or .abs()");
+            value = Owned(checked(PyFloat_FromDouble(PyComplex_RealAsDouble(value))));
+        }
         return checked(convert(value));
     });
 }
@@ -128,7 +132,7 @@ PyObject* to_int(PyObject* self) { return as_python_number(self, PyNumber_Long, 
 PyObject* to_float(PyObject* self) { return as_python_number(self, PyNumber_Float, "float"); }
 PyObject* to_index(PyObject* self) {
     return guarded([&]() -> PyObject* {
-        if (is_float(T(self)->dtype) || T(self)->numel != 1)
+        if (is_inexact(T(self)->dtype) || T(self)->numel != 1)
             fail(ErrorKind::Type, "index: only integer tensors of a single element can be converted to an index");
         reads_value("index");
         return PyLong_FromLongLong(read_int(T(self), T(self)->data));
@@ -161,7 +165,7 @@ PyObject* iterate(PyObject* self) {
 
 // --- buffer protocol: NumPy sees the elements without a copy ---
 
-const char* formats[kDTypes] = {"?", "B", "b", "h", "i", "q", "e", nullptr, "f", "d"};
+const char* formats[kDTypes] = {"?", "B", "b", "h", "i", "q", "e", nullptr, "f", "d", "H", "I", "Q", "Zf", "Zd"};
 int get_buffer(PyObject* self, Py_buffer* view, int flags) {
     Tensor* t = T(self);
     if (t->requires_grad || !formats[t->dtype]) {

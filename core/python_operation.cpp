@@ -233,12 +233,16 @@ bool number_arg(PyObject* o, Arg& into) {
         into = Arg::of_int(v);
         return true;
     }
+    if (PyComplex_Check(o)) {
+        into = Arg::of(PyComplex_RealAsDouble(o), PyComplex_ImagAsDouble(o));
+        return true;
+    }
     if (PyObject_HasAttrString(o, "__array__") && PyObject_HasAttrString(o, "dtype")) {
         Owned dimensions(PyObject_GetAttrString(o, "ndim"));
         if (!dimensions) PyErr_Clear();
         if (dimensions && PyLong_Check(dimensions.p) && PyLong_AsLong(dimensions) == 0 && PyObject_HasAttrString(o, "item")) {
             Owned item(checked(PyObject_CallMethod(o, "item", nullptr)));
-            if (PyFloat_Check(item.p) || PyLong_Check(item.p)) return number_arg(item, into);
+            if (PyFloat_Check(item.p) || PyLong_Check(item.p) || PyComplex_Check(item.p)) return number_arg(item, into);
         }
         return false;
     }
@@ -301,14 +305,14 @@ PyObject* operation_call(Operation& op, PyObject* const* args, Py_ssize_t n, PyO
             else fail(ErrorKind::Type, op.name + "() got an unexpected keyword argument '" + name + "'");
         }
     }
-    Arg operands[kMaxOperands];
+    Operands operands;
     bool any = false;
     for (int i = 0; i < count; ++i) {
         if (given[i]) {
-            operands[i] = operand(given[i], op, i);
+            operands.add(operand(given[i], op, i));
             any = any || operands[i].tensor;
         } else if (op.has_default[i]) {
-            operands[i] = op.defaults[i];
+            operands.add(op.defaults[i]);
         } else {
             fail(ErrorKind::Type, op.name + "() missing required argument: '" + op.names[i] + "'");
         }

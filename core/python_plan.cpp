@@ -161,6 +161,7 @@ PyObject* py_make(PyObject*, PyObject* const* args, Py_ssize_t n) {
                     else {
                         operands[k].code = uint8_t(PyLong_AsLong(PyTuple_GetItem(o, 0)));
                         operands[k].integer = PyLong_AsLongLong(PyTuple_GetItem(o, 1));
+                        if (PyTuple_GET_SIZE(o) > 2) operands[k].parts[1] = std::bit_cast<double>((int64_t)PyLong_AsLongLong(PyTuple_GetItem(o, 2)));
                     }
                 }
                 for (Py_ssize_t k = 0; k < PyList_GET_SIZE(outputs); ++k)

@@ -57,7 +57,8 @@ PyObject* py_export(PyObject*, PyObject* o) {
         for (const Step& s : r->steps) {
             Owned inputs(checked(PyList_New(0)));
             for (const StepOperand& i : s.inputs) {
-                Owned item(i.tensor >= 0 ? PyLong_FromLong(i.tensor) : Py_BuildValue("(iL)", int(i.number.code), (long long)i.number.integer));
+                Owned item(i.tensor >= 0 ? PyLong_FromLong(i.tensor) : i.number.second() ? Py_BuildValue("(iLL)", int(i.number.code), (long long)i.number.integer, (long long)i.number.second())
+                                        : Py_BuildValue("(iL)", int(i.number.code), (long long)i.number.integer));
                 PyList_Append(inputs, item);
             }
             Owned codes(checked(PyTuple_New(Py_ssize_t(s.outputs.size()))));

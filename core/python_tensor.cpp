@@ -177,8 +177,6 @@ PyGetSetDef getset[] = {
     {"data", get_data, set_data, "The same elements without history.", nullptr},
     {"T", get_T, nullptr, "The view with all dimensions reversed.", nullptr},
     {"mT", get_mT, nullptr, "The view with the last two dimensions exchanged.", nullptr},
-    {"mH", get_mT, nullptr, "The view with the last two dimensions exchanged (elements are real).", nullptr},
-    {"H", get_T, nullptr, "The transpose of a matrix (elements are real).", nullptr},
     {"_version", get_version, nullptr, "How often the storage was changed in place.", nullptr},
     {"_base", get_base, nullptr, "The tensor this one is a view of, or None.", nullptr},
     {"itemsize", get_itemsize, nullptr, "Bytes of one element.", nullptr},

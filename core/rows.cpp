@@ -495,7 +495,8 @@ void run_row_now(Operation& op, Resolution& r, Arg* args, int count, const RowAr
                         o /= kept.sizes[d];
                     }
                     const char* from = results[i]->data + line * item_size(results[i]->dtype);
-                    if (is_float(results[i]->dtype)) write_double(t->dtype, p, read_double(results[i].get(), from));
+                    if (results[i]->dtype == t->dtype) std::memcpy(p, from, size_t(item_size(t->dtype)));
+                    else if (is_float(results[i]->dtype)) write_double(t->dtype, p, read_double(results[i].get(), from));
                     else write_int(t->dtype, p, read_int(results[i].get(), from));
                 }
             }

@@ -77,7 +77,7 @@ void accumulate(const Tensor* from, Tensor* out, int dim, bool product) {
     }
 }
 
-// Dense, of one shape: `extremes` of the dtype of `from` (float32, float64 or int64), `places` int64.
+// Dense, of one shape: `extremes` of the dtype of `from` (float32, float64, int64 or uint64), `places` int64.
 void walk_extremes(const Tensor* from, Tensor* extremes, Tensor* places, int dim, bool largest) {
     const Lines lines(from, dim);
     auto run = [&](auto zero, auto better) {
@@ -117,6 +117,7 @@ void walk_extremes(const Tensor* from, Tensor* extremes, Tensor* places, int dim
     };
     if (from->dtype == kFloat32) order(0.f);
     else if (from->dtype == kFloat64) order(0.0);
+    else if (from->dtype == kUInt64) order(uint64_t(0));
     else order(int64_t(0));
 }
 
@@ -127,11 +128,12 @@ TensorRef cumulative(Tensor* t, int dim, bool product) {
     TensorRef from = contiguous(cast(t, code).get()), out = empty(t->shape(), code);
     Tensor* tensors[2] = {from.get(), out.get()};
     run_step("cumulative", tensors, 1, 1, [dim, product](Tensor* const* t) { accumulate(t[0], t[1], dim, product); });
-    return out;
+    return cast(out.get(), t->dtype);
 }
 
 void running_extreme(Tensor* t, int dim, bool largest, TensorRef& values, TensorRef& places) {
-    const uint8_t code = !is_float(t->dtype) ? uint8_t(kInt64) : t->dtype == kFloat64 ? t->dtype : uint8_t(kFloat32);
+    const bool itself = t->dtype == kFloat64 || t->dtype == kUInt64;
+    const uint8_t code = itself ? t->dtype : !is_float(t->dtype) ? uint8_t(kInt64) : uint8_t(kFloat32);
     TensorRef from = contiguous(cast(t, code).get()), extremes = empty(t->shape(), code);
     places = empty(t->shape(), kInt64);
     Tensor* tensors[3] = {from.get(), extremes.get(), places.get()};

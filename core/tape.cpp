@@ -172,7 +172,7 @@ Node* grad_fn_of(Tensor* t) {
         TensorRef keep(base);
         bool before = GradMode::enabled;
         GradMode::enabled = true;
-        TensorRef fresh = as_strided(base, t->shape(), t->strides, t->offset());
+        TensorRef fresh = look_at(base, t->shape(), t->strides, t->data - base->data, t->dtype);
         GradMode::enabled = before;
         AutogradState& state = autograd_of(t);
         state.grad_fn = autograd_of(fresh.get()).grad_fn;
@@ -267,7 +267,8 @@ void rebase_history(Tensor* t, Ref<Node> node) {
     std::vector<int64_t> strides(t->strides, t->strides + t->ndim);
     std::vector<int64_t> base_strides(base->strides, base->strides + base->ndim);
     Shape base_shape = base->shape();
-    int64_t offset = t->offset() - base->offset();
+    int64_t offset = t->data - base->data;
+    uint8_t dtype = t->dtype, base_dtype = base->dtype;
     int self_edge = -1;  // the edge of `node` that led to the view's old value: it now leads to the base's
     for (size_t i = 0; i < node->edges.size(); ++i)
         if (node->edges[i].node && t->autograd && node->edges[i].node.get() == t->autograd->grad_fn.get() &&
@@ -277,9 +278,10 @@ void rebase_history(Tensor* t, Ref<Node> node) {
         }
     auto function = [=](auto& self, TensorRef* gradients, TensorRef* results) {
         if (!gradients[0]) return;
-        TensorRef whole = empty_strided(base_shape, base_strides.data(), gradients[0]->dtype);
+        TensorRef whole = empty_strided(base_shape, base_strides.data(), dtype == base_dtype ? gradients[0]->dtype : base_dtype);
         copy_into(whole.get(), gradients[0].get());
-        TensorRef region = as_strided(whole.get(), shape, strides.data(), offset);
+        uint8_t seen = dtype == base_dtype ? whole->dtype : dtype;
+        TensorRef region = look_at(whole.get(), shape, strides.data(), dtype == base_dtype ? offset / item_size(dtype) * item_size(seen) : offset, seen);
         TensorRef inner = clone(region.get());
         std::vector<TensorRef> inner_results(node->edges.size());
         node->apply(&inner, inner_results.data());
@@ -288,7 +290,7 @@ void rebase_history(Tensor* t, Ref<Node> node) {
         if (self.needs(0)) {
             if (self_edge >= 0 && inner_results[self_edge]) copy_into(region.get(), inner_results[self_edge].get());
             else {
-                TensorRef nothing = zeros(shape, whole->dtype);
+                TensorRef nothing = zeros(shape, region->dtype);
                 copy_into(region.get(), nothing.get());
             }
             results[0] = whole;
@@ -421,10 +423,10 @@ std::unordered_set<Node*> useful_nodes(const std::vector<Edge>& roots, const std
 // Under detect_anomaly: the first NaN that backward makes is an error that shows the forward line.
 void refuse_nan(Node* node, const std::vector<TensorRef>& results) {
     for (size_t i = 0; i < results.size(); ++i) {
-        if (!results[i] || results[i]->carrier || !is_float(results[i]->dtype)) continue;
+        if (!results[i] || results[i]->carrier || !is_inexact(results[i]->dtype)) continue;
         TensorRef dense = contiguous(results[i].get());
-        int size = item_size(dense->dtype);
-        for (int64_t j = 0; j < dense->numel; ++j)
+        int parts = is_complex(dense->dtype) ? 2 : 1, size = item_size(dense->dtype) / parts;
+        for (int64_t j = 0; j < dense->numel * parts; ++j)
             if (double v = read_double(dense.get(), dense->data + j * size); v != v)
                 fail(ErrorKind::Autograd, std::string("backward: Function '") + node->name + "' returned nan values in its " +
                                               std::to_string(i) + "th output; its forward call was at " +

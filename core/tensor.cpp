@@ -207,7 +207,9 @@ double read_double(const Tensor* t, const char* at) {
         case kFloat16: { uint16_t h; std::memcpy(&h, at, 2); return half_to_float(h); }
         case kBFloat16: { uint16_t h; std::memcpy(&h, at, 2); return bfloat_to_float(h); }
         case kFloat32: { float f; std::memcpy(&f, at, 4); return f; }
-        case kFloat64: { double d; std::memcpy(&d, at, 8); return d; }
+        case kFloat64: case kComplex128: { double d; std::memcpy(&d, at, 8); return d; }
+        case kComplex64: { float f; std::memcpy(&f, at, 4); return f; }
+        case kUInt64: { uint64_t v; std::memcpy(&v, at, 8); return double(v); }
         default: return double(read_int(t, at));
     }
 }
@@ -219,9 +221,17 @@ int64_t read_int(const Tensor* t, const char* at) {
         case kInt8: return int8_t(*at);
         case kInt16: { int16_t v; std::memcpy(&v, at, 2); return v; }
         case kInt32: { int32_t v; std::memcpy(&v, at, 4); return v; }
-        case kInt64: { int64_t v; std::memcpy(&v, at, 8); return v; }
+        case kInt64: case kUInt64: { int64_t v; std::memcpy(&v, at, 8); return v; }
+        case kUInt16: { uint16_t v; std::memcpy(&v, at, 2); return v; }
+        case kUInt32: { uint32_t v; std::memcpy(&v, at, 4); return v; }
         default: return int64_t(read_double(t, at));
     }
+}
+
+bool read_truth(const Tensor* t, const char* at) {
+    // A part is read by the rule of the whole: both begin with a float of the same size.
+    if (is_complex(t->dtype) && read_double(t, at + item_size(t->dtype) / 2) != 0) return true;
+    return is_inexact(t->dtype) ? read_double(t, at) != 0 : read_int(t, at) != 0;
 }
 
 }  // namespace flambeau

@@ -15,12 +15,16 @@ namespace flambeau {
 
 inline void destroy(Storage* storage) { storage_destroy(storage); }
 
-enum DType : uint8_t { kBool, kUInt8, kInt8, kInt16, kInt32, kInt64, kFloat16, kBFloat16, kFloat32, kFloat64, kDTypes };
-constexpr int kItemSizes[kDTypes] = {1, 1, 1, 2, 4, 8, 2, 2, 4, 8};
-constexpr const char* kDTypeNames[kDTypes] = {"bool",  "uint8",   "int8",     "int16",   "int32",
-                                              "int64", "float16", "bfloat16", "float32", "float64"};
+enum DType : uint8_t { kBool, kUInt8, kInt8, kInt16, kInt32, kInt64, kFloat16, kBFloat16, kFloat32, kFloat64,
+                       kUInt16, kUInt32, kUInt64, kComplex64, kComplex128, kDTypes };
+constexpr int kItemSizes[kDTypes] = {1, 1, 1, 2, 4, 8, 2, 2, 4, 8, 2, 4, 8, 8, 16};
+constexpr const char* kDTypeNames[kDTypes] = {"bool",    "uint8",   "int8",   "int16",  "int32",  "int64",     "float16",   "bfloat16",
+                                              "float32", "float64", "uint16", "uint32", "uint64", "complex64", "complex128"};
 inline int item_size(uint8_t dtype) { return kItemSizes[dtype]; }
-inline bool is_float(uint8_t dtype) { return dtype >= kFloat16; }
+inline bool is_float(uint8_t dtype) { return uint8_t(dtype - kFloat16) <= kFloat64 - kFloat16; }
+inline bool is_complex(uint8_t dtype) { return dtype >= kComplex64; }
+inline bool is_inexact(uint8_t dtype) { return is_float(dtype) || is_complex(dtype); }  // can have a gradient
+inline uint8_t part_dtype(uint8_t dtype) { return dtype < kComplex64 ? dtype : uint8_t(dtype == kComplex64 ? kFloat32 : kFloat64); }
 
 constexpr int kMaxDims = 16;
 
@@ -141,7 +145,8 @@ int normal_dim(int64_t dim, int ndim, const char* operation);         // negativ
 int64_t checked_numel(const Shape&, const char* operation);           // refuses negative and overflowing sizes
 
 // The plain element access used by item(), tolist() and indexing; no arithmetic.
-double read_double(const Tensor*, const char* at);
+double read_double(const Tensor*, const char* at);                    // of a complex number the real part
+bool read_truth(const Tensor*, const char* at);                       // whether it is not zero
 int64_t read_int(const Tensor*, const char* at);
 float half_to_float(uint16_t);
 uint16_t float_to_half(float);

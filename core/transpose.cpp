@@ -35,7 +35,7 @@ TileBytes tile_bytes(const Transposition& t) {
 }
 
 int vector_bytes = 0;
-void* kernels[4][2] = {};
+void* kernels[5][2] = {};
 
 }  // namespace
 
@@ -47,7 +47,7 @@ int64_t Transposition::numel() const {
 
 void Transposition::prepare() {
     if (!vector_bytes) vector_bytes = int(reinterpret_cast<intptr_t>(request_transposition(0, false)));
-    int index = item == 1 ? 0 : item == 2 ? 1 : item == 4 ? 2 : 3;
+    int index = item == 1 ? 0 : item == 2 ? 1 : item == 4 ? 2 : item == 8 ? 3 : 4;
     for (bool streamed : {false, true}) {
         if (streamed && !past) continue;
         void*& known = kernels[index][streamed];

@@ -11,7 +11,7 @@ constexpr int kMaxTransposedDims = 16;
 
 /// target[outer, c, r] = source[outer, r, c]: r is contiguous in the target, c in the source; strides are in bytes.
 struct Transposition {
-    int64_t item = 0;                 // bytes of an element: 1, 2, 4 or 8
+    int64_t item = 0;                 // bytes of an element: 1, 2, 4, 8 or 16
     int64_t rows = 0, columns = 0;    // how many r and c
     int64_t from_line = 0, to_line = 0;  // from one r to the next in the source, one c to the next in the target
     int outer = 0;                    // further dimensions

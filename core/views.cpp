@@ -51,6 +51,11 @@ bool overlapping(const Shape& shape, const int64_t* strides) {
 
 // Adds `source` into the memory `target` looks at, element by element: for views whose elements overlap.
 void add_overlapping(Tensor* target, Tensor* source) {
+    if (is_complex(target->dtype)) {
+        GradModeGuard off(false);
+        TensorRef into = view_as_real(target), parts = view_as_real(cast(source, target->dtype).get());
+        return add_overlapping(into.get(), parts.get());
+    }
     TensorRef dense = contiguous(cast(source, target->dtype).get());
     Tensor* tensors[3] = {dense.get(), target, target};
     run_step("add_overlapping", tensors, 2, 1, [](Tensor* const* t) {
@@ -154,20 +159,29 @@ TensorRef as_strided(Tensor* t, const Shape& shape, const int64_t* strides, int6
     if (offset < 0 || (any && size_t(last + 1) * item_size(t->dtype) > t->storage->bytes))
         fail(ErrorKind::Runtime, "as_strided: sizes " + shape.text() + " with offset " + std::to_string(offset) +
                                      " reach beyond the storage of " + std::to_string(t->storage->bytes) + " bytes");
+    return look_at(t, shape, strides, (offset - t->offset()) * item_size(t->dtype), t->dtype);
+}
+
+TensorRef look_at(Tensor* t, const Shape& shape, const int64_t* strides, int64_t bytes, uint8_t dtype) {
     std::vector<int64_t> kept(strides, strides + shape.ndim);
-    int64_t relative = offset - t->offset();
     Shape whole_shape = t->shape();
     std::vector<int64_t> whole_strides(t->strides, t->strides + t->ndim);
-    TensorRef v = make_view(t, shape, strides, relative);
+    TensorRef v = make_view(t, shape, strides, 0);
+    v->dtype = dtype;
+    v->data = t->data + bytes;
+    bool same = dtype == t->dtype;
+    int item = item_size(dtype);
+    uint8_t whole_dtype = t->dtype;
     if (recording(t))
         record("AsStridedBackward0", {t}, v.get(),
                [=](auto&, TensorRef* gradients, TensorRef* results) {
                    if (!gradients[0]) return;
                    // The gradient lives in a buffer with the input's own strides, so that the same look fits it.
                    auto look = [=](Tensor* whole) {
-                       return as_strided(whole, shape, kept.data(), whole->offset() + relative);
+                       uint8_t seen = same ? whole->dtype : dtype;
+                       return look_at(whole, shape, kept.data(), bytes / item * item_size(seen) + bytes % item, seen);
                    };
-                   TensorRef buffer = empty_strided(whole_shape, whole_strides.data(), gradients[0]->dtype);
+                   TensorRef buffer = empty_strided(whole_shape, whole_strides.data(), same ? gradients[0]->dtype : whole_dtype);
                    Tensor* tensors[1] = {buffer.get()};
                    run_step("zeros", tensors, 0, 1, [](Tensor* const* t) { std::memset(t[0]->storage->data, 0, t[0]->storage->bytes); });
                    {
@@ -186,6 +200,50 @@ TensorRef as_strided(Tensor* t, const Shape& shape, const int64_t* strides, int6
                               });
                    results[0] = buffer;
                });
+    return v;
+}
+
+TensorRef view_as_real(Tensor* t) {
+    if (!is_complex(t->dtype))
+        fail(ErrorKind::DType, std::string("view_as_real: is only supported for complex tensors, this one is ") + kDTypeNames[t->dtype]);
+    if (t->ndim + 1 > kMaxDims) fail(ErrorKind::Runtime, "view_as_real: a tensor has at most 16 dimensions");
+    Shape shape = t->shape();
+    int64_t strides[kMaxDims];
+    for (int i = 0; i < t->ndim; ++i) strides[i] = t->strides[i] * 2;
+    strides[shape.ndim] = 1;
+    shape.sizes[shape.ndim++] = 2;
+    TensorRef v = make_view(t, shape, strides, 0);
+    v->dtype = part_dtype(t->dtype);
+    if (recording(t))
+        record("ViewAsRealBackward0", {t}, v.get(), [](auto&, TensorRef* gradients, TensorRef* results) {
+            if (gradients[0]) results[0] = view_as_complex(contiguous(gradients[0].get()).get());
+        });
+    return v;
+}
+
+TensorRef view_as_complex(Tensor* t) {
+    std::string what = "view_as_complex: input is " + shape_text(t) + " of " + kDTypeNames[t->dtype] + ": ";
+    if (t->dtype != kFloat32 && t->dtype != kFloat64) fail(ErrorKind::DType, what + "is only supported for float and double tensors");
+    int last = t->ndim - 1;
+    if (last < 0) fail(ErrorKind::Runtime, what + "Input tensor must have one or more dimensions");
+    if (t->sizes[last] != 2) fail(ErrorKind::Runtime, what + "Tensor must have a last dimension of size 2");
+    bool fits = t->strides[last] == 1 && t->offset() % 2 == 0;
+    Shape shape = t->shape();
+    int64_t strides[kMaxDims];
+    shape.ndim = last;
+    for (int i = 0; i < last; ++i) {
+        fits = fits && (t->strides[i] % 2 == 0 || t->sizes[i] <= 1);
+        strides[i] = t->strides[i] / 2;
+    }
+    if (!fits)
+        fail(ErrorKind::Runtime, what + "Tensor must have a stride of 1 in the last dimension, strides divisible by 2 in the others and a "
+                                        "storage_offset divisible by 2; call contiguous() first");
+    TensorRef v = make_view(t, shape, strides, 0);
+    v->dtype = t->dtype == kFloat32 ? kComplex64 : kComplex128;
+    if (recording(t))
+        record("ViewAsComplexBackward0", {t}, v.get(), [](auto&, TensorRef* gradients, TensorRef* results) {
+            if (gradients[0]) results[0] = view_as_real(gradients[0].get());
+        });
     return v;
 }
 
@@ -459,7 +517,7 @@ TensorRef cast(Tensor* t, uint8_t dtype) {
         copy_into(out.get(), t);
         out->storage->version = 0;
     }
-    if (recording(t) && is_float(dtype)) {
+    if (recording(t) && is_inexact(dtype)) {
         uint8_t before = t->dtype;
         record("ToCopyBackward0", {t}, out.get(), [before](auto&, TensorRef* gradients, TensorRef* results) {
             if (gradients[0]) results[0] = cast(gradients[0].get(), before);
@@ -500,7 +558,7 @@ void copy_into(Tensor* target, Tensor* source) {
         fail(ErrorKind::Shape, "copy_: the source of shape " + shape_text(source) + " cannot be broadcast to the target of shape " +
                                    shape_text(target));
     Ref<Node> node;
-    if (with_history && is_float(target->dtype)) {
+    if (with_history && is_inexact(target->dtype)) {
         Shape source_shape = source->shape();
         uint8_t source_dtype = source->dtype;
         auto function = [=](auto& self, TensorRef* gradients, TensorRef* results) {

@@ -7,6 +7,10 @@
 namespace flambeau {
 
 TensorRef as_strided(Tensor* t, const Shape& shape, const int64_t* strides, int64_t offset);
+// The same from a number of bytes past the first element of `t`, as `dtype`: its own, or that of its parts or wholes.
+TensorRef look_at(Tensor* t, const Shape& shape, const int64_t* strides, int64_t bytes, uint8_t dtype);
+TensorRef view_as_real(Tensor* t);                             // complex (...) as real (..., 2)
+TensorRef view_as_complex(Tensor* t);                          // real (..., 2) as complex (...)
 TensorRef permute(Tensor* t, const int* order);
 TensorRef transpose(Tensor* t, int a, int b);
 TensorRef expand(Tensor* t, const Shape& shape);               // sizes as given, -1 keeps

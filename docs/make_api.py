@@ -145,15 +145,19 @@ def names() -> str:
     return "\n".join(parts)
 
 
+def _settable(tensor: Any, part: str) -> bool:
+    try:
+        setattr(tensor, part, getattr(tensor, part))
+    except (AttributeError, RuntimeError):  # imag is of complex tensors, H of matrices
+        return False
+    return True
+
+
 def covered(name: str) -> bool:
     """Whether flambeau has a name of the census."""
     if name.endswith(" (set)"):  # an attribute that programs assign to
-        tensor, part = fl.zeros(2, requires_grad=True), name.removesuffix(" (set)").partition(".")[2]
-        try:
-            setattr(tensor, part, getattr(tensor, part))
-        except AttributeError:
-            return False
-        return True
+        part = name.removesuffix(" (set)").partition(".")[2]
+        return any(_settable(tensor, part) for tensor in (fl.zeros(2, requires_grad=True), fl.zeros(2, 2) + 0j))
     if name.startswith("Tensor|Module."):
         part = name.partition(".")[2]
         return hasattr(fl.Tensor, part) and (hasattr(fl.nn.Module, part) or part in ("numpy",))

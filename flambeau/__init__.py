@@ -37,7 +37,7 @@ get_num_threads, set_num_threads = _core.get_num_threads, _core.set_num_threads
 
 _LAZY = {
     "nn", "optim", "data", "utils", "cuda", "linalg", "autograd", "tabular", "serialization", "compiler", "ops",
-    "special", "testing", "backends", "random", "func", "version", "profiler", "distributions", "signal",
+    "special", "fft", "signal", "testing", "backends", "random", "func", "version", "profiler", "distributions",
     "quasirandom", "array_api", "sparse", "amp", "cpu", "jit", "hub", "multiprocessing", "distributed",
     "accelerator", "xpu", "mps", "onnx", "_dynamo", "_C", "_utils", "futures",
     "_vmap_internals",

@@ -1,4 +1,4 @@
-"""The ten dtypes, `Size`, `finfo`, `iinfo` and the default floating dtype: names for what is stored, without storage.
+"""The dtypes, `Size`, `finfo`, `iinfo` and the default floating dtype: names for what is stored, without storage.
 
 The core receives the dtype objects once through `_core.register_dtypes(ALL)`; their `code` is the index in that tuple.
 """
@@ -9,9 +9,9 @@ import builtins
 from typing import Any
 
 __all__ = [
-    "Size", "bfloat16", "bool", "can_cast", "double", "dtype", "finfo", "float", "float16", "float32", "float64",
-    "get_default_dtype", "half", "iinfo", "int", "int16", "int32", "int64", "int8", "long", "promote_types",
-    "set_default_dtype", "short", "uint8",
+    "Size", "bfloat16", "bool", "can_cast", "cdouble", "cfloat", "complex128", "complex64", "double", "dtype",
+    "finfo", "float", "float16", "float32", "float64", "get_default_dtype", "half", "iinfo", "int", "int16", "int32",
+    "int64", "int8", "long", "promote_types", "set_default_dtype", "short", "uint16", "uint32", "uint64", "uint8",
 ]  # fmt: skip
 
 # The built-in classes: the dtypes below take their names.
@@ -21,7 +21,8 @@ _bool = builtins.bool
 
 
 class dtype:  # noqa: N801
-    """What one element of a tensor is: `flambeau.float32`, `flambeau.int64`, `flambeau.bool` and seven more.
+    """What one element of a tensor is: `flambeau.float32`, `flambeau.int64`, `flambeau.bool`,
+    `flambeau.complex64` and eleven more.
 
     There is one object for each dtype, so dtypes are compared with `is` or `==`.
 
@@ -29,7 +30,7 @@ class dtype:  # noqa: N801
     (4, True)
     """
 
-    __slots__ = ("code", "is_complex", "is_floating_point", "is_signed", "itemsize", "kind", "name", "numpy_name")
+    __slots__ = ("category", "code", "is_complex", "is_floating_point", "is_signed", "itemsize", "name", "numpy_name")
     name: str
     code: _int
     itemsize: _int
@@ -37,13 +38,13 @@ class dtype:  # noqa: N801
     is_complex: _bool
     is_signed: _bool
     numpy_name: str | None
-    kind: _int  # 0 bool, 1 integer, 2 floating: the promotion categories
+    category: _int  # 0 bool, 1 integer, 2 floating, 3 complex: the promotion categories
 
-    def __init__(self, name: str, code: _int, itemsize: _int, kind: _int, numpy_name: str | None) -> None:
-        self.name, self.code, self.itemsize, self.kind, self.numpy_name = name, code, itemsize, kind, numpy_name
-        self.is_floating_point = kind == 2
-        self.is_complex = False
-        self.is_signed = name not in ("bool", "uint8")
+    def __init__(self, name: str, code: _int, itemsize: _int, category: _int, numpy_name: str | None) -> None:
+        self.name, self.code, self.itemsize, self.category, self.numpy_name = name, code, itemsize, category, numpy_name
+        self.is_floating_point = category == 2
+        self.is_complex = category == 3
+        self.is_signed = name != "bool" and name[0] != "u"
 
     def __repr__(self) -> str:
         return "flambeau." + self.name
@@ -58,8 +59,16 @@ class dtype:  # noqa: N801
         return self
 
     def to_real(self) -> dtype:
-        """The real dtype of the same precision: the dtype itself, as every dtype of flambeau is real."""
-        return self
+        """The dtype of the two parts of a complex dtype; a real dtype itself."""
+        return self if self.category < 3 else float32 if self.code == 13 else float64
+
+    def to_complex(self) -> dtype:
+        """The complex dtype whose parts are of this dtype (float64 and float32 only have one)."""
+        if self.category == 3:
+            return self
+        if self.code not in (8, 9):
+            raise RuntimeError(f"to_complex: {self!r} has no complex dtype; convert to float32 or float64 first")
+        return complex64 if self.code == 8 else complex128
 
 
 bool = dtype("bool", 0, 1, 0, "bool")
@@ -72,9 +81,17 @@ float16 = half = dtype("float16", 6, 2, 2, "float16")
 bfloat16 = dtype("bfloat16", 7, 2, 2, None)
 float32 = float = dtype("float32", 8, 4, 2, "float32")
 float64 = double = dtype("float64", 9, 8, 2, "float64")
+uint16 = dtype("uint16", 10, 2, 1, "uint16")
+uint32 = dtype("uint32", 11, 4, 1, "uint32")
+uint64 = dtype("uint64", 12, 8, 1, "uint64")
+complex64 = cfloat = dtype("complex64", 13, 8, 3, "complex64")
+complex128 = cdouble = dtype("complex128", 14, 16, 3, "complex128")
 
 #: Every dtype, in the order of the core's codes.
-ALL = (bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64)
+ALL = (
+    bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64, uint16, uint32, uint64, complex64,
+    complex128,
+)  # fmt: skip
 BY_NAME = {each.name: each for each in ALL}
 
 _default: dtype = float32
@@ -107,9 +124,6 @@ def set_default_dtype(d: dtype) -> None:
     _core.dtypes_changed()
 
 
-_UNSIGNED_JOIN = {"int8": int16, "int16": int16, "int32": int32, "int64": int64}
-
-
 def promote_types(type1: dtype, type2: dtype) -> dtype:
     """The dtype that holds the results of arithmetic between tensors of the two dtypes.
 
@@ -119,15 +133,9 @@ def promote_types(type1: dtype, type2: dtype) -> dtype:
     for value in (type1, type2):
         if not isinstance(value, dtype):
             raise TypeError(f"promote_types(): arguments must be flambeau.dtype, not {value.__class__.__name__}")
-    if type1 is type2:
-        return type1
-    if type1.kind != type2.kind:
-        return type1 if type1.kind > type2.kind else type2
-    if type1 is uint8 or type2 is uint8:
-        return _UNSIGNED_JOIN[(type2 if type1 is uint8 else type1).name]
-    if type1.itemsize == type2.itemsize:  # float16 with bfloat16
-        return float32
-    return type1 if type1.itemsize > type2.itemsize else type2
+    from flambeau.ops import promotion
+
+    return ALL[promotion.promote_types(type1.code, type2.code)]
 
 
 def can_cast(from_: dtype, to: dtype) -> _bool:
@@ -139,7 +147,7 @@ def can_cast(from_: dtype, to: dtype) -> _bool:
     for value in (from_, to):
         if not isinstance(value, dtype):
             raise TypeError(f"can_cast(): arguments must be flambeau.dtype, not {value.__class__.__name__}")
-    return from_.kind <= to.kind
+    return from_.category <= to.category
 
 
 class Size(tuple):
@@ -183,7 +191,9 @@ class Size(tuple):
 
 
 class finfo:  # noqa: N801
-    """The numerical limits of a floating dtype: bits, eps, max, min, tiny (= smallest_normal), resolution.
+    """The limits of a floating dtype, or of the parts of a complex one: bits, eps, max, min, tiny, resolution.
+
+    `tiny` is the smallest normal number, also called `smallest_normal`.
 
     >>> fl.finfo(fl.float32).eps
     1.1920928955078125e-07
@@ -209,6 +219,8 @@ class finfo:  # noqa: N801
 
     def __init__(self, type: Any = None) -> None:
         kind = _default if type is None else type
+        if isinstance(kind, dtype):
+            kind = kind.to_real()
         name = kind.name if isinstance(kind, dtype) else None
         if name not in self._LAYOUT:
             raise TypeError(f"finfo: needs a floating dtype, got {kind!r}; for integer dtypes use iinfo")
@@ -240,7 +252,7 @@ class iinfo:  # noqa: N801
     dtype: str
 
     def __init__(self, type: Any) -> None:
-        if not isinstance(type, dtype) or type.kind != 1:
+        if not isinstance(type, dtype) or type.category != 1:
             raise TypeError(f"iinfo: needs an integer dtype, got {type!r}; for floating dtypes use finfo")
         self.bits, self.dtype = type.itemsize * 8, type.name
         self.max = 2 ** (self.bits - type.is_signed) - 1

@@ -99,6 +99,18 @@ class _Format:
         return text.rjust(self.width) if pad else text
 
 
+class _ComplexFormat:
+    """How one complex number is written: each part as the numbers of that part are."""
+
+    def __init__(self, values: list[complex]) -> None:
+        self.parts = _Format([value.real for value in values], True), _Format([value.imag for value in values], True)
+        self.width = self.parts[0].width + self.parts[1].width + 1
+
+    def write(self, value: complex) -> str:
+        imaginary = (self.parts[1].write(value.imag) + "j").lstrip()
+        return self.parts[0].write(value.real) + ("" if imaginary[0] in "+-" else "+") + imaginary
+
+
 def _summarised(tensor: Any) -> Any:
     """The parts that are shown: a nested list where None stands for what is left out."""
     edge = _options["edgeitems"]
@@ -121,14 +133,14 @@ def _flat(nested: Any) -> list[Any]:
     return [] if nested is None else [nested]
 
 
-def _vector(values: list[Any], form: _Format, indent: int) -> str:
+def _vector(values: list[Any], form: Any, indent: int) -> str:
     per_line = max(1, (_options["linewidth"] - indent) // (form.width + 2))
     words = [" ..." if value is None else form.write(value) for value in values]
     lines = [words[i : i + per_line] for i in range(0, len(words), per_line)] or [[]]
     return "[" + (",\n" + " " * (indent + 1)).join(", ".join(line) for line in lines) + "]"
 
 
-def _nested(values: Any, ndim: int, form: _Format, indent: int) -> str:
+def _nested(values: Any, ndim: int, form: Any, indent: int) -> str:
     if ndim == 0:
         return form.write(values)
     if ndim == 1:
@@ -153,7 +165,13 @@ def _text(tensor: Any, prefix: str, dtypes: Any) -> str:
     suffixes = []
     if tensor.device.type != "cpu":
         suffixes.append(f"device='{tensor.device}'")
-    expected = (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool)
+    default = dtypes.get_default_dtype()
+    expected = (
+        default,
+        dtypes.complex128 if default is dtypes.float64 else dtypes.complex64,
+        dtypes.int64,
+        dtypes.bool,
+    )
     if tensor.numel() == 0:
         if ndim != 1:
             suffixes.append(f"size={shape}")
@@ -165,8 +183,10 @@ def _text(tensor: Any, prefix: str, dtypes: Any) -> str:
             suffixes.append(f"dtype={dtype}")
         plain = tensor.detach()
         values = _summarised(plain) if plain.numel() > _options["threshold"] else plain.tolist()
-        form = _Format(_flat(values), dtype.is_floating_point)
-        if ndim == 0:
+        form: Any = (
+            _ComplexFormat(_flat(values)) if dtype.is_complex else _Format(_flat(values), dtype.is_floating_point)
+        )
+        if ndim == 0 and not dtype.is_complex:
             form.width = 1
         body = _nested(values, ndim, form, indent)
         if ndim == 0:

@@ -17,7 +17,8 @@ from flambeau import _core, dtypes
 #: The record being made, or None.
 active: Recording | None = None
 
-#: Inside vmap: host(name, function, tensors) for each example, or NotImplemented; set by `flambeau.func.batching`.
+#: Inside vmap: host(name, function, tensors, whole) for each example, or NotImplemented; set by
+#: `flambeau.func.batching`.
 batched: Callable[..., Any] | None = None
 #: The same for whole functions of Python: (function, args, kwargs).
 batched_function: Callable[..., Any] | None = None
@@ -49,14 +50,15 @@ def values(name: str, tensor: Any) -> list[Any]:
     return found
 
 
-def host(name: str, function: Callable[..., Any], *tensors: Any) -> Any:
+def host(name: str, function: Callable[..., Any], *tensors: Any, whole: bool = False) -> Any:
     """function(*tensors), computed without history and outside the record; while recording it is one step.
 
     `function` gives a tensor, a tuple of tensors, or None if it only checks its operands. It runs again at every run of
-    a plan, so it may read values, but the shapes of its results must follow from the shapes of its operands.
+    a plan, so it may read values, but the shapes of its results must follow from the shapes of its operands. `whole`:
+    it takes one more dimension in front of all its operands, so that it is called once for a batch.
     """
     if batched is not None:
-        result = batched(name, function, tensors)
+        result = batched(name, function, tensors, whole)
         if result is not NotImplemented:
             return result
     if active is None or active.elsewhere():

@@ -37,6 +37,10 @@ _CODES = {
     "int8": "I8",
     "uint8": "U8",
     "bool": "BOOL",
+    "uint64": "U64",
+    "uint32": "U32",
+    "uint16": "U16",
+    "complex64": "C64",
 }
 _DTYPES = {code: getattr(dtypes, name) for name, code in _CODES.items()}
 # One key of a JSON object says what stands for what is not JSON; dictionaries are always written as pairs.
@@ -240,14 +244,15 @@ class _Writer:
             tensor = first.tensor if _alike(span) else _bytes_of(span)
             for member in span.members:
                 member.node[_TENSOR] = name
-                if not _alike(span):
+                if not _alike(span) or tensor.dtype is dtypes.complex128:  # the format has no such dtype
                     member.node["view"] = [
                         member.tensor.dtype.name,
                         _address(member.tensor) - span.start,
                         list(member.tensor.shape),
                         list(member.tensor.stride()),
                     ]
-            entries.append((name, tensor.detach().cpu().contiguous()))
+            tensor = tensor.detach().cpu().contiguous()
+            entries.append((name, _core.view_as_real(tensor) if tensor.dtype is dtypes.complex128 else tensor))
         # Wide elements first: then every entry begins at a multiple of its element's size.
         entries.sort(key=lambda entry: -entry[1].dtype.itemsize)
         header: dict[str, Any] = {}
@@ -600,7 +605,9 @@ class _Reader:
             base = self.moved[name, place] = _moved(self.tensors[name], place, self.map_location)
         if "view" in node:
             kind, offset, shape, strides = node["view"]
-            kind = getattr(dtypes, kind) if kind in _CODES else None
+            kind = dtypes.BY_NAME.get(kind)
+            if kind is None:
+                raise ValueError(f"{name!r} is seen as dtype {node['view'][0]!r}, which flambeau does not have")
             if base.dtype is not kind:
                 base = base.view(kind)
             result = base.as_strided(tuple(shape), tuple(strides), offset // kind.itemsize)

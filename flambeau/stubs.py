@@ -34,7 +34,8 @@ RETURNS = {
     "apply_": "Tensor", "atleast_1d": "Any", "atleast_2d": "Any", "atleast_3d": "Any", "backward": "None",
     "broadcast_shapes": "Size", "broadcast_tensors": "tuple[Tensor, ...]", "chunk": "tuple[Tensor, ...]",
     "data_ptr": "builtins.int", "dim": "builtins.int", "dsplit": "tuple[Tensor, ...]", "element_size": "builtins.int",
-    "hsplit": "tuple[Tensor, ...]", "is_contiguous": "builtins.bool", "is_floating_point": "builtins.bool",
+    "hsplit": "tuple[Tensor, ...]", "is_complex": "builtins.bool", "is_contiguous": "builtins.bool",
+    "is_floating_point": "builtins.bool",
     "is_inference": "builtins.bool", "is_set_to": "builtins.bool", "is_signed": "builtins.bool", "item": "Any",
     "meshgrid": "tuple[Tensor, ...]", "ndimension": "builtins.int", "nelement": "builtins.int", "nonzero": "Any",
     "numel": "builtins.int", "numpy": "Any", "register_hook": "Any", "register_post_accumulate_grad_hook": "Any",
@@ -52,7 +53,7 @@ PROPERTIES = {
     "output_nr": "builtins.int", "requires_grad": "builtins.bool", "retains_grad": "builtins.bool", "shape": "Size",
     "_base": "Tensor | None", "_version": "builtins.int",
 }  # fmt: skip
-SETTABLE = ("data", "grad", "names", "requires_grad", "retains_grad")
+SETTABLE = ("data", "grad", "imag", "names", "real", "requires_grad", "retains_grad")
 #: Functions of the core that Python's signatures do not reach.
 BUILTINS = {
     "get_num_threads": "def get_num_threads() -> builtins.int: ...",

@@ -41,7 +41,7 @@ class TensorSummary:
         self.shape, self.dtype, self.device = tensor.shape, tensor.dtype, tensor.device
         self.requires_grad, self.numel = tensor.requires_grad, tensor.numel()
         self.bytes = self.numel * tensor.dtype.itemsize
-        if values.dtype.kind == 3:
+        if values.dtype.category == 3:
             values = values.abs()  # the distribution of complex numbers is that of their sizes
         if values.dtype is dtypes.bfloat16:
             values = values.float()

@@ -6,6 +6,7 @@ short forms, NumPy, pickling, printing, and the names that older programs use.
 
 from __future__ import annotations
 
+from builtins import complex as complex_number
 from typing import Any
 
 from flambeau import _core, dtypes
@@ -15,6 +16,7 @@ from flambeau.dtypes import dtype as DType
 from flambeau.layouts import strided
 from flambeau.ops import (
     arithmetic,
+    complex,
     constructors,
     convolution,
     copies,
@@ -39,6 +41,7 @@ from flambeau.ops import (
     search,
     shape,
     sort,
+    spectral,
     storages,
     windows,
 )
@@ -217,7 +220,8 @@ def type(self: Any, dtype: Any = None, non_blocking: bool = False, **options: An
 _TYPE_NAMES = {
     "bool": "BoolTensor", "uint8": "ByteTensor", "int8": "CharTensor", "int16": "ShortTensor", "int32": "IntTensor",
     "int64": "LongTensor", "float16": "HalfTensor", "bfloat16": "BFloat16Tensor", "float32": "FloatTensor",
-    "float64": "DoubleTensor",
+    "float64": "DoubleTensor", "uint16": "UInt16Tensor", "uint32": "UInt32Tensor", "uint64": "UInt64Tensor",
+    "complex64": "ComplexFloatTensor", "complex128": "ComplexDoubleTensor",
 }  # fmt: skip
 
 
@@ -299,6 +303,10 @@ def _rebuild(cls: Any, data: bytes, dtype: str, sizes: tuple[int, ...], requires
     return tensor
 
 
+def __complex__(self: Any) -> complex_number:
+    return complex_number(self.item())
+
+
 def __format__(self: Any, spec: str) -> str:
     return self.item().__format__(spec) if self.ndim == 0 else object.__format__(self, spec)
 
@@ -328,9 +336,9 @@ def backward_not_supported(*_: Any) -> None:  # pragma: no cover - replaced by t
 del backward_not_supported
 
 _NAMESPACES = (
-    create, constructors, arithmetic, reduction, shape, copies, index, search, sort, finite_differences, norms,
+    create, constructors, complex, arithmetic, reduction, shape, copies, index, search, sort, finite_differences, norms,
     products, linalg, linalg_legacy, factorisations, low_rank, gamma, random, windows, convolution, native, grid, ctc,
-    layouts, storages,
+    spectral, layouts, storages,
 )  # fmt: skip
 
 
@@ -382,14 +390,14 @@ def _attach() -> None:
     own = (
         "to", "numpy", "__array__", "__array_wrap__", "__array_namespace__", "__dlpack__", "__dlpack_device__",
         "summary", "to_device", "cpu", "cuda", "type", "type_as", "get_device", "is_pinned", "is_signed", "pin_memory",
-        "share_memory_", "__deepcopy__", "__reduce_ex__", "__format__", "__contains__", "__rsub__", "__reversed__",
-        "apply_",
+        "share_memory_", "__deepcopy__", "__reduce_ex__", "__format__", "__complex__", "__contains__", "__rsub__",
+        "__reversed__", "apply_",
     )  # fmt: skip
     methods.update({name: globals()[name] for name in own})
     for name, dtype in (
         ("float", dtypes.float32), ("double", dtypes.float64), ("half", dtypes.float16), ("bfloat16", dtypes.bfloat16),
         ("long", dtypes.int64), ("int", dtypes.int32), ("short", dtypes.int16), ("char", dtypes.int8),
-        ("byte", dtypes.uint8), ("bool", dtypes.bool),
+        ("byte", dtypes.uint8), ("bool", dtypes.bool), ("cfloat", dtypes.complex64), ("cdouble", dtypes.complex128),
     ):  # fmt: skip
         methods[name] = _caster(dtype, name)
     for name, method in methods.items():
@@ -397,8 +405,8 @@ def _attach() -> None:
             setattr(Tensor, name, method)
     cls: Any = Tensor
     cls.__array_priority__ = 1000
-    cls.real = property(lambda self: self, doc="The tensor itself: every dtype of flambeau is real.")
-    cls.mH = _core.Tensor.mT
+    for name, part in complex.PROPERTIES.items():
+        setattr(cls, name, part)
     cls.is_cpu = property(lambda self: True, doc="Whether the tensor is in main memory.")
     for name in ("is_nested", "is_xpu"):
         setattr(Tensor, name, property(lambda self: False, doc="Always False: there are no such tensors."))
@@ -427,7 +435,7 @@ def _attach() -> None:
             "le": e.le, "eq": e.eq, "ne": e.ne, "gt": e.gt, "ge": e.ge, "neg": e.neg, "abs": e.abs,
             "not": e.bitwise_not,
         },
-        builtins={"add": e.add, "copy": e.copy, "sum": reduce.sum},
+        builtins={"add": e.add, "copy": e.copy, "sum": reduce.sum, "conj": complex._conj},
     )  # fmt: skip
 
 

@@ -10,7 +10,8 @@ import flambeau
 __all__ = ["assert_allclose", "assert_close", "make_tensor"]
 
 # rtol and atol by dtype; other dtypes must be equal.
-_TOLERANCES = {"float16": (1e-3, 1e-5), "bfloat16": (1.6e-2, 1e-5), "float32": (1.3e-6, 1e-5), "float64": (1e-7, 1e-7)}
+_TOLERANCES = {"float16": (1e-3, 1e-5), "bfloat16": (1.6e-2, 1e-5), "float32": (1.3e-6, 1e-5), "float64": (1e-7, 1e-7),
+               "complex64": (1.3e-6, 1e-5), "complex128": (1e-7, 1e-7)}  # fmt: skip
 
 
 def assert_close(
@@ -100,15 +101,15 @@ def _different(
         found = [(1e-7, 1e-7) if scalars and x.is_floating_point() else _TOLERANCES.get(x.dtype.name, (0.0, 0.0))
                  for x in (a, b)]  # fmt: skip
         rtol, atol = max(one for one, _ in found), max(one for _, one in found)
-    whole = not a.is_floating_point() and not b.is_floating_point() and rtol == 0 and atol == 0
-    close = a.eq(b) if whole else flambeau.isclose(a.double(), b.double(), rtol=rtol, atol=atol, equal_nan=equal_nan)
+    whole = a.dtype.category < 2 and b.dtype.category < 2 and rtol == 0 and atol == 0
+    close = a.eq(b) if whole else flambeau.isclose(_wide(a), _wide(b), rtol=rtol, atol=atol, equal_nan=equal_nan)
     if bool(close.all()):
         return None
     if scalars:
         gap = abs(a.item() - b.item())
         return f"Scalars are not close!\n\nExpected {expected!r} but got {actual!r}{where}.\nAbsolute difference: {gap}"
-    difference = (a.double() - b.double()).abs().masked_fill(close, 0)
-    relative = (difference / b.double().abs()).masked_fill(close, 0)
+    difference = (_wide(a) - _wide(b)).abs().masked_fill(close, 0)
+    relative = (difference / _wide(b).abs()).masked_fill(close, 0)
     lines = [
         "Tensor-likes are not " + ("equal!" if rtol == 0 and atol == 0 else "close!") + where,
         "",
@@ -121,6 +122,10 @@ def _different(
             f"Greatest {name} difference: {float(values.flatten()[flat])} at index {index} (up to {allowed} allowed)"
         )
     return "\n".join(lines)
+
+
+def _wide(value: Any) -> Any:
+    return value.to(flambeau.complex128) if value.is_complex() else value.double()
 
 
 def make_tensor(
@@ -142,11 +147,14 @@ def make_tensor(
     wide = (*sizes[:-1], 2 * sizes[-1]) if noncontiguous and sizes else sizes
     if dtype is flambeau.bool:
         result = flambeau.randint(0, 2, wide).bool()
+    elif dtype.is_complex:
+        parts = make_tensor(*wide, 2, dtype=dtype.to_real(), low=low, high=high)
+        result = flambeau.view_as_complex(parts)
     elif dtype.is_floating_point:
         low, high = -9.0 if low is None else low, 9.0 if high is None else high
         result = (flambeau.rand(wide, dtype=flambeau.float64) * (high - low) + low).to(dtype)
     else:
-        low = (0 if dtype is flambeau.uint8 else -9) if low is None else low
+        low = (-9 if dtype.is_signed else 0) if low is None else low
         result = flambeau.randint(int(low), 10 if high is None else int(high), wide, dtype=dtype)
     if wide != sizes:
         result = result[..., ::2]

@@ -18,6 +18,21 @@ def array(name: str, x: Any, argument: str = "x") -> Any:
     return x
 
 
+def joint_dtype(first: Any, second: Any) -> Any:
+    """The dtype that the standard promotes two dtypes to; PyTorch has none for unsigned ones above uint8.
+
+    Raises TypeError where the standard has none either: uint64 and a signed integer.
+    """
+    if first is second or first.category != 1 or second.category != 1:
+        return dtypes.promote_types(first, second)
+    if first.is_signed == second.is_signed:
+        return first if first.itemsize >= second.itemsize else second
+    unsigned, signed = (second, first) if first.is_signed else (first, second)
+    if unsigned.itemsize == 8:
+        raise TypeError(f"{first!r} and {second!r} have no common dtype; convert one with astype")
+    return signed if signed.itemsize > unsigned.itemsize else dtypes.BY_NAME[f"int{16 * unsigned.itemsize}"]
+
+
 def promoted(name: str, x1: Any, x2: Any) -> tuple[Any, Any]:
     """Both operands with one dtype; a Python number takes the dtype of the tensor where its kind allows that.
 
@@ -26,8 +41,8 @@ def promoted(name: str, x1: Any, x2: Any) -> tuple[Any, Any]:
     """
     first, second = isinstance(x1, Tensor), isinstance(x2, Tensor)
     if first and second:
-        if x1.dtype is not x2.dtype and (x1.ndim == 0) != (x2.ndim == 0):
-            dtype = dtypes.promote_types(x1.dtype, x2.dtype)
+        if x1.dtype is not x2.dtype:
+            dtype = joint_dtype(x1.dtype, x2.dtype)
             return x1.to(dtype), x2.to(dtype)
         return x1, x2
     if first:
@@ -55,10 +70,11 @@ def number(name: str, value: Any, dtype: Any) -> Any:
         return number(name, value.item(), dtype)
     else:
         raise TypeError(f"{name}(): expected a flambeau tensor or a number, got {type(value).__name__}; use asarray")
-    if kind <= dtype.kind:
+    if kind <= dtype.category:
         return create.full((), value, dtype=dtype)
     if kind == 3:
-        return create.tensor(value)
+        real = dtype if dtype.category == 2 else dtypes.get_default_dtype()
+        return create.full((), value, dtype=dtypes.complex128 if real is dtypes.float64 else dtypes.complex64)
     return create.full((), value, dtype=(dtypes.bool, dtypes.int64, dtypes.get_default_dtype())[kind])
 
 
@@ -69,8 +85,8 @@ def axes(x: Any, axis: Any) -> tuple[int, ...] | None:
 
 def wide(dtype: Any) -> Any:
     """The dtype in which the standard adds integers: at least the default integer, unsigned ones unsigned."""
-    if dtype.kind > 1:
+    if dtype.category > 1:
         return dtype
-    if dtype.kind == 1 and not dtype.is_signed:
-        return dtypes.BY_NAME.get("uint64", dtypes.int64)
+    if dtype.category == 1 and not dtype.is_signed:
+        return dtypes.uint64
     return dtypes.int64

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from flambeau import dtypes
-from flambeau.array_api.common import Tensor, array
+from flambeau.array_api.common import Tensor, array, joint_dtype
 from flambeau.devices import check_device
 
 _KINDS: dict[str, Any] = {
-    "bool": lambda d: d.kind == 0,
-    "signed integer": lambda d: d.kind == 1 and d.is_signed,
-    "unsigned integer": lambda d: d.kind == 1 and not d.is_signed,
-    "integral": lambda d: d.kind == 1,
-    "real floating": lambda d: d.kind == 2,
-    "complex floating": lambda d: d.kind == 3,
-    "numeric": lambda d: d.kind > 0,
+    "bool": lambda d: d.category == 0,
+    "signed integer": lambda d: d.category == 1 and d.is_signed,
+    "unsigned integer": lambda d: d.category == 1 and not d.is_signed,
+    "integral": lambda d: d.category == 1,
+    "real floating": lambda d: d.category == 2,
+    "complex floating": lambda d: d.category == 3,
+    "numeric": lambda d: d.category > 0,
 }
 
 
@@ -53,9 +53,12 @@ def can_cast(from_: Any, to: Any, /) -> bool:
     source = from_.dtype if isinstance(from_, Tensor) else from_
     if not isinstance(source, dtypes.dtype) or not isinstance(to, dtypes.dtype):
         raise TypeError(f"can_cast(): expected flambeau dtypes, got {from_!r} and {to!r}")
-    if source.kind > to.kind or (source.kind == 0) != (to.kind == 0):
+    if source.category > to.category or (source.category == 0) != (to.category == 0):
         return source is to
-    return dtypes.promote_types(source, to) is to
+    try:
+        return joint_dtype(source, to) is to
+    except TypeError:
+        return False
 
 
 def finfo(type: Any, /) -> finfo_object:
@@ -98,12 +101,12 @@ def result_type(*arrays_and_dtypes: Any) -> Any:
         raise ValueError("result_type(): needs at least one tensor or dtype")
     result = found[0]
     for each in found[1:]:
-        result = dtypes.promote_types(result, each)
+        result = joint_dtype(result, each)
     for value in numbers:
         if not isinstance(value, (bool, int, float, complex)):
             raise TypeError(f"result_type(): expected tensors, dtypes or numbers, got {type(value).__name__}")
         kind = 0 if isinstance(value, bool) else 1 if isinstance(value, int) else 2 if isinstance(value, float) else 3
-        if kind > result.kind:
+        if kind > result.category:
             result = _of_kind(kind, result)
     return result
 
@@ -111,5 +114,5 @@ def result_type(*arrays_and_dtypes: Any) -> Any:
 def _of_kind(kind: int, dtype: Any) -> Any:
     if kind < 3:
         return (dtypes.bool, dtypes.int64, dtypes.get_default_dtype())[kind]
-    real = dtype if dtype.kind == 2 else dtypes.get_default_dtype()
+    real = dtype if dtype.category == 2 else dtypes.get_default_dtype()
     return dtypes.BY_NAME["complex128" if real is dtypes.float64 else "complex64"]

@@ -14,7 +14,7 @@ def _unary(name: str, operation: Any, sentence: str, whole: bool = False) -> Any
 
     def function(x: Any, /) -> Any:
         array(name, x)
-        return x.clone() if whole and x.dtype.kind < 2 else operation(x)
+        return x.clone() if whole and x.dtype.category < 2 else operation(x)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = sentence
@@ -104,7 +104,7 @@ def remainder(x1: Any, x2: Any, /) -> Any:
     """x1 - floor(x1 / x2) * x2, with the sign of x2, a zero included."""
     first, second = promoted("remainder", x1, x2)
     result = e.remainder(first, second)
-    return e.where(result == 0, e.copysign(result, second), result) if result.dtype.kind == 2 else result
+    return e.where(result == 0, e.copysign(result, second), result) if result.dtype.category == 2 else result
 
 
 def positive(x: Any, /) -> Any:
@@ -115,9 +115,9 @@ def positive(x: Any, /) -> Any:
 def sign(x: Any, /) -> Any:
     """-1, 0 or 1; NaN of NaN; x / |x| of complex numbers."""
     array("sign", x)
-    if x.dtype.kind == 3:
+    if x.dtype.category == 3:
         return e.sgn(x)
-    return e.where(e.isnan(x), x, e.sign(x)) if x.dtype.kind == 2 else e.sign(x)
+    return e.where(e.isnan(x), x, e.sign(x)) if x.dtype.category == 2 else e.sign(x)
 
 
 def clip(x: Any, /, min: Any = None, max: Any = None) -> Any:
@@ -140,17 +140,17 @@ def clip(x: Any, /, min: Any = None, max: Any = None) -> Any:
 
 def conj(x: Any, /) -> Any:
     """The complex conjugate; a copy of a real number."""
-    return _of_complex("conj_physical", x) if array("conj", x).dtype.kind == 3 else x.clone()
+    return _of_complex("conj_physical", x) if array("conj", x).dtype.category == 3 else x.clone()
 
 
 def real(x: Any, /) -> Any:
     """The real part; a real number itself."""
-    return _of_complex("real", x) if array("real", x).dtype.kind == 3 else x
+    return _of_complex("real", x) if array("real", x).dtype.category == 3 else x
 
 
 def imag(x: Any, /) -> Any:
     """The imaginary part of complex numbers; TypeError for real ones, which have none."""
-    if array("imag", x).dtype.kind != 3:
+    if array("imag", x).dtype.category != 3:
         raise TypeError(f"imag(): needs a complex dtype, got {x.dtype!r}")
     return _of_complex("imag", x)
 

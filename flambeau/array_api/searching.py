@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from flambeau import dtypes
-from flambeau.array_api.common import Tensor, array, axes, number, promoted
+from flambeau.array_api.common import Tensor, array, axes, joint_dtype, number, promoted
 from flambeau.ops import elementwise as e
 from flambeau.ops import index, reduction, search
 from flambeau.ops import sort as sorting
@@ -44,7 +44,7 @@ def searchsorted(x1: Any, x2: Any, /, *, side: str = "left", sorter: Any = None)
         raise ValueError(f"searchsorted(): side must be 'left' or 'right', got {side!r}")
     values = x2 if isinstance(x2, Tensor) else number("searchsorted", x2, x1.dtype)
     ordered = x1 if sorter is None else index.take(x1, sorter)
-    dtype = dtypes.promote_types(ordered.dtype, values.dtype)
+    dtype = joint_dtype(ordered.dtype, values.dtype)
     return search.searchsorted(ordered.to(dtype), values.to(dtype), right=side == "right")
 
 

@@ -96,7 +96,7 @@ def _running(name: str, operation: Any, start: int, x: Any, axis: Any, dtype: An
             raise ValueError(f"{name}(): axis is needed for a tensor of shape {tuple(x.shape)}")
         axis = 0
     dtype = dtype or wide(x.dtype)
-    result = operation(x.to(dtype), axis)
+    result = operation(x, axis, dtype=dtype)
     if not include_initial:
         return result
     from flambeau.ops.shape import cat

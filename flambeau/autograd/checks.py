@@ -21,6 +21,11 @@ def _tuple(value: Any) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, (tuple, list)) else (value,)
 
 
+def _parts(value: Any) -> Any:
+    """A complex tensor as the view of its parts; a real one itself."""
+    return _core.view_as_real(value) if value.is_complex() else value
+
+
 def gradcheck(
     func: Callable[..., Any],
     inputs: Any,
@@ -39,9 +44,9 @@ def gradcheck(
     """Whether the gradients of `func` at `inputs` equal central differences.
 
     The Jacobian of every floating output with respect to every input that requires grad is compared column by column
-    (`fast_mode`: along one random direction only). Inputs should be float64. `check_forward_ad`: the change along a
-    random direction by `flambeau.func.jvp` is compared as well; `check_batched_grad`: the gradients under several
-    cotangents at once by `flambeau.vmap`.
+    (`fast_mode`: along one random direction only). Inputs should be float64 or complex128; the parts of a complex
+    number count as two real ones. `check_forward_ad`: the change along a random direction by `flambeau.func.jvp` is
+    compared as well; `check_batched_grad`: the gradients under several cotangents at once by `flambeau.vmap`.
     Raises GradcheckError naming the worst entry (or returns False without `raise_exception`).
 
     >>> fl.autograd.gradcheck(fl.sin, fl.rand(3, dtype=fl.float64, requires_grad=True))
@@ -59,10 +64,10 @@ def gradcheck(
         )
 
     def outputs() -> list[Any]:
-        return [o for o in _tuple(func(*inputs)) if isinstance(o, Tensor) and o.is_floating_point()]
+        return [o for o in _tuple(func(*inputs)) if isinstance(o, Tensor) and o.dtype.category > 1]
 
     def values() -> list[list[float]]:
-        return [o.detach().reshape(-1).tolist() for o in outputs()]
+        return [_parts(o.detach()).reshape(-1).tolist() for o in outputs()]
 
     generator = Generator().manual_seed(2)
     try:
@@ -71,24 +76,24 @@ def gradcheck(
             analytic = []
             for o in results:
                 rows = []
-                for k in range(o.numel()):
+                for k in range(_parts(o).numel()):
                     seed = zeros_like(o).detach()
-                    seed.reshape(-1)[k] = 1.0
+                    _parts(seed).reshape(-1)[k] = 1.0
                     found = grad(o, x, seed, retain_graph=True, allow_unused=True)[0] if o.requires_grad else None
-                    rows.append([0.0] * x.numel() if found is None else found.reshape(-1).tolist())
+                    rows.append([0.0] * _parts(x).numel() if found is None else _parts(found).reshape(-1).tolist())
                 analytic.append(rows)
-            flat = x.detach()
+            flat = _parts(x.detach())
             directions: Sequence[Any]
             if fast_mode:
-                direction = rand(x.numel(), dtype=x.dtype, generator=generator)
+                direction = rand(flat.numel(), dtype=flat.dtype, generator=generator)
                 directions = [direction.tolist()]
             else:
-                directions = [[1.0 if i == j else 0.0 for i in range(x.numel())] for j in range(x.numel())]
+                directions = [[1.0 if i == j else 0.0 for i in range(flat.numel())] for j in range(flat.numel())]
             original = flat.clone()
             for direction_number, direction in enumerate(directions):
                 from flambeau.ops.create import tensor
 
-                step = tensor(direction, dtype=x.dtype).reshape(x.shape)
+                step = tensor(direction, dtype=flat.dtype).reshape(flat.shape)
                 flat.copy_(original + eps * step)
                 above = values()
                 flat.copy_(original - eps * step)
@@ -121,7 +126,7 @@ def _with(inputs: tuple[Any, ...], wanted: list[Any], values: Any) -> tuple[Any,
 
 
 def _floating(result: Any) -> tuple[Any, ...]:
-    return tuple(o for o in _tuple(result) if isinstance(o, Tensor) and o.is_floating_point())
+    return tuple(o for o in _tuple(result) if isinstance(o, Tensor) and o.dtype.category > 1)
 
 
 def _check_forward(

@@ -82,8 +82,10 @@ def make_dual(tensor: Any, tangent: Any, *, level: int | None = None) -> Any:
             "make_dual: Trying to create a dual Tensor for forward AD but no level exists, make sure to "
             "enter_dual_level() first."
         )
-    if not (tensor.is_floating_point() and tangent.is_floating_point()):
-        raise ValueError(f"make_dual: Expected tensors of floating dtypes, got {tensor.dtype} and {tangent.dtype}")
+    if tensor.dtype.category < 2 or tangent.dtype.category < 2:
+        raise ValueError(
+            f"make_dual: Expected tensors of floating or complex dtypes, got {tensor.dtype} and {tangent.dtype}"
+        )
     if tuple(tensor.shape) != tuple(tangent.shape):
         raise RuntimeError(
             f"make_dual: the tangent must have the shape of the tensor: tensor is {tuple(tensor.shape)}, tangent is "

@@ -147,7 +147,7 @@ class Function(FunctionContext, metaclass=_FunctionMeta):
             fresh.append(out)
         hidden = ctx._without
         tracked = tuple(
-            out if isinstance(out, Tensor) and out.is_floating_point() and not any(out is h for h in hidden) else None
+            out if isinstance(out, Tensor) and out.dtype.category > 1 and not any(out is h for h in hidden) else None
             for out in fresh
         )
         shapes = [None if t is None else (t.shape, t.dtype) for t in tracked]

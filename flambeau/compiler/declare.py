@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 from ..errors import AutogradError, DTypeError
 from ..ops import promotion
 from . import scalar
-from .program import DTYPES, ELEMENT, FLOATS, ROW, Input, Program, Value
+from .program import CODES, COMPLEX, DTYPES, ELEMENT, FLOATS, PARTS, ROW, Input, Program, Value
 
 _FLOAT = frozenset(FLOATS)
+_COMPLEX = frozenset(COMPLEX)
 
 #: Every declared operation by name; gradients are not in it.
 table: dict[str, Declaration | Function] = {}
@@ -52,20 +53,23 @@ class Declaration:
     inputs         names of the tensor operands, in order; Python numbers are allowed in their place
     parameters     (name, default) of the run-time numbers, after the inputs; default None: it must be given
     promotion      how dtypes meet (`flambeau.ops.promotion.resolve`); accepts: which results are allowed
-    outputs        one rule an output: "result", a dtype, or an input's name, whose dtype it takes
+    outputs        one rule an output: "result", "real" (that of its parts, if it is complex), "complex", a dtype, or
+                   an input's name, whose dtype it takes
     roles          one an operand: "compute" (converted to the dtype computed in, takes part in promotion), "bool",
-                   "int64", "double" (converted to that), "own" (left as it is, half precision as float32)
+                   "int64", "double" (converted to that), "own" (left as it is, half precision as float32), "real",
+                   "complex" (converted to the parts of that dtype, or to the complex dtype of such parts)
     levels         one an operand: ELEMENT or ROW (row kind: exists once a row)
     needs_gradient one an operand: whether it can have a gradient
     divisor        the position of an operand that must not be zero where the operation computes with integers, or -1
-    override       a stated gradient over scalar values, or None
+    override       a stated gradient over scalar values, or None; used among complex numbers if it says so
     tolerance      ULPs by which a float32 result may differ from the exact one; domain, kinks, samples: for the tests
     """
 
     __slots__ = (
         "_example", "_gradients", "_keyword_only", "accepts", "differentiable", "divisor", "doc", "domain", "fixed",
         "function", "inputs", "kind", "kinks", "levels", "name", "needs_gradient", "outputs", "override",
-        "override_names", "parameters", "promotion", "reference", "refuses", "roles", "samples", "tolerance",
+        "override_complex", "override_names", "parameters", "promotion", "reference", "refuses", "roles", "samples",
+        "tolerance",
     )  # fmt: skip
 
     def __init__(
@@ -109,11 +113,12 @@ class Declaration:
         )
         self.differentiable = differentiable
         self.needs_gradient = tuple(
-            i < len(inputs) and self.roles[i] == "compute" and operand not in nondifferentiable
+            i < len(inputs) and self.roles[i] in _FLOWING and operand not in nondifferentiable
             for i, operand in enumerate(operands)
         )
         self.override: Callable[..., Any] | None = None
         self.override_names: tuple[str, ...] = ()
+        self.override_complex = False
         self.tolerance, self.domain, self.kinks, self.samples, self.reference = (
             tolerance,
             domain,
@@ -197,9 +202,9 @@ class Declaration:
                 f"use logical_xor, or logical_not to invert"
             )
         compute, result = promotion.resolve(self.name, self.promotion, self.accepts, meeting or tuple(operands[:count]))
-        if compute < promotion.FLOAT16:
+        if promotion.is_whole(compute):
             for i in range(count, len(codes)):
-                if self.roles[i] == "compute" and codes[i] >= promotion.FLOAT16:
+                if self.roles[i] == "compute" and not promotion.is_whole(codes[i]):
                     raise DTypeError(
                         f"{self.name}: {self.operand_names[i]} is a float but the operands are {DTYPES[compute]}: "
                         f"give an integer, or convert the tensors with .float()"
@@ -208,6 +213,10 @@ class Declaration:
         for rule in self.outputs:
             if rule == "result":
                 outputs.append(result)
+            elif rule == "real":
+                outputs.append(CODES.get(PARTS.get(DTYPES[result], ""), result))
+            elif rule == "complex":
+                outputs.append(promotion.to_complex(result))
             elif rule in self.inputs:
                 outputs.append(codes[self.inputs.index(rule)])
             else:
@@ -237,7 +246,11 @@ class Declaration:
             inputs.append(Input(DTYPES[code], level))
             values.append(_load(Value("input", (), DTYPES[code], i, level), role, compute_name))
         results = []
-        for value, code in zip(self.apply(values), output_codes, strict=True):
+        try:
+            found = self.apply(values)
+        except DTypeError as error:
+            raise DTypeError(f"{self.name}: {error}") from None
+        for value, code in zip(found, output_codes, strict=True):
             if value.__class__ is not Value:
                 value = scalar.constant(value, DTYPES[code])
             results.append(scalar.cast(value, DTYPES[code]))
@@ -278,7 +291,7 @@ class Declaration:
         if self.promotion == "float":
             for name in self.inputs:
                 value = bound[name]
-                if value.__class__ is Value and value.dtype not in _FLOAT:
+                if value.__class__ is Value and value.dtype not in _FLOAT and value.dtype not in _COMPLEX:
                     bound[name] = scalar.cast(value, promotion.default_dtype())
         values = tuple(bound[name] for name in names)
         result = self.apply(values)
@@ -286,6 +299,8 @@ class Declaration:
             return result
         output = result[0]
         if self.override is None or output.__class__ is not Value:
+            return output
+        if not self.override_complex and any(v.__class__ is Value and v.dtype in _COMPLEX for v in values):
             return output
         wanted = [i for i, value in enumerate(values) if self.needs_gradient[i]]
         chosen = [k for k, i in enumerate(wanted) if values[i].__class__ is Value]
@@ -298,13 +313,17 @@ class Declaration:
 
     # --- gradients ---------------------------------------------------------------------------------------------------
 
-    def vjp(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def vjp(self, function: Callable[..., Any] | None = None, *, complex: bool = False) -> Callable[..., Any]:
         """Decorator that states the gradient of the operation over scalar values.
 
         The names of the arguments say what it reads, and so what is saved: `grad` (`grad_0`, `grad_1` with several
         outputs), `output` (`output_0`, ...), or the name of an operand. It returns the cotangent of each input that can
         have one (a tuple if there are several; None for zero). It is a program too, so it can be differentiated again.
+        Among complex numbers the gradient is derived from the operation, unless `complex` says that the stated one
+        holds there as it is.
         """
+        if function is None:
+            return lambda function: self.vjp(function, complex=complex)
         names = function.__code__.co_varnames[: function.__code__.co_argcount]
         several = len(self.outputs) > 1
         known = list(self.operand_names)
@@ -313,7 +332,7 @@ class Declaration:
         for name in names:
             if name not in known:
                 raise TypeError(f"{self.name}: its vjp reads {name!r}, which is none of {', '.join(known)}")
-        self.override, self.override_names = function, tuple(names)
+        self.override, self.override_names, self.override_complex = function, tuple(names), complex
         self._gradients.clear()
         return function
 
@@ -367,13 +386,13 @@ class Declaration:
     def _derive(
         self, needs: tuple[bool, ...], operand_codes: tuple[int, ...], output_codes: tuple[int, ...], compute_name: str
     ) -> Gradient | None:
-        floating = [promotion.is_floating(code) for code in output_codes]
+        floating = [promotion.is_inexact(code) for code in output_codes]
         wanted = [
             i
             for i, need in enumerate(needs)
-            if need and self.needs_gradient[i] and promotion.is_floating(operand_codes[i])
+            if need and self.needs_gradient[i] and promotion.is_inexact(operand_codes[i])
         ]
-        if not any(floating) or not wanted or compute_name not in _FLOAT:
+        if not any(floating) or not wanted or (compute_name not in _FLOAT and compute_name not in _COMPLEX):
             return None
         if not self.differentiable:
             raise AutogradError(
@@ -416,8 +435,8 @@ class Declaration:
                 name += "_"
             names.append(name)
             roles[name] = self.roles[i] if kind == "input" else "own" if kind == "output" else "compute"
-            if kind == "output" and self.outputs[i] == "result":
-                roles[name] = "compute"
+            if kind != "input" and self.outputs[i] in ("result", "real", "complex"):
+                roles[name] = "compute" if self.outputs[i] == "result" else self.outputs[i]
             level = self.levels[i] if kind == "input" else self.output_levels[i]
             if level is ROW:
                 rows.append(name)
@@ -459,17 +478,27 @@ class Declaration:
         inputs: Sequence[Value],
         outputs: Sequence[Value],
     ) -> list[Value]:
-        if self.override is not None:
+        if self.override is not None and (self.override_complex or not any(v.dtype in _COMPLEX for v in inputs)):
             stated = self._stated(grads, inputs, outputs)
             able = [i for i, can in enumerate(self.needs_gradient) if can]
             found = [stated[able.index(i)] for i in wanted]
         else:
             from .differentiate import cotangents
 
+            # An operand converted to a complex dtype is a pair: what flows to it flows to its parts.
+            sources = [inputs[i].args if inputs[i].op == "complex" else (inputs[i],) for i in wanted]
             try:
-                found = cotangents(self.apply(inputs), grads, [inputs[i] for i in wanted])
+                flat = iter(cotangents(self.apply(inputs), grads, [each for parts in sources for each in parts]))
             except AutogradError as error:
                 raise AutogradError(f"{self.name}: {error}") from None
+            found = []
+            for parts in sources:
+                each = [next(flat) for _ in parts]
+                if len(parts) == 1 or all(part is None for part in each):
+                    found.append(each[0])
+                else:
+                    zero = scalar.constant(0.0, parts[0])
+                    found.append(scalar.complex_of(*(zero if part is None else part for part in each)))
         results = []
         for i, value in zip(wanted, found, strict=True):
             if value is None:
@@ -484,6 +513,8 @@ class Declaration:
         return results
 
 
+#: The roles of operands that a gradient may flow to.
+_FLOWING = ("compute", "real", "complex")
 _EXAMPLE = {"bool": 0, "int64": 5, "double": 9}
 
 
@@ -502,6 +533,8 @@ def _through(value: Value, level: str) -> int:
 def _is_zero(value: Value) -> bool:
     while value.op == "cast":
         value = value.args[0]
+    if value.op == "complex":
+        return _is_zero(value.args[0]) and _is_zero(value.args[1])
     return value.op == "const" and value.attr == 0
 
 
@@ -515,6 +548,10 @@ def _load(value: Value, role: str, compute_name: str) -> Value:
         return scalar.cast(value, "int64")
     if role == "double":
         return scalar.cast(value, "float64")
+    if role == "real":
+        return scalar.cast(value, PARTS.get(compute_name, compute_name))
+    if role == "complex":
+        return scalar.cast(value, "complex128" if compute_name in ("float64", "complex128") else "complex64")
     return scalar.cast(value, "float32") if value.dtype in ("float16", "bfloat16") else value
 
 
@@ -534,6 +571,17 @@ def finish(name: str, kind: str, inputs: tuple[Input, ...], outputs: Sequence[Va
         if op == "cast" and args[0].dtype == value.dtype and args[0].level is level:
             final[id(value)] = args[0]
             continue
+        if op in ("real", "imag") and args[0].op == "complex":
+            part = args[0].args[op == "imag"]
+            if part.level is level:
+                final[id(value)] = part
+                continue
+            op, args = "cast", (part,)
+        elif op == "complex" and args[0].op == "real" and args[1].op == "imag" and args[0].args[0] is args[1].args[0]:
+            whole = args[0].args[0]
+            if whole.dtype == value.dtype and whole.level is level:
+                final[id(value)] = whole
+                continue
         attr = value.attr
         identities = tuple([id(argument) for argument in args])
         if op == "add" or op == "mul":

@@ -14,7 +14,7 @@ from . import bridge
 from .plan import CONTRACT, MAP, ROW, Record, Step
 
 SINGLE, CHAIN, BUNDLE = range(3)
-_BYTES = (1, 1, 1, 2, 4, 8, 2, 2, 4, 8)  # of an element, by dtype code
+_BYTES = (1, 1, 1, 2, 4, 8, 2, 2, 4, 8, 2, 4, 8, 8, 16)  # of an element, by dtype code
 
 
 def explain(name: str, entries: list[Any], timings: bool) -> str:

@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 
 from ..errors import AutogradError
 from . import scalar as s
-from .program import ELEMENT, FLOATS, ROW, Value
+from .program import COMPLEX, ELEMENT, FLOATS, ROW, Value
 
-_FLOAT = frozenset(FLOATS)
+_FLOAT = frozenset(FLOATS + COMPLEX)
 
 Cotangents = tuple["Value | None", ...]
 
@@ -172,7 +172,7 @@ _unary("sinh", lambda g, x, y: g * s.cosh(x))
 _unary("cosh", lambda g, x, y: g * s.sinh(x))
 _unary("tanh", lambda g, x, y: g * (1.0 - y * y))
 _unary("asinh", lambda g, x, y: g * s.rsqrt(x * x + 1.0))
-_unary("acosh", lambda g, x, y: g * s.rsqrt(x * x - 1.0))
+_unary("acosh", lambda g, x, y: g * _acosh_slope(x))
 _unary("atanh", lambda g, x, y: g / (1.0 - x * x))
 _unary("erf", lambda g, x, y: g * ((2.0 / math.sqrt(math.pi)) * s.exp(-(x * x))))
 _unary("erfc", lambda g, x, y: g * ((-2.0 / math.sqrt(math.pi)) * s.exp(-(x * x))))
@@ -186,9 +186,30 @@ def _flat(g: Value, y: Value, x: Value) -> Cotangents:
     return (None,)
 
 
+def _acosh_slope(x: Value) -> Value:
+    if s.is_complex(x):  # on the branch of the function
+        return s.rsqrt(x - 1.0) * s.rsqrt(x + 1.0)
+    return s.rsqrt(x * x - 1.0)
+
+
 @_rule("cast")
 def _cast(g: Value, y: Value, x: Value) -> Cotangents:
     return (s.cast(g, x.dtype) if x.dtype in _FLOAT else None,)
+
+
+@_rule("complex")
+def _complex(g: Value, y: Value, a: Value, b: Value) -> Cotangents:
+    return s.real(g), s.imag(g)
+
+
+@_rule("real")
+def _real(g: Value, y: Value, x: Value) -> Cotangents:
+    return (s.complex_of(g, s.constant(-0.0, g)),)
+
+
+@_rule("imag")
+def _imag(g: Value, y: Value, x: Value) -> Cotangents:
+    return (s.complex_of(s.constant(-0.0, g), g),)
 
 
 @_rule("add")
@@ -229,7 +250,7 @@ def _pow(g: Value, y: Value, a: Value, b: Value) -> Cotangents:
         base = s.where(s.eq(b, 0.0), 0.0, base)
     elif b.attr == 0:
         return None, None
-    exponent = g * s.where(s.eq(a, 0.0) & s.ge(b, 0.0), 0.0, y * s.log(a))
+    exponent = g * s.where(s.eq(a, 0.0) & s.ge(s.real(b), 0.0), 0.0, y * s.log(a))
     return base, exponent
 
 

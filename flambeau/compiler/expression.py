@@ -11,14 +11,17 @@ import struct
 from collections.abc import Callable
 from typing import Union
 
-from .program import ELEMENT, FLOATS, ROW, Value
+from .program import COMPLEX, ELEMENT, FLOATS, PARTS, ROW, Value
 
 Number = Union[bool, int, float]  # noqa: UP007  (evaluated at run time on Python 3.10 by documentation tools)
 Operand = Union[Value, bool, int, float]  # noqa: UP007
 
 _FLOAT = frozenset(FLOATS)
-_UNSIGNED = frozenset(("bool", "uint8", "uint32", "uint64"))
-_BITS = {"uint8": 8, "int8": 8, "int16": 16, "int32": 32, "int64": 64, "uint32": 32, "uint64": 64}
+_COMPLEX = frozenset(COMPLEX)
+_UNSIGNED = frozenset(("bool", "uint8", "uint16", "uint32", "uint64"))
+_BITS = {
+    "uint8": 8, "int8": 8, "int16": 16, "int32": 32, "int64": 64, "uint16": 16, "uint32": 32, "uint64": 64,
+}  # fmt: skip
 _RANK = {
     name: rank
     for rank, name in enumerate(
@@ -27,6 +30,7 @@ _RANK = {
             "uint8",
             "int8",
             "int16",
+            "uint16",
             "int32",
             "uint32",
             "int64",
@@ -35,6 +39,8 @@ _RANK = {
             "bfloat16",
             "float32",
             "float64",
+            "complex64",
+            "complex128",
         )
     )
 }
@@ -61,9 +67,14 @@ def _wrap(number: int, dtype: str) -> int:
     return number
 
 
-def constant(number: Number, dtype: str | Value) -> Value:
+def constant(number: Number | complex, dtype: str | Value) -> Value:
     """A constant of `dtype` (or of the dtype of a value); integers wrap around, floats round to nearest."""
     name = dtype if isinstance(dtype, str) else dtype.dtype
+    if name in _COMPLEX:
+        part = PARTS[name]
+        return Value("complex", (constant(number.real, part), constant(number.imag, part)), name, None, ROW)
+    if isinstance(number, complex):
+        raise TypeError(f"the constant {number!r} is complex but the value it meets is {name}: cast the value first")
     if name in _FLOAT:
         return Value("const", (), name, _round(float(number), name), ROW)
     if name == "bool":
@@ -87,6 +98,10 @@ def length(dtype: str | Value = "int64") -> Value:
 
 
 def _make(op: str, args: tuple[Value, ...], dtype: str) -> Value:
+    if args[0].dtype in _COMPLEX:
+        from .complex_numbers import compose
+
+        return compose(op, args)
     for argument in args:
         if argument.level is ELEMENT:
             return Value(op, args, dtype, None, ELEMENT)
@@ -111,6 +126,8 @@ def promote(left: str, right: str) -> str:
         return "int16"
     if right == "bfloat16" and left == "float16":
         return "float32"
+    if right == "complex64" and left == "float64":
+        return "complex128"
     return right
 
 
@@ -135,7 +152,7 @@ def _value(operand: Operand) -> Value:
 
 
 def _floating(value: Operand, name: str) -> Value:
-    if not isinstance(value, Value) or value.dtype not in _FLOAT:
+    if not isinstance(value, Value) or (value.dtype not in _FLOAT and value.dtype not in _COMPLEX):
         found = value.dtype if isinstance(value, Value) else repr(value)
         raise TypeError(f"{name} takes a floating-point value, found {found}: cast it first")
     return value
@@ -144,6 +161,41 @@ def _floating(value: Operand, name: str) -> Value:
 def is_floating(value: Value) -> bool:
     """Whether the value's dtype is a float."""
     return value.dtype in _FLOAT
+
+
+def is_complex(value: Value) -> bool:
+    """Whether the value is complex."""
+    return value.dtype in _COMPLEX
+
+
+def real(value: Value) -> Value:
+    """The real part; a real value itself."""
+    if value.dtype not in _COMPLEX:
+        return value
+    if value.op == "complex" and value.rule is None:
+        return value.args[0]
+    return Value("real", (value,), PARTS[value.dtype], None, value.level)
+
+
+def imag(value: Value) -> Value:
+    """The imaginary part; 0 of a real value."""
+    if value.dtype not in _COMPLEX:
+        return constant(0, value)
+    if value.op == "complex" and value.rule is None:
+        return value.args[1]
+    return Value("imag", (value,), PARTS[value.dtype], None, value.level)
+
+
+def complex_of(real: Value, imag: Value) -> Value:
+    """The complex value of two floats of one dtype."""
+    name = "complex128" if real.dtype == "float64" else "complex64"
+    level = ROW if real.level is ROW and imag.level is ROW else ELEMENT
+    return Value("complex", (real, imag), name, None, level)
+
+
+def conj(value: Value) -> Value:
+    """The complex conjugate; a real value itself."""
+    return complex_of(real(value), neg(imag(value))) if value.dtype in _COMPLEX else value
 
 
 def cast(value: Operand, dtype: str | Value) -> Value:
@@ -157,6 +209,15 @@ def cast(value: Operand, dtype: str | Value) -> Value:
     source = value.dtype
     if source == name:
         return value
+    if name in _COMPLEX:
+        part = PARTS[name]
+        if source in _COMPLEX:
+            return complex_of(cast(real(value), part), cast(imag(value), part))
+        return complex_of(cast(value, part), constant(0.0, part))
+    if source in _COMPLEX:
+        if name == "bool":
+            return logical_or(cast(real(value), name), cast(imag(value), name))
+        return cast(real(value), name)
     if value.op == "const":
         number = value.attr
         if name in _FLOAT or name == "bool":
@@ -181,6 +242,8 @@ def spread(value: Value) -> Value:
     """A ROW value as an ELEMENT value: the same number for every element of the row."""
     if value.level is ELEMENT:
         return value
+    if value.dtype in _COMPLEX:
+        return complex_of(spread(real(value)), spread(imag(value)))
     return Value("cast", (value,), value.dtype, None, ELEMENT)
 
 
@@ -360,6 +423,8 @@ def where(condition: Operand, chosen: Operand, other: Operand) -> Value:
     a, b = _pair(chosen, other)
     if condition.op == "const":
         return a if condition.attr else b
+    if a.dtype in _COMPLEX:
+        return complex_of(where(condition, real(a), real(b)), where(condition, imag(a), imag(b)))
     if condition.op == "not":
         condition, a, b = condition.args[0], b, a
     if a.op == "const" and b.op == "const":
@@ -373,6 +438,8 @@ def where(condition: Operand, chosen: Operand, other: Operand) -> Value:
 
 
 def isnan(value: Value) -> Value:
+    if value.dtype in _COMPLEX:
+        return logical_or(isnan(real(value)), isnan(imag(value)))
     if value.dtype not in _FLOAT:
         return constant(False, "bool")
     if value.op == "const":
@@ -381,10 +448,14 @@ def isnan(value: Value) -> Value:
 
 
 def isinf(value: Value) -> Value:
+    if value.dtype in _COMPLEX:
+        return logical_or(isinf(real(value)), isinf(imag(value)))
     return eq(absolute(value), math.inf) if value.dtype in _FLOAT else constant(False, "bool")
 
 
 def isfinite(value: Value) -> Value:
+    if value.dtype in _COMPLEX:
+        return logical_and(isfinite(real(value)), isfinite(imag(value)))
     return lt(absolute(value), math.inf) if value.dtype in _FLOAT else constant(True, "bool")
 
 
@@ -440,7 +511,7 @@ def _bitwise(op: str, logical: Callable[[Operand, Operand], Value]) -> Callable[
         a, b = _pair(left, right)
         if a.dtype == "bool":
             return logical(a, b)
-        if a.dtype in _FLOAT:
+        if a.dtype in _FLOAT or a.dtype in _COMPLEX:
             raise TypeError(f"bitwise {op} takes integers or bool, found {a.dtype}")
         return _make(op, (a, b), a.dtype)
 
@@ -456,7 +527,7 @@ bitwise_xor = _bitwise("xor", logical_xor)
 def bitwise_not(value: Value) -> Value:
     if value.dtype == "bool":
         return logical_not(value)
-    if value.dtype in _FLOAT:
+    if value.dtype in _FLOAT or value.dtype in _COMPLEX:
         raise TypeError(f"bitwise not takes integers or bool, found {value.dtype}")
     return _make("not", (value,), value.dtype)
 

@@ -327,6 +327,8 @@ class Merger:
             for value in program.topological():
                 if value.op == "input":
                     done[id(value)] = given[value.attr]
+                elif value.op in ("real", "imag") and done[id(value.args[0])].op == "complex":
+                    done[id(value)] = done[id(value.args[0])].args[value.op == "imag"]
                 else:
                     done[id(value)] = Value(
                         value.op, tuple(done[id(a)] for a in value.args), value.dtype, value.attr, value.level

@@ -15,19 +15,23 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from flambeau.compiler import philox
-from flambeau.compiler.program import Program, Value
+from flambeau.compiler.program import PARTS, Program, Value
 from flambeau.compiler.target import Target
 
-#: dtype -> LLVM type in registers. Both half types are 16-bit integers: they are only loaded, stored and converted.
+#: dtype -> LLVM type in registers. Both half types and the complex ones are integers: halves are only loaded, stored
+#: and converted, complex numbers loaded, stored and taken apart (a vector of them is one of twice as many floats).
 REGISTER = {
     "bool": "i1", "uint8": "i8", "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64", "uint32": "i32",
-    "uint64": "i64", "float16": "i16", "bfloat16": "i16", "float32": "float", "float64": "double",
+    "uint64": "i64", "float16": "i16", "bfloat16": "i16", "float32": "float", "float64": "double", "uint16": "i16",
+    "complex64": "i64", "complex128": "i128",
 }  # fmt: skip
 BITS = {
     "bool": 1, "uint8": 8, "int8": 8, "int16": 16, "int32": 32, "int64": 64, "uint32": 32,
-    "uint64": 64, "float16": 16, "bfloat16": 16, "float32": 32, "float64": 64,
+    "uint64": 64, "float16": 16, "bfloat16": 16, "float32": 32, "float64": 64, "uint16": 16, "complex64": 64,
+    "complex128": 128,
 }  # fmt: skip
-UNSIGNED = ("bool", "uint8", "uint32", "uint64")
+UNSIGNED = ("bool", "uint8", "uint16", "uint32", "uint64")
+_FOUR_BYTES = ("float32", "int32", "uint32", "complex64")
 _SUFFIX = {"float": "f32", "double": "f64", "half": "f16"}
 _SIMPLE = {
     "add": ("fadd", "add", "or"), "sub": ("fsub", "sub", "xor"), "mul": ("fmul", "mul", "and"), "div": ("fdiv", "", ""),
@@ -54,6 +58,11 @@ def memory_type(dtype: str) -> str:
 def item_bytes(dtype: str) -> int:
     """Bytes of one value in memory."""
     return max(1, BITS[dtype] // 8)
+
+
+def item_align(dtype: str) -> int:
+    """The bytes to which one value in memory is aligned: those of a part, if it is complex."""
+    return item_bytes(PARTS.get(dtype, dtype))
 
 
 def vector(type_: str, lanes: int) -> str:
@@ -103,9 +112,9 @@ def cost(value: Value) -> int:
 
 def choose_lanes(target: Target, values: Sequence[Value]) -> int:
     """The lane count for computing `values`: a register of the widest dtype; of 4 bytes if those meet 8-byte ones."""
-    widths = {item_bytes(v.dtype) for v in values if v.op not in ("const", "length")}
+    widths = {item_align(v.dtype) for v in values if v.op not in ("const", "length")}
     widest = max(widths, default=4)
-    if widest == 8 and any(v.dtype in ("float32", "int32", "uint32") and v.op != "const" for v in values):
+    if widest == 8 and any(v.dtype in _FOUR_BYTES and v.op != "const" for v in values):
         widest = 4
     if widest < 4 and any(v.op in ("idiv", "irem") for v in values):
         widest = 4
@@ -231,7 +240,12 @@ class Code:
 
     def load(self, pointer: str, dtype: str, lanes: int, mask: str = "") -> str:
         """Consecutive values; lanes outside the mask are zero."""
-        type_, align = memory_type(dtype), item_bytes(dtype)
+        if dtype in PARTS and lanes > 1:
+            parts = self.load(pointer, PARTS[dtype], 2 * lanes, self._twice(mask, lanes))
+            return self.new(
+                f"bitcast {vector(REGISTER[PARTS[dtype]], 2 * lanes)} {parts} to <{lanes} x {REGISTER[dtype]}>"
+            )
+        type_, align = memory_type(dtype), item_align(dtype)
         full = vector(type_, lanes)
         if mask:
             suffix = f"v{lanes}{_SUFFIX.get(type_, type_)}"
@@ -243,7 +257,11 @@ class Code:
 
     def store(self, pointer: str, value: str, dtype: str, lanes: int, mask: str = "", past: bool = False) -> None:
         """Consecutive values, those in the mask only; with `past` around the caches, to a place aligned for it."""
-        type_, align = memory_type(dtype), item_bytes(dtype)
+        if dtype in PARTS and lanes > 1:
+            value = self._parts(value, dtype, lanes)
+            self.store(pointer, value, PARTS[dtype], 2 * lanes, self._twice(mask, lanes), past)
+            return
+        type_, align = memory_type(dtype), item_align(dtype)
         full, value = vector(type_, lanes), self.to_memory(value, dtype, lanes)
         if mask:
             suffix = f"v{lanes}{_SUFFIX.get(type_, type_)}"
@@ -252,6 +270,40 @@ class Code:
         else:
             place = f"align {min(64, align * lanes)}, !nontemporal !0" if past else f"align {align}"
             self.do(f"store {full} {value}, ptr {pointer}, {place}")
+
+    def _twice(self, mask: str, lanes: int) -> str:
+        """A mask of complex lanes as one of their parts."""
+        if not mask:
+            return ""
+        order = ", ".join(f"i32 {i // 2}" for i in range(2 * lanes))
+        return self.new(f"shufflevector <{lanes} x i1> {mask}, <{lanes} x i1> poison, <{2 * lanes} x i32> <{order}>")
+
+    def _parts(self, value: str, dtype: str, lanes: int) -> str:
+        """Complex lanes as twice as many floats: real, imaginary, real, ..."""
+        part = REGISTER[PARTS[dtype]]
+        return self.new(f"bitcast {vector(REGISTER[dtype], lanes)} {value} to <{2 * lanes} x {part}>")
+
+    def part(self, value: str, dtype: str, lanes: int, imaginary: bool) -> str:
+        """One part of complex lanes."""
+        type_ = REGISTER[PARTS[dtype]]
+        both = self._parts(value, dtype, lanes)
+        if lanes == 1:
+            return self.new(f"extractelement <2 x {type_}> {both}, i64 {int(imaginary)}")
+        full = f"<{2 * lanes} x {type_}>"
+        order = ", ".join(f"i32 {2 * i + imaginary}" for i in range(lanes))
+        return self.new(f"shufflevector {full} {both}, {full} poison, <{lanes} x i32> <{order}>")
+
+    def together(self, real: str, imaginary: str, dtype: str, lanes: int) -> str:
+        """Complex lanes of two parts."""
+        type_ = REGISTER[PARTS[dtype]]
+        if lanes == 1:
+            both = self.new(f"insertelement <2 x {type_}> poison, {type_} {real}, i64 0")
+            both = self.new(f"insertelement <2 x {type_}> {both}, {type_} {imaginary}, i64 1")
+        else:
+            order = ", ".join(f"i32 {i // 2 + i % 2 * lanes}" for i in range(2 * lanes))
+            full = f"<{lanes} x {type_}>"
+            both = self.new(f"shufflevector {full} {real}, {full} {imaginary}, <{2 * lanes} x i32> <{order}>")
+        return self.new(f"bitcast <{2 * lanes} x {type_}> {both} to {vector(REGISTER[dtype], lanes)}")
 
     def prefetch(self, pointer: str) -> None:
         """Ask for the cache line at an address, which need not exist."""
@@ -277,7 +329,7 @@ class Code:
     def load_strided(self, pointer: str, stride: str, dtype: str, lanes: int, places: list[str] | None = None) -> str:
         """Values `stride` bytes apart, one load a lane; `places` are the lanes' positions if they are not 0, 1, 2..."""
         type_ = memory_type(dtype)
-        align = item_bytes(dtype)
+        align = item_align(dtype)
         if lanes == 1:
             return self.from_memory(self.new(f"load {type_}, ptr {pointer}, align {align}"), dtype, 1)
         full, result = vector(type_, lanes), "poison"
@@ -291,7 +343,7 @@ class Code:
     ) -> None:
         """The store of `load_strided`, from the last lane to the first: where positions repeat, the first wins."""
         type_, value = memory_type(dtype), self.to_memory(value, dtype, lanes)
-        align = item_bytes(dtype)
+        align = item_align(dtype)
         if lanes == 1:
             self.do(f"store {type_} {value}, ptr {pointer}, align {align}")
             return
@@ -415,11 +467,19 @@ class Code:
             double = to in ("int64", "uint64", "uint32") or (to == "uint8" and source == "float64")
             wide = "i64" if double else "i32"
             limit = literal(REGISTER[source], 2.0 ** (int(wide[1:]) - 1), lanes)
+            upper = ""
+            if to == "uint64":  # the upper half of its range is converted less 2 ** 63
+                half = literal(REGISTER[source], 2.0**63, lanes)
+                upper = self.new(f"fcmp oge {from_} {a}, {half}")
+                a = self.select(upper, self.new(f"fsub {from_} {a}, {half}"), a, REGISTER[source], lanes)
             size = self.intrinsic("fabs", REGISTER[source], lanes, a)
             fits = self.new(f"fcmp olt {from_} {size}, {limit}")
             # Poison where it does not fit, which the select does not choose.
             whole = self.new(f"fptosi {from_} {a} to {vector(wide, lanes)}")
             whole = self.select(fits, whole, literal(wide, 1 << (int(wide[1:]) - 1), lanes), wide, lanes)
+            if upper:
+                more = self.new(f"xor {into} {whole}, {literal(wide, 1 << 63, lanes)}")
+                return self.select(upper, more, whole, wide, lanes)
             if wide == REGISTER[to]:
                 return whole
             return self.new(f"trunc {vector(wide, lanes)} {whole} to {into}")
@@ -513,6 +573,10 @@ class Code:
             instruction = floating if is_float(dtype) else boolean if dtype == "bool" else integral
             if instruction:
                 return self.new(f"{instruction} {full} {a}, {b}")
+        if operation in ("real", "imag"):
+            return self.part(a, dtype, lanes, operation == "imag")
+        if operation == "complex":
+            return self.together(a, b, to, lanes)
         if operation in ("lookup", "scale"):
             if operation == "lookup":
                 return self._in_sixteens(self._lookup, to, lanes, (dtype, a), attr=value.attr)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import philox
-from .program import FLOATS, ROW, Input, Program, Value
+from .program import COMPLEX, FLOATS, ROW, Input, Program, Value
 
 
 def run(program: Program, arrays: Sequence[Any], *, precise: bool = False, length: int | None = None) -> list[Any]:
@@ -62,6 +62,8 @@ def run(program: Program, arrays: Sequence[Any], *, precise: bool = False, lengt
 
 
 def _dtype(name: str, precise: bool) -> str:
+    if name in COMPLEX:
+        return "complex128" if precise else name
     if name in FLOATS:
         return "float64" if precise else "float32" if name == "bfloat16" else name
     return name
@@ -156,6 +158,14 @@ def _truncating(name: str) -> Any:
     return call
 
 
+def _together(numpy: Any, a: Any, b: Any) -> Any:
+    """The complex numbers of two parts (a + 1j * b would spoil infinities)."""
+    a, b = numpy.broadcast_arrays(a, b)
+    result = numpy.empty(a.shape, numpy.result_type(a, numpy.complex64))
+    result.real, result.imag = a, b
+    return result
+
+
 def _not(numpy: Any, a: Any) -> Any:
     return ~a
 
@@ -184,7 +194,8 @@ _OPERATIONS: dict[str, Any] = {
     "minimum": _plain("minimum"), "lt": lambda numpy, a, b: a < b, "le": lambda numpy, a, b: a <= b,
     "eq": lambda numpy, a, b: a == b, "ne": lambda numpy, a, b: a != b, "and": lambda numpy, a, b: a & b,
     "or": lambda numpy, a, b: a | b, "xor": lambda numpy, a, b: a ^ b, "shl": _plain("left_shift"),
-    "shr": _plain("right_shift"), "where": _plain("where"),
+    "shr": _plain("right_shift"), "real": lambda numpy, a: a.real, "imag": lambda numpy, a: a.imag,
+    "complex": lambda numpy, a, b: _together(numpy, a, b), "where": _plain("where"),
     "scale": lambda numpy, a, b: numpy.ldexp(a, numpy.nan_to_num(numpy.floor(b)).astype("int32")),
     "random_word": _random_word,
     "fma": lambda numpy, a, b, c: a.astype("float64") * b + c,

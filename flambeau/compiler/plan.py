@@ -2,8 +2,9 @@
 
 A record is what core/python_record.cpp exports: `steps`, each (kind, name, declaration, compute dtype, inputs, outputs,
 output codes, reduced dims, keepdim, full shape, constant bytes), where an input is the number of a tensor or (code,
-bits) of a Python number; `tensors`, each (storage, offset, dtype, shape, strides, contiguous, storage bytes); and the
-leaves whose .grad was touched. It runs nothing and guards nothing (`flambeau.compiled`, `guards`).
+bits) of a Python number, (code, bits, bits) of a complex one; `tensors`, each (storage, offset, dtype, shape, strides,
+contiguous, storage bytes); and the leaves whose .grad was touched. It runs nothing and guards nothing
+(`flambeau.compiled`, `guards`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from flambeau import _core
+
+from .program import CODES
 
 MAP, ROW, CONTRACT, ZERO, CONSTANT, CALL = range(6)
 KINDS = ("map", "row", "contract", "zeros", "constant", "call")
@@ -88,8 +91,11 @@ def difference(before: tuple[Any, ...], after: tuple[Any, ...]) -> str:
     """How two signatures differ, in words."""
     import struct
 
-    def number(pair: tuple[int, int]) -> Any:
-        return struct.unpack("=d", struct.pack("=q", pair[1]))[0] if pair[0] == 9 else pair[1]
+    def number(found: tuple[int, ...]) -> Any:
+        if found[0] not in (CODES["float64"], CODES["complex128"]):
+            return found[1]
+        parts = [struct.unpack("=d", struct.pack("=q", bits))[0] for bits in found[1:]]
+        return complex(*parts) if found[0] == CODES["complex128"] else parts[0]
 
     for one, two in zip(before[0], after[0], strict=False):
         if one == two:

@@ -15,20 +15,25 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 ELEMENT, ROW = "element", "row"
 
 #: dtype names in the order of the core's dtype codes; the index is the code.
-DTYPES = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64")
+DTYPES = (
+    "bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64", "uint16", "uint32",
+    "uint64", "complex64", "complex128",
+)  # fmt: skip
 CODES = {name: code for code, name in enumerate(DTYPES)}
 FLOATS = ("float16", "bfloat16", "float32", "float64")
-#: uint32 and uint64 exist inside programs only (random bits, reading the bits of a float).
-INTEGERS = ("uint8", "int8", "int16", "int32", "int64", "uint32", "uint64")
+COMPLEX = ("complex64", "complex128")
+#: The dtype of the two parts of a complex dtype.
+PARTS = {"complex64": "float32", "complex128": "float64"}
+INTEGERS = ("uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64")
 
 UNARY = (
     "neg", "abs", "sign", "sqrt", "rsqrt", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p",
     "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh",
-    "erf", "erfc", "erfinv", "lgamma", "digamma", "floor", "ceil", "round", "trunc", "isnan", "not",
+    "erf", "erfc", "erfinv", "lgamma", "digamma", "floor", "ceil", "round", "trunc", "isnan", "not", "real", "imag",
 )  # fmt: skip
 BINARY = (
     "add", "sub", "mul", "div", "idiv", "irem", "fmod", "pow", "atan2", "copysign", "maximum", "minimum",
-    "lt", "le", "eq", "ne", "and", "or", "xor", "shl", "shr",
+    "lt", "le", "eq", "ne", "and", "or", "xor", "shl", "shr", "complex",
 )  # fmt: skip
 TERNARY = ("where", "fma")
 REDUCTIONS = ("reduce_sum", "reduce_prod", "reduce_max", "reduce_min", "reduce_argmax", "reduce_argmin")
@@ -40,7 +45,9 @@ class Value:
 
     `op` is a name from the tuples above; `args` are the values it is computed from; `dtype` is the dtype of the result
     (never float16 or bfloat16 except as an `input` or the argument-free target of a final `cast`: arithmetic on them
-    is done in float32); `attr` is the input's number, or the constant's value; `level` is ELEMENT or ROW.
+    is done in float32; a complex value is an `input` or a `complex` of two real ones, and only `real`, `imag` and
+    outputs read it: see `complex_numbers`); `attr` is the input's number, or the constant's value; `level` is ELEMENT
+    or ROW.
     `lookup` (its attr is a table) and `scale` are what `mathematics_tables` writes; operations never hold them.
     A constant and the length are ROW level in a row program, so that arithmetic on reductions stays ROW level; a
     `cast` to the value's own dtype at level ELEMENT spreads a ROW value over the elements. `index` is the position of

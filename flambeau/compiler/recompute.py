@@ -80,6 +80,8 @@ def _late(
         return []
     if not made.contiguous or made.offset:
         return []
+    if any(t.storage == made.storage and t.dtype != made.dtype for t in record.tensors):  # seen as other numbers
+        return []
     gap, start = max(((b - a, b) for a, b in zip([place, *reads], reads, strict=False)), default=(0, 0))
     if gap < GAP:
         return []

@@ -18,6 +18,7 @@ from typing import Any
 from .expression import *  # noqa: F403
 from .expression import (
     _BITS,
+    _COMPLEX,
     _FLOAT,
     _UNSIGNED,
     Operand,
@@ -31,11 +32,14 @@ from .expression import (
     bitwise_or,
     bitwise_xor,
     cast,
+    complex_of,
     constant,
     div,
     eq,
     ge,
     gt,
+    imag,
+    is_complex,
     le,
     length,
     logical_and,
@@ -46,8 +50,10 @@ from .expression import (
     mul,
     ne,
     neg,
+    real,
     shift_left,
     shift_right,
+    sign,
     spread,
     sub,
     where,
@@ -70,12 +76,12 @@ def power(base: Operand, exponent: Operand) -> Value:
             return mul(base, base)
         if exponent == 3:
             return mul(mul(base, base), base)
-        if exponent == -1 and base.dtype in _FLOAT:
+        if exponent == -1 and (base.dtype in _FLOAT or base.dtype in _COMPLEX):
             return div(1.0, base)
     a, b = _pair(base, exponent)
     if a.dtype == "bool":
         return logical_or(a, logical_not(b))
-    if a.dtype not in _FLOAT:
+    if a.dtype not in _FLOAT and a.dtype not in _COMPLEX:
         return _integer_power(a, b)
     return _make("pow", (a, b), a.dtype)
 
@@ -181,7 +187,8 @@ def _function(op: str) -> Callable[[Value], Value]:
 
 def _rounding(op: str) -> Callable[[Value], Value]:
     def build(value: Value) -> Value:
-        return _make(op, (value,), value.dtype) if value.dtype in _FLOAT else value
+        rounds = value.dtype in _FLOAT or value.dtype in _COMPLEX
+        return _make(op, (value,), value.dtype) if rounds else value
 
     build.__name__ = op
     return build
@@ -210,8 +217,26 @@ def copysign(left: Operand, right: Operand) -> Value:
     return _make("copysign", (_floating(a, "copysign"), b), a.dtype)
 
 
+def sgn(value: Value) -> Value:
+    """`sign`, and for complex values the number of size 1 in the same direction, 0 at 0."""
+    if not is_complex(value):
+        return sign(value)
+    size = absolute(value)
+    origin = eq(size, 0.0)
+    return where(origin, 0.0, div(value, cast(where(origin, 1.0, size), value)))
+
+
+def square_size(value: Value) -> Value:
+    """`|x| ** 2`, which is real."""
+    if not is_complex(value):
+        return mul(value, value)
+    return add(mul(real(value), real(value)), mul(imag(value), imag(value)))
+
+
 def signbit(value: Value) -> Value:
     """Whether the sign is negative, -0.0 and negative NaN included."""
+    if is_complex(value):
+        return _make("signbit", (value,), "bool")
     if value.dtype in _FLOAT:
         return lt(copysign(constant(1.0, value), value), 0.0)
     return constant(False, "bool") if value.dtype in _UNSIGNED else lt(value, 0)
@@ -238,6 +263,8 @@ def detached(value: Value) -> Value:
 def sigmoid(value: Value) -> Value:
     """`1 / (1 + exp(-x))`, with a gradient that stays finite at both ends."""
     result = div(1.0, add(exp(neg(_floating(value, "sigmoid"))), 1.0))
+    if is_complex(value):
+        return result
     return stated(result, (value,), lambda grad, y: (mul(grad, mul(y, sub(1.0, y))),))
 
 
@@ -251,11 +278,15 @@ def softplus(value: Value) -> Value:
 
 
 def _reduction(op: str, value: Value, dtype: str) -> Value:
+    if is_complex(value):
+        return _make(op, (value,), dtype)
     return Value(op, (value,), dtype, None, ROW)
 
 
 def reduce_sum(value: Value) -> Value:
     """The sum over the row; integers and bool are summed as int64. A ROW value counts once for every element."""
+    if is_complex(value):
+        return complex_of(reduce_sum(real(value)), reduce_sum(imag(value)))
     if value.dtype not in _FLOAT:
         value = cast(value, "int64")
     if value.level is ROW:
@@ -265,6 +296,8 @@ def reduce_sum(value: Value) -> Value:
 
 def reduce_prod(value: Value) -> Value:
     """The product over the row; integers and bool are multiplied as int64."""
+    if is_complex(value):
+        return _make("reduce_prod", (value,), value.dtype)
     if value.dtype not in _FLOAT:
         value = cast(value, "int64")
     if value.level is ROW:

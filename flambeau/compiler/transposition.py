@@ -57,7 +57,8 @@ def emit_transposition(size: int, past: bool, target: Target) -> str:
     code = Code(target)
     count = target.lanes(size)
     lane, lanes = LANE_BYTES // size, target.vector_bytes // LANE_BYTES
-    type_ = vector(f"i{8 * size}", count)
+    unit = min(size, 8)  # larger elements are moved as so many units, which stay together
+    type_ = vector(f"i{8 * unit}", count * size // unit)
     width = target.vector_bytes
     code.jump("column")
     code.open("column")
@@ -73,13 +74,13 @@ def emit_transposition(size: int, past: bool, target: Target) -> str:
     fetched = code.at(source, "%ahead")
     for i in range(count):
         offset = code.integer("mul", "%from_line", i) if i else 0
-        lines.append(code.new(f"load {type_}, ptr {code.at(source, offset)}, align {size}"))
+        lines.append(code.new(f"load {type_}, ptr {code.at(source, offset)}, align {unit}"))
         code.prefetch(code.at(fetched, offset))
-    columns = [_exchange_lanes(code, lines[i::lane], type_, lane, lanes) for i in range(lane)]
+    columns = [_exchange_lanes(code, lines[i::lane], type_, LANE_BYTES // unit, lanes) for i in range(lane)]
     results: list[str] = []
     for p in range(lanes):
         results += _exchange_elements(code, [column[p] for column in columns], type_, lane, lanes)
-    hint = f"align {width}, !nontemporal !0" if past else f"align {size}"
+    hint = f"align {width}, !nontemporal !0" if past else f"align {unit}"
     for i, line in enumerate(results):
         code.do(f"store {type_} {line}, ptr {code.at(place, code.integer('mul', '%to_line', i) if i else 0)}, {hint}")
     after = code.integer("add", down, 1)

@@ -233,7 +233,7 @@ _operation_rule: list[Callable] = []
 
 #: Whether an operation is a map that draws no random numbers, so that it can run on whole batches as it is.
 _plain: dict[Any, bool] = {}
-_NUMBERS = frozenset((float, int, bool))
+_NUMBERS = frozenset((float, int, bool, complex))
 
 
 def _is_plain(operation: Any) -> bool:
@@ -365,13 +365,16 @@ def _moved(tree: Any, places: Any, level: Level) -> Any:
     return tree if places is None else Batched(tree.movedim(places, 0), level)
 
 
-def _host(name: str, function: Callable, tensors: tuple) -> Any:
-    """A function that NumPy computes, for each example."""
+def _host(name: str, function: Callable, tensors: tuple, whole: bool) -> Any:
+    """A function that NumPy computes, for each example, or once for the batch if it can be."""
     level = deepest(tensors)
     if level is None:
         return NotImplemented
     running = _stack.levels
     with entered(running[: running.index(level)]):
+        if whole:
+            batches = [expanded(tensor, level) for tensor in tensors]
+            return wrapped(recording.host(name, function, *batches, whole=True), level)
         return each(lambda *given: recording.host(name, function, *given), tensors, {}, level, name)
 
 

@@ -76,6 +76,9 @@ class _Methods:
     def is_floating_point(self: Any) -> bool:
         return self.value.is_floating_point()
 
+    def is_complex(self: Any) -> bool:
+        return self.value.is_complex()
+
     def is_inference(self: Any) -> bool:
         return self.value.is_inference()
 
@@ -411,7 +414,7 @@ def _compared(operation: Any, otherwise: Any) -> Callable:
     """A comparison that, like Tensor's, is False (or True, for !=) with what is no number."""
 
     def compare(self: Any, other: Any) -> Any:
-        if not isinstance(other, (Tensor, float, int)):
+        if not isinstance(other, (Tensor, float, int, complex)):
             return otherwise
         return operation(self, other)
 
@@ -458,7 +461,6 @@ def _assemble() -> None:
     proxy.data = property(lambda self: self.detach(), lambda self, value: setattr(self, "value", value.value))
     proxy.T = _view_of(lambda self: Batched(self.value.permute(0, *range(self.value.ndim - 1, 0, -1)), self.level))
     proxy.mT = property(lambda self: self.transpose(-2, -1))
-    proxy.H, proxy.mH = proxy.T, proxy.mT
     for name, operation in (
         ("add", e.add), ("sub", e.sub), ("mul", e.mul), ("truediv", e.div), ("floordiv", e.floor_divide),
         ("mod", e.remainder), ("pow", arithmetic.pow), ("matmul", _core.matmul), ("and", e.bitwise_and),

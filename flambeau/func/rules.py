@@ -129,7 +129,7 @@ def _promoted(level: Level, tensors: dict[str, Any], made: dict[str, Any], ndim:
     for dtype in wide[1:]:
         common = promote_types(common, dtype)
     for name, value in tensors.items():
-        if value.ndim == 0 and is_batched(value, level) and value.dtype.kind <= common.kind:
+        if value.ndim == 0 and is_batched(value, level) and value.dtype.category <= common.category:
             made[name] = made[name].to(common)
     return made
 
@@ -195,7 +195,7 @@ def _clone(level: Level, tensor: Any) -> Any:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) or hasattr(value, "__float__")
+    return isinstance(value, (int, float, complex)) or hasattr(value, "__float__")
 
 
 @rule("bump_version")
@@ -216,6 +216,20 @@ def _check_classes(level: Level, name: str, target: Any, *numbers: Any) -> None:
 @rule("reinterpret")
 def _reinterpret(level: Level, tensor: Any, dtype: Any) -> Any:
     return Batched(_core.reinterpret(tensor.value, dtype), level)
+
+
+@rule("view_as_real")
+def _view_as_real(level: Level, tensor: Any) -> Any:
+    return Batched(_core.view_as_real(tensor.value), level)
+
+
+@rule("view_as_complex")
+def _view_as_complex(level: Level, tensor: Any) -> Any:
+    """A batch that was moved to the front may not lie in memory as pairs although each example does."""
+    inner = tensor.value
+    if tensor.ndim and tensor.shape[-1] == 2 and inner.stride(-1) != 1:
+        inner = inner.contiguous()
+    return Batched(_core.view_as_complex(inner), level)
 
 
 @rule("make_subclass")

@@ -100,7 +100,7 @@ def gelu(x):
     return x * 0.5 * (1.0 + s.erf(x * math.sqrt(0.5)))
 
 
-@elementwise(accepts="floating", tolerance=64)
+@elementwise(accepts="real", tolerance=64)
 def gelu_tanh(x):
     """`gelu` by a hyperbolic tangent: x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x ** 3)))."""
     return x * 0.5 * (1.0 + s.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x * x * x)))
@@ -182,7 +182,7 @@ def _(grad, x, threshold):
     return s.where(x <= threshold, 0.0, grad), None, s.where(x <= threshold, grad, 0.0)
 
 
-@elementwise(promotion="float", domain=(0.05, 0.95), tolerance=4)
+@elementwise(accepts="real", promotion="float", domain=(0.05, 0.95), tolerance=4)
 def logit(x):
     """The inverse of the sigmoid: log(x / (1 - x)). The gradient outside [0, 1] is NaN."""
     return s.log(x / (1.0 - x))

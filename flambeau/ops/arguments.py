@@ -80,7 +80,7 @@ def as_shape(sizes: Sequence[Any]) -> Sequence[Any]:
 
 def whole_number(name: str, value: Any, dtype: DType) -> Any:
     """A number as an integer or bool dtype holds it, without its fraction; RuntimeError where it is out of range."""
-    if dtype.kind == 0:
+    if dtype.category == 0:
         return bool(value)
     limits = dtypes.iinfo(dtype)
     # As in C, -1 is the largest unsigned number; -1.0 is none.
@@ -161,6 +161,15 @@ def check_index(name: str, value: Any, argument: str = "index") -> Any:
     check_tensor(name, value, argument)
     if value.dtype.name not in ("int64", "int32"):
         raise DTypeError(f"{name}: {argument} must have dtype int64 or int32, got {value.dtype}; use {argument}.long()")
+    return value
+
+
+def check_ordered(name: str, value: Any) -> Any:
+    """`value` if its dtype has an order, else DTypeError."""
+    if value.is_complex():
+        raise DTypeError(
+            f"{name}: does not support complex dtypes, which have no order, got {value.dtype}; take .abs() or .real"
+        )
     return value
 
 

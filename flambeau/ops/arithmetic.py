@@ -13,6 +13,7 @@ from flambeau.ops import elementwise as e
 from flambeau.ops import promotion
 from flambeau.ops.arguments import (
     Tensor,
+    check_ordered,
     check_tensor,
     deliver,
     integer,
@@ -77,11 +78,14 @@ def sub(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Any:
 
 
 def _check_alpha(name: str, input: Any, other: Any, alpha: Any) -> None:
-    if isinstance(alpha, float):
-        for operand in (input, other):
-            if isinstance(operand, float) or (isinstance(operand, Tensor) and operand.dtype.is_floating_point):
-                return
-        raise DTypeError(f"{name}: For integral input tensors, argument alpha must not be a floating point number")
+    if isinstance(alpha, (float, complex)):
+        least = 2 if isinstance(alpha, float) else 3
+        categories = [x.dtype.category if isinstance(x, Tensor) else 3 if isinstance(x, complex)
+                      else 2 if isinstance(x, float) else 1 for x in (input, other)]  # fmt: skip
+        if max(categories) >= least:
+            return
+        which, number = ("integral", "floating point") if least == 2 else ("non-complex", "complex")
+        raise DTypeError(f"{name}: For {which} input tensors, argument alpha must not be a {number} number")
 
 
 def _add_(self: Any, other: Any, *, alpha: Any = 1) -> Any:
@@ -124,10 +128,10 @@ subtract, divide, true_divide = sub, div, div
 
 def pow(input: Any, exponent: Any, *, out: Any = None) -> Any:
     """input ** exponent, elementwise; either may be a number. Integers take no negative exponents."""
-    if type(exponent) is int and exponent < 0 and isinstance(input, Tensor) and input.dtype.kind == 1:
+    if type(exponent) is int and exponent < 0 and isinstance(input, Tensor) and input.dtype.category == 1:
         raise RuntimeError("pow: Integers to negative integer powers are not allowed; use input.float()")
-    if isinstance(input, Tensor) and not input.dtype.kind and not isinstance(exponent, float):
-        if not isinstance(exponent, Tensor) or not exponent.dtype.kind:  # bool ** bool, bool ** int
+    if isinstance(input, Tensor) and not input.dtype.category and not isinstance(exponent, float):
+        if not isinstance(exponent, Tensor) or not exponent.dtype.category:  # bool ** bool, bool ** int
             result = e.pow(input.to(dtypes.uint8), exponent)
             result = result.to(dtypes.bool if isinstance(exponent, (bool, Tensor)) else dtypes.int64)
             return deliver(result, out)
@@ -136,7 +140,7 @@ def pow(input: Any, exponent: Any, *, out: Any = None) -> Any:
 
 def _pow_(self: Any, exponent: Any) -> Any:
     """The tensor to the power of the exponent, in place."""
-    if type(exponent) is int and exponent < 0 and isinstance(self, Tensor) and self.dtype.kind == 1:
+    if type(exponent) is int and exponent < 0 and isinstance(self, Tensor) and self.dtype.category == 1:
         raise RuntimeError("pow_: Integers to negative integer powers are not allowed; use input.float()")
     return e.pow.inplace(self, exponent)
 
@@ -205,6 +209,9 @@ def nan_to_num(
 ) -> Any:
     """NaN and the infinities replaced; without `posinf` and `neginf` by the largest and smallest finite numbers."""
     check_tensor("nan_to_num", input)
+    if input.is_complex():
+        parts = nan_to_num(_core.view_as_real(input), nan, posinf, neginf)
+        return deliver(_core.view_as_complex(parts), out)
     if not input.dtype.is_floating_point:
         return deliver(input.clone(), out)
     limits = dtypes.finfo(input.dtype)
@@ -263,17 +270,11 @@ def result_type(tensor1: Any, tensor2: Any) -> Any:
     def described(x: Any) -> tuple[int, int]:
         if isinstance(x, Tensor):
             return x.dtype.code, 0 if x.ndim else 1
-        if not isinstance(x, (bool, int, float)):
+        if not isinstance(x, (bool, int, float, complex)):
             raise TypeError(f"result_type(): arguments must be Tensor or Number, not {type(x).__name__}")
-        return (0 if isinstance(x, bool) else 5 if isinstance(x, int) else 9), 2
+        return (0 if isinstance(x, bool) else 5 if isinstance(x, int) else 9 if isinstance(x, float) else 14), 2
 
     return dtypes.ALL[promotion.result_type((described(tensor1), described(tensor2)))]
-
-
-def isreal(input: Any) -> Any:
-    """True everywhere: every dtype of flambeau is real."""
-    check_tensor("isreal", input)
-    return _core.full(input.shape, True, dtypes.bool)
 
 
 # ----------------------------------------------------------------------------------------------------------- others
@@ -285,21 +286,6 @@ def positive(input: Any) -> Any:
     if input.dtype is dtypes.bool:
         raise DTypeError("positive: the + operator is not defined for bool tensors")
     return input
-
-
-def real(input: Any) -> Any:
-    """`input` itself: every dtype of flambeau is real."""
-    return check_tensor("real", input)
-
-
-conj = conj_physical = resolve_conj = resolve_neg = real
-
-
-def angle(input: Any, *, out: Any = None) -> Any:
-    """pi for negative numbers and 0 for others, as for complex numbers on the real line."""
-    check_tensor("angle", input)
-    value = input if input.dtype.is_floating_point else input.to(dtypes.get_default_dtype())
-    return deliver(e.where(value < 0, 3.141592653589793, e.where(e.isnan(value), value, 0.0)), out)
 
 
 def mvlgamma(input: Any, p: int, *, out: Any = None) -> Any:
@@ -323,6 +309,7 @@ def polygamma(n: int, input: Any, *, out: Any = None) -> Any:
     if n < 0:
         raise RuntimeError(f"polygamma: does not support negative n, got {n}")
     if n > 1:
+        check_ordered("polygamma", input)
         value = input if input.dtype.is_floating_point else input.to(dtypes.get_default_dtype())
 
         def compute(value: Any) -> Any:
@@ -340,7 +327,7 @@ def _of_integers(name: str, input: Any, other: Any) -> Any:
     if not isinstance(input, Tensor) and not isinstance(other, Tensor):
         raise not_tensor(name, input)
     joint = result_type(input, other)
-    if joint.kind != 1:
+    if joint.category != 1:
         raise DTypeError(f"{name}: needs integers, got {joint}")
     pair = [x.to(joint) if isinstance(x, Tensor) else _core.full((), x, joint) for x in (input, other)]
 
@@ -416,7 +403,6 @@ METHODS.update(
         "add": add,
         "add_": _add_,
         "allclose": allclose,
-        "angle": angle,
         "clamp": clamp,
         "clamp_": _clamp_,
         "clamp_max": clamp_max,
@@ -425,8 +411,6 @@ METHODS.update(
         "clamp_min_": e.clamp_min.inplace,
         "clip": clamp,
         "clip_": _clamp_,
-        "conj": conj,
-        "conj_physical": conj,
         "div": div,
         "div_": _div_,
         "divide": div,
@@ -436,7 +420,6 @@ METHODS.update(
         "gcd": gcd,
         "gcd_": twin(gcd),
         "isclose": isclose,
-        "isreal": isreal,
         "lcm": lcm,
         "lcm_": twin(lcm),
         "logit": logit,
@@ -450,8 +433,6 @@ METHODS.update(
         "positive": positive,
         "pow": pow,
         "pow_": _pow_,
-        "resolve_conj": conj,
-        "resolve_neg": conj,
         "round": round,
         "round_": twin(round),
         "sub": sub,
@@ -464,8 +445,7 @@ METHODS.update(
 )
 
 __all__ = [  # noqa: PLE0604  (the first two hold strings)
-    *_DIRECT, *_ALIASES, "add", "allclose", "angle", "clamp", "clamp_max", "clamp_min", "clip", "conj",
-    "conj_physical", "div", "divide", "equal", "frexp", "gcd", "isclose", "isreal", "lcm", "logit", "mvlgamma",
-    "nan_to_num", "nextafter", "polygamma", "positive", "pow", "real", "resolve_conj", "resolve_neg", "result_type",
-    "round", "sub", "subtract", "true_divide",
+    *_DIRECT, *_ALIASES, "add", "allclose", "clamp", "clamp_max", "clamp_min", "clip", "div", "divide", "equal",
+    "frexp", "gcd", "isclose", "lcm", "logit", "mvlgamma", "nan_to_num", "nextafter", "polygamma", "positive", "pow",
+    "result_type", "round", "sub", "subtract", "true_divide",
 ]  # fmt: skip

@@ -243,9 +243,7 @@ def attention_weights(q: Any, k: Any, mask: Any, causal: bool, scale: float) -> 
     if isinstance(mask, Tensor):
         scores = scores.masked_fill(~mask, -_INFINITY) if mask.dtype is dtypes.bool else scores + mask
     if causal:
-        import flambeau
-
-        seen = flambeau.ones(q.shape[2], k.shape[2], dtype=dtypes.bool).tril()
+        seen = _core.full((q.shape[2], k.shape[2]), True, dtypes.bool).tril()
         scores = scores.masked_fill(~seen, -_INFINITY)
     if mask is None and not causal:
         return scores.softmax(dim=-1)

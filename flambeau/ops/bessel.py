@@ -82,7 +82,7 @@ def _i1_over_x(x, i1):
     return s.where(zero, 0.5, i1 / s.where(zero, 1.0, x))
 
 
-@elementwise(promotion="float", tolerance=16)
+@elementwise(accepts="real", promotion="float", tolerance=16)
 def i0(x):
     """The modified Bessel function of the first kind of order 0; its derivative is `i1`."""
     return _i0e(x) * s.exp(s.absolute(x))
@@ -93,7 +93,7 @@ def _(grad, x):
     return grad * (_i1e(x) * s.exp(s.absolute(x)))
 
 
-@elementwise(promotion="float", tolerance=16)
+@elementwise(accepts="real", promotion="float", tolerance=16)
 def i0e(x):
     """i0(x) * exp(-|x|)."""
     return _i0e(x)

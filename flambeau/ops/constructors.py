@@ -111,9 +111,8 @@ def is_floating_point(input: Any) -> bool:
 
 
 def is_complex(input: Any) -> bool:
-    """Whether the dtype of `input` is complex: never, in flambeau."""
-    check_tensor("is_complex", input)
-    return False
+    """Whether the dtype of `input` is complex."""
+    return check_tensor("is_complex", input).dtype.is_complex
 
 
 def is_nonzero(input: Any) -> bool:

@@ -112,9 +112,24 @@ def _run(input: Any, weight: Any, bias: Any, strides: Any, around: Any, dilation
         wide = None if bias is None else bias.to(float32)
         parts = (input.to(float32), weight.to(float32), wide)
         return _convolution(*parts, strides, around, dilations, groups, shape).to(dtype)
+    if dtype.is_complex:
+        return _complex_run(input, weight, bias, strides, around, dilations, groups, shape)
     if dtype.name not in ("float32", "float64", "int64"):
         raise DTypeError(f"convolution: not defined for {dtype}; convert input and weight with .float()")
     return _convolution(input, weight, bias, strides, around, dilations, groups, shape)
+
+
+def _complex_run(input: Any, weight: Any, bias: Any, *options: Any) -> Any:
+    """The four real convolutions of the parts."""
+    from flambeau.ops.complex import complex
+
+    left, right = (
+        (input.real.contiguous(), input.imag.contiguous()),
+        (weight.real.contiguous(), weight.imag.contiguous()),
+    )
+    biases = (None, None) if bias is None else (bias.real.contiguous(), bias.imag.contiguous())
+    real = _run(left[0], right[0], biases[0], *options) - _run(left[1], right[1], None, *options)
+    return complex(real, _run(left[0], right[1], biases[1], *options) + _run(left[1], right[0], None, *options))
 
 
 def _transposed(

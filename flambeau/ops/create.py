@@ -40,12 +40,13 @@ _float32, _int64, _bool = dtypes.float32, dtypes.int64, dtypes.bool
 #: array.array type codes of the dtypes that have one.
 _TYPECODES = {
     "float64": "d", "float32": "f", "int64": "q", "int32": "i", "int16": "h", "int8": "b", "uint8": "B",
+    "uint16": "H", "uint32": "I", "uint64": "Q",
 }  # fmt: skip
-_NUMBERS = frozenset((float, int, bool))
+_NUMBERS = frozenset((float, int, bool, complex))
 
 
 def _overflow(value: Any, dtype: DType) -> NumberOverflowError:
-    limits = dtypes.iinfo(dtype) if dtype.kind == 1 else dtypes.finfo(dtype)
+    limits = dtypes.iinfo(dtype) if dtype.category == 1 else dtypes.finfo(dtype)
     return NumberOverflowError(
         f"tensor: value {value} cannot be converted to {dtype} without overflow (it holds {limits.min} to "
         f"{limits.max}); give a wider dtype="
@@ -97,13 +98,24 @@ def tensor(
 
 def _from_number(data: Any, dtype: DType | None) -> Any:
     if dtype is None:
-        dtype = dtypes.get_default_dtype() if type(data) is float else _bool if type(data) is bool else _int64
-    if dtype.kind == 1:
+        dtype = _dtype_of(type(data))
+    if dtype.category == 1:
         return _pack([data], dtype, ())
     try:
         return _full((), data, dtype)
     except OverflowError:
         raise _overflow(data, dtype) from None
+
+
+def _dtype_of(kind: Any) -> DType:
+    """The dtype of Python numbers of a kind."""
+    if kind is int:
+        return _int64
+    return _bool if kind is bool else dtypes._default if kind is float else _default_complex()
+
+
+def _default_complex() -> DType:
+    return dtypes.complex128 if dtypes._default is dtypes.float64 else dtypes.complex64
 
 
 def _from_object(data: Any, dtype: DType | None) -> Any:
@@ -120,7 +132,7 @@ def _from_object(data: Any, dtype: DType | None) -> Any:
         result = from_numpy(found.astype(found.dtype.newbyteorder("="), copy=False))
         return result if dtype is None else result.to(dtype)
     if isinstance(data, complex):
-        raise DTypeError("tensor: complex numbers are not supported; keep the real and imaginary parts as two tensors")
+        return _from_number(complex(data), dtype)
     if isinstance(data, (float, int)):
         return _from_number(float(data) if isinstance(data, float) else int(data), dtype)
     if isinstance(data, (str, bytes, dict, set)) or data is None or not hasattr(data, "__len__"):
@@ -161,6 +173,8 @@ def _from_sequence(data: Sequence[Any], dtype: DType | None) -> Any:
     if dtype is None:
         if found is not None:
             dtype = found
+        elif complex in kinds:
+            dtype = _default_complex()
         elif float in kinds or not kinds:
             dtype = dtypes.get_default_dtype()
         else:
@@ -178,13 +192,13 @@ def _plain(level: Sequence[Any], found: DType | None) -> tuple[list[Any], DType 
             if own is not None:
                 found = own if found is None else dtypes.promote_types(found, own)
             item = item.tolist()
-        elif isinstance(item, (float, int)):
-            own = dtypes.get_default_dtype() if isinstance(item, float) else _bool if item is True else _int64
-            own = _bool if isinstance(item, bool) else own
+        elif isinstance(item, (float, int, complex)):
             if type(item) not in _NUMBERS:
-                item = float(item) if isinstance(item, float) else int(item)
+                plain_kind: Any = next(kind for kind in (float, int, complex) if isinstance(item, kind))
+                item = plain_kind(item)
+            own = _dtype_of(type(item))
             found = own if found is None else dtypes.promote_types(found, own)
-        elif isinstance(item, (str, bytes, complex, dict, set)) or item is None:
+        elif isinstance(item, (str, bytes, dict, set)) or item is None:
             raise TypeError(f"tensor: every value must be a number, found {type(item).__name__} {item!r:.60}")
         elif not isinstance(item, (list, tuple)):
             if not hasattr(item, "__len__"):
@@ -207,16 +221,24 @@ def _pack(values: Sequence[Any], dtype: DType, shape: tuple[int, ...]) -> Any:
     code = _TYPECODES.get(name)
     try:
         if code is None:
+            if dtype.category == 3:
+                return _core.from_list(values, dtype).view(shape)
             if name == "bool":
                 return _constant(_core.from_buffer(bytearray(map(bool, values)), _bool, shape))
             return _constant(_core.from_buffer(array("f", values), _float32, shape)).to(dtype)  # float16, bfloat16
-        if dtype.kind == 1:
+        if dtype.category == 1:
             try:
                 packed = array(code, values)
             except TypeError:  # floats into an integer dtype: cut toward zero, as a cast does
                 packed = array(code, [int(value) for value in values])
         else:
             packed = array(code, values)
+    except TypeError:
+        if not any(isinstance(value, complex) for value in values):
+            raise
+        raise RuntimeError(
+            f"tensor: a complex number cannot be converted to {dtype} without overflow; give a complex dtype"
+        ) from None
     except OverflowError:
         raise _overflow(_worst(values), dtype) from None
     return _constant(_core.from_buffer(packed, dtype, shape))
@@ -261,7 +283,7 @@ def asarray(
     return result
 
 
-_FROM_NUMPY = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64")
+_FROM_NUMPY = tuple(each.numpy_name for each in dtypes.ALL if each.numpy_name is not None)
 
 
 def from_numpy(ndarray: Any) -> Any:
@@ -275,7 +297,7 @@ def from_numpy(ndarray: Any) -> Any:
     kind = getattr(getattr(ndarray, "dtype", None), "char", None)
     if kind is None or not hasattr(ndarray, "strides"):
         raise TypeError(f"from_numpy: expected a numpy.ndarray, got {type(ndarray).__name__}; use flambeau.tensor(...)")
-    if kind not in "?bBhilqefd":
+    if kind not in "?bBhHilqILQefdFD":
         name = ndarray.dtype.name
         raise DTypeError(
             f"from_numpy: can't convert an array of dtype {name}; the supported dtypes are {', '.join(_FROM_NUMPY)}; "
@@ -371,7 +393,7 @@ def full(
         fill_value = fill_value.item()
     if dtype is None:
         kind = type(fill_value)
-        dtype = _bool if kind is bool else _int64 if kind is int else dtypes.get_default_dtype()
+        dtype = _dtype_of(kind) if kind in _NUMBERS else dtypes.get_default_dtype()
     shape = (size,) if isinstance(size, int) else size
     try:
         result = _full(shape, fill_value, dtype)
@@ -529,9 +551,11 @@ def arange(
         raise RuntimeError(f"arange: unsupported range: {start} -> {end}; the bounds must be finite")
     if not isinstance(dtype, DType):
         check_dtype("arange", dtype)
+    if dtype.category == 3:
+        raise DTypeError(f"arange: {dtype} holds no range; make a real one and convert it with .to({dtype})")
     if dtype is _bool:
         raise DTypeError("arange: bool holds no range; use dtype=flambeau.int64")
-    if dtype.kind == 1 and not _whole(start, end, step):  # counted in floats, stepped in integers
+    if dtype.category == 1 and not _whole(start, end, step):  # counted in floats, stepped in integers
         if dtype is _int64:
             start, end, step = int(start), int(end), int(step)
             if step == 0:
@@ -569,10 +593,12 @@ def linspace(
     """
     steps = integer("linspace", steps, "steps")
     check_dtype("linspace", dtype)
-    if dtype is not None and not dtype.is_floating_point:
+    if dtype is not None and dtype.category < 2:
         start, end = int(start), int(end)
     values = _spaced("linspace", start, end, steps, device)
-    result = values.to(dtype or (dtypes._default if out is None else out.dtype))
+    if dtype is None:
+        dtype = out.dtype if out is not None else _default_complex() if values.is_complex() else dtypes._default
+    result = values.to(dtype)
     if requires_grad:
         result.requires_grad_(True)
     return result if out is None else deliver(result, out)
@@ -589,12 +615,14 @@ def logspace(
     """
     steps = integer("logspace", steps, "steps")
     check_dtype("logspace", dtype)
-    if dtype is not None and not dtype.is_floating_point:
+    if dtype is not None and dtype.category < 2:
         start, end = int(start), int(end)
     exponents = _spaced("logspace", start, end, steps, device)
-    result = (full((), float(base), dtype=dtypes.float64) ** exponents).to(
-        dtype or (dtypes._default if out is None else out.dtype)
-    )
+    kind = complex if isinstance(base, complex) else float
+    values = full((), kind(base), dtype=dtypes.complex128 if kind is complex else dtypes.float64) ** exponents
+    if dtype is None:
+        dtype = out.dtype if out is not None else _default_complex() if values.is_complex() else dtypes._default
+    result = values.to(dtype)
     if requires_grad:
         result.requires_grad_(True)
     return result if out is None else deliver(result, out)
@@ -607,13 +635,14 @@ def _spaced(name: str, start: Any, end: Any, steps: int, device: Any) -> Any:
     if steps < 0:
         raise RuntimeError(f"{name}: number of steps must be non-negative, got {steps}")
     start, end = (x.item() if isinstance(x, Tensor) else x for x in (start, end))
+    number: Any = complex if isinstance(start, complex) or isinstance(end, complex) else float
     if steps < 2:
-        return _full((steps,), float(start), dtypes.float64)
+        return _full((steps,), number(start), dtypes.float64 if number is float else dtypes.complex128)
     step = (end - start) / (steps - 1)
     half = steps // 2
     counted = _arange(0.0, float(steps), 1.0, dtypes.float64)
-    front = counted.narrow(0, 0, half) * step + float(start)
-    back = (counted.narrow(0, half, steps - half) - float(steps - 1)) * step + float(end)
+    front = counted.narrow(0, 0, half) * step + number(start)
+    back = (counted.narrow(0, half, steps - half) - float(steps - 1)) * step + number(end)
     return _core.cat([front, back], 0)
 
 

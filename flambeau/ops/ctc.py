@@ -22,7 +22,7 @@ __all__ = ["ctc_loss"]
 METHODS: dict[str, Any] = {}
 
 
-@_map(accepts="floating", differentiable=False, roles={"allowed": "bool"}, tolerance=16, domain=(0.1, 3.0))
+@_map(accepts="real", differentiable=False, roles={"allowed": "bool"}, tolerance=16, domain=(0.1, 3.0))
 def ctc_step(stay, move, skip, emitted, allowed):
     """log(exp(stay) + exp(move) + exp(skip) where allowed) + emitted; -inf where nothing leads here."""
     far = s.where(allowed, skip, -inf)
@@ -33,7 +33,7 @@ def ctc_step(stay, move, skip, emitted, allowed):
     return s.where(top == -inf, s.constant(-inf, top), s.log(total) + safe) + emitted
 
 
-@_map(accepts="floating", differentiable=False, tolerance=16)
+@_map(accepts="real", differentiable=False, tolerance=16)
 def ctc_share(forward, backward, emitted, loss):
     """The probability of a position at a time, given the labels: exp(forward + backward - emitted + loss)."""
     return s.exp(forward + backward - emitted + loss)

@@ -41,9 +41,9 @@ def neg(x):
     return -x
 
 
-@elementwise(accepts="number", tolerance=0, kinks=(0.0,))
+@elementwise(accepts="number", outputs=("real",), tolerance=0, kinks=(0.0,))
 def abs(x):
-    """The absolute value: |x|. Its gradient at 0 is 0."""
+    """The absolute value: |x|, a real number. Its gradient at 0 is 0."""
     return s.absolute(x)
 
 
@@ -55,8 +55,8 @@ def sign(x):
 
 @elementwise(tolerance=0, kinks=(0.0,))
 def sgn(x):
-    """The same as `sign` for real numbers."""
-    return s.sign(x)
+    """The same as `sign` for real numbers; x / |x| for complex ones, 0 at 0."""
+    return s.sgn(x)
 
 
 @elementwise(promotion="compare")
@@ -303,7 +303,7 @@ def masked_fill(x, mask, value):
 
 
 @elementwise(
-    promotion="same", roles={"nan": "double", "posinf": "double", "neginf": "double"}, tolerance=0,
+    accepts="ordered", promotion="same", roles={"nan": "double", "posinf": "double", "neginf": "double"}, tolerance=0,
 )  # fmt: skip
 def nan_to_num(x, nan=0.0, posinf=3.4028234663852886e38, neginf=-3.4028234663852886e38):
     """NaN and the infinities replaced by numbers; the gradient there is 0. Integers stay as they are."""
@@ -316,9 +316,10 @@ def nan_to_num(x, nan=0.0, posinf=3.4028234663852886e38, neginf=-3.4028234663852
 @elementwise(promotion="compare", roles={"rtol": "double", "atol": "double", "equal_nan": "bool"})
 def isclose(x, y, rtol=1e-05, atol=1e-08, equal_nan=False):
     """Whether |x - y| <= atol + rtol * |y|; infinities only if equal, NaN as `equal_nan` says."""
-    if not s.is_floating(x):
+    if not s.is_floating(x) and not s.is_complex(x):
         x, y = s.cast(x, "float64"), s.cast(y, "float64")
-    near = s.absolute(x - y) <= s.cast(atol, x) + s.absolute(s.cast(rtol, x) * y)
+    size = s.absolute(y)
+    near = s.absolute(x - y) <= s.cast(atol, size) + s.absolute(s.cast(rtol, size) * size)
     both = s.isnan(x) & s.isnan(y) & s.cast(equal_nan, "bool")
     return (x == y) | (s.isfinite(x) & s.isfinite(y) & near) | both
 
@@ -383,10 +384,14 @@ def isfinite(x):
 @elementwise(promotion="compare")
 def isposinf(x):
     """Whether x is inf."""
+    if s.is_complex(x):
+        return x > INFINITY
     return x == INFINITY if s.is_floating(x) else s.constant(False, "bool")
 
 
 @elementwise(promotion="compare")
 def isneginf(x):
     """Whether x is -inf."""
+    if s.is_complex(x):
+        return x < INFINITY
     return x == -INFINITY if s.is_floating(x) else s.constant(False, "bool")

@@ -1,7 +1,7 @@
 """Factors of matrices and what is solved and multiplied with them: LU, LDL, and Householder reflectors.
 
 LU and LDL come from SciPy's LAPACK, their gradients are products and triangular solves; reflectors are multiplied in
-the compact form I - V T V^T, so they differentiate themselves. Inverses, solves and whole decompositions are in
+the compact form I - V T V^H, so they differentiate themselves. Inverses, solves and whole decompositions are in
 `linalg`. `NAMESPACE` is what `flambeau.linalg` exports; `__all__` is what `flambeau` exports.
 """
 
@@ -22,9 +22,10 @@ from flambeau.ops.arguments import (
     to_tensor,
     with_gradient,
 )
+from flambeau.ops.complex import conj
 from flambeau.ops.constructors import broadcast_shapes
 from flambeau.ops.create import eye, tril, triu
-from flambeau.ops.linalg import LinAlgError, _again, _matrix, _mT, solve_triangular
+from flambeau.ops.linalg import LinAlgError, _again, _matrix, _mH, solve_triangular
 
 __all__ = ["geqrf", "lu", "lu_solve", "lu_unpack", "orgqr", "ormqr"]
 
@@ -39,10 +40,13 @@ Geqrf = named_result("geqrf", "a", "tau")
 
 def _lapack(name: str, *arrays: Any) -> Callable[..., Any]:
     """The routine for these dtypes."""
-    return scipy_part(f"linalg.{name}", "linalg").get_lapack_funcs((_ROUTINES[name],), arrays)[0]
+    return scipy_part(f"linalg.{name.rsplit(maxsplit=1)[-1]}", "linalg").get_lapack_funcs((_ROUTINES[name],), arrays)[0]
 
 
-_ROUTINES = {"lu_factor": "getrf", "lu_solve": "getrs", "ldl_factor": "sytrf", "ldl_solve": "sytrs"}
+_ROUTINES = {
+    "lu_factor": "getrf", "lu_solve": "getrs", "ldl_factor": "sytrf", "ldl_solve": "sytrs",
+    "hermitian ldl_factor": "hetrf", "hermitian ldl_solve": "hetrs",
+}  # fmt: skip
 
 
 def _deliver_all(results: tuple[Any, ...], out: Any) -> tuple[Any, ...]:
@@ -117,21 +121,21 @@ def _lu_gradient(packed: Any, pivots: Any, gradient: Any) -> Any:
     gL = tril(gradient.narrow(-1, 0, k), -1)
     gU = triu(gradient.narrow(-2, 0, k))
     L1, U1 = L.narrow(-2, 0, k), U.narrow(-1, 0, k)
-    lower = _mT(L1) @ gL.narrow(-2, 0, k)
-    upper = gU.narrow(-1, 0, k) @ _mT(U1)
+    lower = _mH(L1) @ gL.narrow(-2, 0, k)
+    upper = gU.narrow(-1, 0, k) @ _mH(U1)
     if n > k:
-        lower = lower - gU.narrow(-1, k, n - k) @ _mT(U.narrow(-1, k, n - k))
+        lower = lower - gU.narrow(-1, k, n - k) @ _mH(U.narrow(-1, k, n - k))
     if m > k:
-        upper = upper - _mT(L.narrow(-2, k, m - k)) @ gL.narrow(-2, k, m - k)
+        upper = upper - _mH(L.narrow(-2, k, m - k)) @ gL.narrow(-2, k, m - k)
     middle = tril(lower, -1) + triu(upper)
     if n > k:  # L^-T (middle U1^-T, gU2)
-        right = solve_triangular(_mT(U1), middle, upper=False, left=False)
+        right = solve_triangular(_mH(U1), middle, upper=False, left=False)
         whole = _core.cat([right, gU.narrow(-1, k, n - k)], packed.ndim - 1)
-        return P @ solve_triangular(_mT(L1), whole, upper=True, unitriangular=True)
-    above = solve_triangular(_mT(L1), middle, upper=True, unitriangular=True)
+        return P @ solve_triangular(_mH(L1), whole, upper=True, unitriangular=True)
+    above = solve_triangular(_mH(L1), middle, upper=True, unitriangular=True)
     if m > k:
         above = _core.cat([above, gL.narrow(-2, k, m - k)], packed.ndim - 2)
-    return P @ solve_triangular(_mT(U1), above, upper=False, left=False)
+    return P @ solve_triangular(_mH(U1), above, upper=False, left=False)
 
 
 def lu_factor(A: Any, *, pivot: bool = True, out: Any = None) -> Any:
@@ -229,7 +233,7 @@ def linalg_lu_solve(LU: Any, pivots: Any, B: Any, *, left: bool = True, adjoint:
     """X with A X = B (X A = B for `left=False`), given the factors of A from `lu_factor`.
 
     Arguments: `LU` (*, n, n), `pivots` int32 (*, n), `B` (*, n, k), or (*, k, n) for `left=False`; batches broadcast.
-    `adjoint` solves with the transpose of A. Returns X of the shape of B. Errors: ShapeError, DTypeError.
+    `adjoint` solves with the conjugate transpose of A. Returns X of the shape of B. Errors: ShapeError, DTypeError.
 
     >>> LU, pivots = fl.linalg.lu_factor(fl.tensor([[0.0, 1.0], [2.0, 0.0]]))
     >>> fl.linalg.lu_solve(LU, pivots, fl.tensor([[1.0], [2.0]]))
@@ -250,7 +254,7 @@ def linalg_lu_solve(LU: Any, pivots: Any, B: Any, *, left: bool = True, adjoint:
         rule = f"Incompatible shapes of A and B: B must have {n} {'rows' if left else 'columns'}"
         raise shape_error("linalg.lu_solve", rule, LU=LU, B=B)
     if not left:
-        return deliver(_mT(linalg_lu_solve(LU, pivots, _mT(B), adjoint=not adjoint)), out)
+        return deliver(_mH(linalg_lu_solve(LU, pivots, _mH(B), adjoint=not adjoint)), out)
     batch = broadcast_shapes(LU.shape[:-2], B.shape[:-2])
     LU, B = LU.expand((*batch, *LU.shape[-2:])), B.expand((*batch, *B.shape[-2:]))
     pivots = pivots.expand((*batch, n))
@@ -269,7 +273,7 @@ def _lu_solve(LU: Any, pivots: Any, B: Any, adjoint: bool) -> Any:
         places = to_numpy(pivots).reshape(-1, n) - 1
         flat = found.reshape(-1, n, k)
         for i, right in enumerate(to_numpy(B).reshape(-1, n, k)):
-            flat[i], _ = getrs(packed[i], places[i], right, trans=int(adjoint))
+            flat[i], _ = getrs(packed[i], places[i], right, trans=2 * int(adjoint))
     result = to_tensor(found, B.dtype)
     fixed = result.detach()
 
@@ -278,10 +282,10 @@ def _lu_solve(LU: Any, pivots: Any, B: Any, adjoint: bool) -> Any:
         gB = _lu_solve(LU, pivots, gradient, not adjoint)
         if not LU.requires_grad:
             return None, gB
-        gA = -(X @ _mT(gB) if adjoint else gB @ _mT(X))  # of A = P L U
+        gA = -(X @ _mH(gB) if adjoint else gB @ _mH(X))  # of A = P L U
         P, L, U = lu_unpack(LU, pivots)
-        inner = _mT(P) @ gA
-        return tril(inner @ _mT(U), -1) + triu(_mT(L) @ inner), gB
+        inner = _mH(P) @ gA
+        return tril(inner @ _mH(U), -1) + triu(_mH(L) @ inner), gB
 
     return with_gradient(result, (LU, B), vjp, "linalg_lu_solve")
 
@@ -318,7 +322,7 @@ def ldl_factor_ex(A: Any, *, hermitian: bool = False, check_errors: bool = False
     packed, pivots = numpy.tril(values), numpy.zeros((*batch, n), "int32")
     info = numpy.zeros(batch, "int32")
     if A.numel():
-        sytrf = _lapack("ldl_factor", values)
+        sytrf = _lapack("hermitian ldl_factor" if hermitian and A.is_complex() else "ldl_factor", values)
         for place in numpy.ndindex(batch):
             packed[place], pivots[place], info[place] = sytrf(numpy.tril(values[place]), lower=1)
     if check_errors and info.any():
@@ -328,7 +332,7 @@ def ldl_factor_ex(A: Any, *, hermitian: bool = False, check_errors: bool = False
 
 
 def ldl_factor(A: Any, *, hermitian: bool = False, out: Any = None) -> Any:
-    """(LD, pivots): A = P L D L^T P^T for symmetric matrices that need not be positive definite.
+    """(LD, pivots): A = P L D L^T P^T for symmetric matrices that need not be positive definite; L^H if `hermitian`.
 
     Arguments: `A` (*, n, n), of which the lower triangle is read; `hermitian` changes nothing for real numbers.
     Returns LD (*, n, n), L and the 1x1 and 2x2 blocks of D packed in a lower triangle, and pivots int32 (*, n), both
@@ -370,7 +374,7 @@ def ldl_solve(LD: Any, pivots: Any, B: Any, *, hermitian: bool = False, out: Any
     right = numpy.broadcast_to(to_numpy(B), (*batch, *B.shape[-2:]))
     found = numpy.empty(right.shape, right.dtype)
     if found.size:
-        sytrs = _lapack("ldl_solve", packed)
+        sytrs = _lapack("hermitian ldl_solve" if hermitian and B.is_complex() else "ldl_solve", packed)
         for place in numpy.ndindex(batch):
             found[place], _ = sytrs(packed[place], places[place], right[place], lower=1)
     return deliver(to_tensor(found, B.dtype), out)
@@ -404,31 +408,31 @@ def geqrf(input: Any, *, out: Any = None) -> Any:
 
 
 def _compact(A: Any, tau: Any) -> tuple[Any, Any, Any]:
-    """V and the factors (M, D) of T = M^-1 D in H_1 ... H_k = I - V T V^T.
+    """V and the factors (M, D) of T = M^-1 D in H_1 ... H_k = I - V T V^H.
 
-    H_i = I - tau_i v_i v_i^T, where v_i is 0 above the diagonal of column i of A, 1 on it. Joining reflectors one by
-    one gives T^-1 = diag(1 / tau) + striu(V^T V), so T = (I + diag(tau) striu(V^T V))^-1 diag(tau): no tau divides.
+    H_i = I - tau_i v_i v_i^H, where v_i is 0 above the diagonal of column i of A, 1 on it. Joining reflectors one by
+    one gives T^-1 = diag(1 / tau) + striu(V^H V), so T = (I + diag(tau) striu(V^H V))^-1 diag(tau): no tau divides.
     """
     k = tau.shape[-1]
     V = A.narrow(-1, 0, k)
     V = tril(V, -1) + eye(A.shape[-2], k, dtype=A.dtype)
     D = tau.unsqueeze(-1)
-    return V, D * triu(_mT(V) @ V, 1), D
+    return V, D * triu(_mH(V) @ V, 1), D
 
 
 def _reflect(A: Any, tau: Any, C: Any, transpose: bool) -> Any:
-    """H_1 ... H_k C, or the transposed product with C."""
+    """H_1 ... H_k C, or the product's conjugate transpose with C."""
     V, M, D = _compact(A, tau)
-    inner = _mT(V) @ C
-    if transpose:  # T^T = D M^-T
-        inner = D * solve_triangular(_mT(M), inner, upper=False, unitriangular=True)
+    inner = _mH(V) @ C
+    if transpose:  # T^H = D^H M^-H
+        inner = conj(D) * solve_triangular(_mH(M), inner, upper=False, unitriangular=True)
     else:
         inner = solve_triangular(M, D * inner, upper=True, unitriangular=True)
     return C - V @ inner
 
 
 def householder_product(A: Any, tau: Any, *, out: Any = None) -> Any:
-    """The first n columns of the product H_1 ... H_k of Householder reflectors H_i = I - tau_i v_i v_i^T.
+    """The first n columns of the product H_1 ... H_k of Householder reflectors H_i = I - tau_i v_i v_i^H.
 
     v_i is column i of `A` with a one on the diagonal and zeros above it.
 
@@ -463,7 +467,8 @@ def ormqr(input: Any, tau: Any, other: Any, left: bool = True, transpose: bool =
     """Q other (other Q for `left=False`), with Q = H_1 ... H_k the (m, m) product of reflectors; see `geqrf`.
 
     Arguments: `input` (*, m, k), `tau` (*, k), `other` (*, m, n), or (*, n, m) for `left=False`; `transpose`
-    multiplies with the transpose of Q. Returns the shape of `other`. Errors: ShapeError where the sizes do not fit.
+    multiplies with the conjugate transpose of Q. Returns the shape of `other`. Errors: ShapeError where the sizes do
+    not fit.
 
     >>> a, tau = fl.geqrf(fl.tensor([[3.0], [4.0]]))
     >>> fl.ormqr(a, tau, fl.tensor([[3.0], [4.0]]), transpose=True)[0]
@@ -485,7 +490,7 @@ def ormqr(input: Any, tau: Any, other: Any, left: bool = True, transpose: bool =
         return deliver(other.clone(), out)
     if left:
         return deliver(_reflect(input, tau, other, transpose), out)
-    return deliver(_mT(_reflect(input, tau, _mT(other), not transpose)), out)
+    return deliver(_mH(_reflect(input, tau, _mH(other), not transpose)), out)
 
 
 #: What `flambeau.linalg` exports from here.

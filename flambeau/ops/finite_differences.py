@@ -40,7 +40,7 @@ def _along(x: Any, dim: int, spacing: Any, edge_order: int) -> Any:
         return x.narrow(dim, start, length)
 
     if not isinstance(spacing, Tensor):
-        h = float(spacing)
+        h = spacing if isinstance(spacing, complex) else float(spacing)
         inside = (part(2, n - 2) - part(0, n - 2)) / (2.0 * h)
         if edge_order == 1:
             first, last = (part(1, 1) - part(0, 1)) / h, (part(n - 1, 1) - part(n - 2, 1)) / h
@@ -80,7 +80,7 @@ def gradient(
     Inside, (f[i+1] - f[i-1]) / (x[i+1] - x[i-1]) for even steps and the three-point formula for uneven ones; at both
     ends differences to one side, of order `edge_order` (1 or 2).
 
-    Arguments: `input`, real; `spacing`, the step (1 by default), or a list of steps or of coordinate vectors, one for
+    Arguments: `input`; `spacing`, the step (1 by default), or a list of steps or of coordinate vectors, one for
     each dimension; `dim`, the dimensions (all by default). Returns a tuple with one tensor of the shape of `input`
     for each dimension. Errors: RuntimeError for dimensions with fewer than edge_order + 1 elements.
 

@@ -8,6 +8,7 @@ from flambeau import _core, dtypes
 from flambeau.dtypes import promote_types
 from flambeau.errors import AutogradError
 from flambeau.ops.arguments import (
+    check_ordered,
     check_out,
     check_tensor,
     deliver,
@@ -27,8 +28,8 @@ def _density(a: Any, x: Any) -> Any:
 
 
 def _incomplete(name: str, function: str, sign: float, a: Any, x: Any, out: Any) -> Any:
-    check_tensor(name, a, "input")
-    check_tensor(name, x, "other")
+    check_ordered(name, check_tensor(name, a, "input"))
+    check_ordered(name, check_tensor(name, x, "other"))
     kind = promote_types(a.dtype, x.dtype)
     kind = kind if kind.is_floating_point else dtypes.get_default_dtype()
     check_out(name, out, kind)

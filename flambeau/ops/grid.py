@@ -122,7 +122,7 @@ def grid_cubic_after(x, size=5.0, align=False, border=False, reflect=False):
     return _cubic_weights(x, size, align, border, reflect, (2, 3))
 
 
-@elementwise(accepts="floating", differentiable=False, tolerance=8, domain=(0.1, 2.0))  # terms of one sign
+@elementwise(accepts="real", differentiable=False, tolerance=8, domain=(0.1, 2.0))  # terms of one sign
 def blend_two(a, b, u, v):
     """a * u + b * v."""
     return a * u + b * v

@@ -174,7 +174,7 @@ def scatter_reduce(
             if not include_self:
                 counts = _core.scatter(counts, dim, index, _core.full(index.shape, 0, input.dtype), "set")
             counts = _core.scatter(counts, dim, index, one, "add")
-            result = result / counts if input.dtype.is_floating_point else elementwise.floor_divide(result, counts)
+            result = result / counts if input.dtype.category > 1 else elementwise.floor_divide(result, counts)
         return deliver(result, out)
     return deliver(_extreme_or_product(start, dim, index, source, reduce), out)
 
@@ -453,8 +453,14 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
             raise RuntimeError(
                 f"masked_fill: only supports a 0-dimensional value tensor, but got one with {value.ndim} dimension(s)"
             )
+        if value.is_complex() and not input.is_complex():
+            raise RuntimeError(
+                f"masked_fill: value of {value.dtype} cannot be converted to {input.dtype} without overflow"
+            )
         return elementwise.masked_fill(input, mask, value.to(input.dtype))
-    if not input.dtype.is_floating_point:
+    if isinstance(value, complex) and not input.is_complex():
+        raise RuntimeError(f"masked_fill: value {value} cannot be converted to {input.dtype} without overflow")
+    if input.dtype.category < 2:
         value = whole_number("masked_fill", value, input.dtype)
     return elementwise.masked_fill(input, mask, value)
 

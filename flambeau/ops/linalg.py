@@ -23,6 +23,8 @@ from flambeau.ops.arguments import (
     to_tensor,
     with_gradient,
 )
+from flambeau.ops.complex import complex as complex_of
+from flambeau.ops.complex import conj
 from flambeau.ops.create import eye, tril, triu
 from flambeau.ops.elementwise import where
 from flambeau.ops.shape import diag_embed
@@ -39,6 +41,7 @@ class LinAlgError(RuntimeError):
 SlogDet = named_result("slogdet", "sign", "logabsdet")
 QR = named_result("qr", "Q", "R")
 SVD = named_result("svd", "U", "S", "Vh")
+Eig = named_result("eig", "eigenvalues", "eigenvectors")
 Eigh = named_result("eigh", "eigenvalues", "eigenvectors")
 InvEx = named_result("inv_ex", "inverse", "info")
 CholeskyEx = named_result("cholesky_ex", "L", "info")
@@ -54,7 +57,7 @@ def _matrix(name: str, A: Any, square: bool = True) -> Any:
         raise shape_error(name, "The input tensor A must have at least 2 dimensions", A=A)
     if square and A.shape[-1] != A.shape[-2]:
         raise shape_error(name, "A must be batches of square matrices", A=A)
-    if A.dtype not in (dtypes.float32, dtypes.float64):
+    if A.dtype not in (dtypes.float32, dtypes.float64, dtypes.complex64, dtypes.complex128):
         fix = "low precision dtypes are not supported" if A.dtype.is_floating_point else "needs a floating dtype"
         raise DTypeError(f"{name}: {fix}, got {A.dtype}; convert with A.float()")
     return A
@@ -64,8 +67,13 @@ def _mT(A: Any) -> Any:
     return A.transpose(-2, -1)
 
 
+def _mH(A: Any) -> Any:
+    """The conjugate transpose: what stands in a gradient where the function has the matrix itself."""
+    return conj(A.transpose(-2, -1))
+
+
 def _run(name: str, function: Callable[..., Any], *tensors: Any, reason: str = "a matrix is singular") -> Any:
-    """What `function` makes of NumPy arrays, an array or a tuple, as tensors of the same dtype."""
+    """What `function` makes of NumPy arrays, an array or a tuple, as tensors of the first one's precision."""
 
     def compute(*tensors: Any) -> Any:
         import numpy
@@ -75,9 +83,13 @@ def _run(name: str, function: Callable[..., Any], *tensors: Any, reason: str = "
             found = function(*arrays)
         except numpy.linalg.LinAlgError as error:
             raise LinAlgError(f"linalg.{name}: {reason} ({error}); shapes {[a.shape for a in arrays]}") from None
-        if not isinstance(found, tuple):
-            return to_tensor(numpy.asarray(found), tensors[0].dtype)
-        return tuple([to_tensor(numpy.asarray(part), tensors[0].dtype) for part in found])
+        kind = tensors[0].dtype
+
+        def made(part: Any) -> Any:
+            part = numpy.asarray(part)
+            return to_tensor(part, kind.to_complex() if part.dtype.kind == "c" else kind.to_real())
+
+        return tuple([made(part) for part in found]) if isinstance(found, tuple) else made(found)
 
     return recording.host(f"linalg.{name}", compute, *tensors)
 
@@ -105,7 +117,7 @@ def inv(A: Any, *, out: Any = None) -> Any:
     fixed = result.detach()
 
     def vjp(gradient: Any) -> tuple[Any]:
-        inverted = _mT(inv(A) if _again() else fixed)
+        inverted = _mH(inv(A) if _again() else fixed)
         return (-(inverted @ gradient @ inverted),)
 
     return deliver(with_gradient(result, (A,), vjp, "linalg_inv"), out)
@@ -146,7 +158,7 @@ def det(A: Any, *, out: Any = None) -> Any:
         if not _core.is_batched(fixed) and _singular(to_numpy(fixed)):
             return (gradient.unsqueeze(-1).unsqueeze(-1) * to_tensor(_cofactors(to_numpy(A)), A.dtype),)
         whole = det(A) if _again() else fixed
-        return ((gradient * whole).unsqueeze(-1).unsqueeze(-1) * _mT(inv(A)),)
+        return ((gradient * conj(whole)).unsqueeze(-1).unsqueeze(-1) * _mH(inv(A)),)
 
     return deliver(with_gradient(result, (A,), vjp, "linalg_det"), out)
 
@@ -163,7 +175,7 @@ def _determinant_gradient(a: Any, determinants: Any) -> tuple[Any, Any]:
 
     if _singular(determinants):
         return numpy.ones_like(determinants), _cofactors(a)
-    return determinants, numpy.swapaxes(numpy.linalg.inv(a), -1, -2)
+    return numpy.conj(determinants), numpy.conj(numpy.swapaxes(numpy.linalg.inv(a), -1, -2))
 
 
 def _cofactors(a: Any) -> Any:
@@ -173,7 +185,7 @@ def _cofactors(a: Any) -> Any:
     u, s, vh = numpy.linalg.svd(a)
     n = a.shape[-1]
     others = numpy.stack([numpy.delete(s, i, -1).prod(-1) for i in range(n)], -1) if n else s
-    signs = numpy.linalg.det(u) * numpy.linalg.det(vh)
+    signs = numpy.conj(numpy.linalg.det(u) * numpy.linalg.det(vh))
     return signs[..., None, None] * (u * others[..., None, :]) @ vh
 
 
@@ -183,16 +195,30 @@ def slogdet(A: Any, *, out: Any = None) -> Any:
 
     _matrix("slogdet", A)
     sign, result = _run("slogdet", lambda a: tuple(numpy.linalg.slogdet(a)), A)
+    if not A.is_complex():
 
-    def vjp(gradient: Any) -> tuple[Any]:
-        return (gradient.unsqueeze(-1).unsqueeze(-1) * _mT(inv(A)),)
+        def vjp(gradient: Any) -> tuple[Any]:
+            return (gradient.unsqueeze(-1).unsqueeze(-1) * _mH(inv(A)),)
 
-    return SlogDet(sign, with_gradient(result, (A,), vjp, "linalg_slogdet"))
+        return SlogDet(sign, with_gradient(result, (A,), vjp, "linalg_slogdet"))
+    fixed = sign.detach()
+
+    def complex_vjp(turn: Any, growth: Any) -> tuple[Any]:
+        # The sign is exp(i angle): the angle changes by Im(trace(inv(A) dA)), the logarithm by the real part.
+        scale = _core.full(result.shape, 0.0, result.dtype) if growth is None else growth
+        angle = scale * 0.0
+        if turn is not None:
+            angle = (turn * conj(slogdet(A)[0] if _again() else fixed)).imag
+        return (complex_of(scale, angle).unsqueeze(-1).unsqueeze(-1) * _mH(inv(A)),)
+
+    return SlogDet(*with_gradient((sign, result), (A,), complex_vjp, "linalg_slogdet"))
 
 
 def logdet(input: Any) -> Any:
     """The logarithm of the determinant of each square matrix: NaN where it is negative, -inf where it is zero."""
     sign, size = slogdet(input)
+    if sign.is_complex():
+        return sign.log() + size
     return where(sign < 0, float("nan"), size)
 
 
@@ -239,8 +265,8 @@ def _solve(A: Any, B: Any) -> Any:
 
     def vjp(gradient: Any) -> tuple[Any, Any]:
         found = _solve(A, B) if _again() else fixed
-        gradient = _solve(_mT(A), gradient)
-        return -(gradient @ _mT(found)), gradient
+        gradient = _solve(_mH(A), gradient)
+        return -(gradient @ _mH(found)), gradient
 
     return with_gradient(result, (A, B), vjp, "linalg_solve")
 
@@ -291,15 +317,15 @@ def lstsq(A: Any, B: Any, rcond: float | None = None, *, driver: str | None = No
     top = singular.max(-1, keepdims=True) if singular.shape[-1] else singular
     rank = (singular > limit * top).sum(-1)
     full = m > n and bool((rank == n).all())
-    residuals = _core.empty((0,), A.dtype)
+    residuals = _core.empty((0,), A.dtype.to_real())
     if full and driver not in (None, "gelsy"):
-        residuals = ((A @ solution - right) ** 2).sum(-2)
+        residuals = ((A @ solution - right).abs() ** 2).sum(-2)
     small = driver in ("gelss", "gelsd")
     return LstSq(
         solution.squeeze(-1) if vector else solution,
         residuals,
         to_tensor(numpy.asarray(rank, "int64")) if driver != "gels" else _core.empty((0,), dtypes.int64),
-        to_tensor(singular, A.dtype) if small else _core.empty((0,), A.dtype),
+        to_tensor(singular, A.dtype.to_real()) if small else _core.empty((0,), A.dtype.to_real()),
     )
 
 
@@ -308,15 +334,15 @@ def cholesky_solve(B: Any, L: Any, upper: bool = False, *, out: Any = None) -> A
     """X with A X = B, given the Cholesky factor of A."""
     check_tensor("cholesky_solve", B, "B")
     check_tensor("cholesky_solve", L, "L")
-    L = _mT(L) if upper else L
-    return deliver(solve_triangular(_mT(L), solve_triangular(L, B, upper=False), upper=True), out)
+    L = _mH(L) if upper else L
+    return deliver(solve_triangular(_mH(L), solve_triangular(L, B, upper=False), upper=True), out)
 
 
 @in_float32
 def cholesky_inverse(L: Any, upper: bool = False, *, out: Any = None) -> Any:
     """The inverse of A, given its Cholesky factor."""
     L = triu(L) if upper else tril(L)
-    return deliver(inv(_mT(L) @ L if upper else L @ _mT(L)), out)
+    return deliver(inv(_mH(L) @ L if upper else L @ _mH(L)), out)
 
 
 @in_float32
@@ -335,27 +361,30 @@ def pinv(
 
     def compute(values: Any, relative: Any, absolute: Any) -> Any:
         if hermitian:
-            values = numpy.tril(values) + numpy.swapaxes(numpy.tril(values, -1), -1, -2)
+            lower = numpy.tril(values, -1)
+            middle = numpy.diagonal(values, 0, -2, -1).real[..., None] * numpy.eye(n, dtype=values.dtype)
+            values = lower + numpy.swapaxes(lower, -1, -2).conj() + middle
         u, s, vh = numpy.linalg.svd(values, full_matrices=False)
         top = s[..., :1] if s.shape[-1] else s
         limit = numpy.maximum(absolute[..., None], relative[..., None] * top)
         with numpy.errstate(divide="ignore"):
-            inverted = numpy.where(s > limit, 1 / s, 0).astype(values.dtype)
-        return (numpy.swapaxes(vh, -1, -2) * inverted[..., None, :]) @ numpy.swapaxes(u, -1, -2)
+            inverted = numpy.where(s > limit, 1 / s, 0).astype(s.dtype)
+        left, right = numpy.swapaxes(vh, -1, -2).conj(), numpy.swapaxes(u, -1, -2).conj()
+        return (left * inverted[..., None, :]) @ right
 
     result = _run("pinv", compute, A, *tolerances, reason="the SVD failed")
     fixed = result.detach()
 
     def vjp(gradient: Any) -> tuple[Any]:
         P = pinv(A, rcond, hermitian, atol=atol, rtol=rtol) if _again() else fixed
-        gT, PT = _mT(gradient), _mT(P)
+        gT, PT = _mH(gradient), _mH(P)
         if m <= n:
             K = gT @ P
             KPT = K @ PT
-            return (-_mT(P @ K) + KPT - (A @ P) @ KPT + (PT @ P) @ (gT - K @ A),)
+            return (-_mH(P @ K) + KPT - (A @ P) @ KPT + (PT @ P) @ (gT - K @ A),)
         K = P @ gT
         PTK = PT @ K
-        return (-_mT(K @ P) + (gT - A @ K) @ P @ PT + PTK - (PTK @ P) @ A,)
+        return (-_mH(K @ P) + (gT - A @ K) @ P @ PT + PTK - (PTK @ P) @ A,)
 
     return deliver(with_gradient(result, (A,), vjp, "linalg_pinv"), out)
 
@@ -364,7 +393,7 @@ def _tolerances(A: Any, rtol: Any, atol: Any) -> tuple[Any, Any]:
     """The relative and absolute tolerance as tensors, one for each matrix or for all."""
 
     def tensor(x: Any) -> Any:
-        return x.detach() if isinstance(x, Tensor) else _core.full((), float(x), A.dtype)
+        return x.detach() if isinstance(x, Tensor) else _core.full((), float(x), A.dtype.to_real())
 
     if rtol is None:
         standard = dtypes.finfo(A.dtype).eps * max(A.shape[-2:])
@@ -396,7 +425,7 @@ def matrix_rank(
 
 @in_float32
 def cholesky(A: Any, *, upper: bool = False, out: Any = None) -> Any:
-    """The lower triangular L with A = L L^T for each symmetric positive definite matrix; L^T with `upper`.
+    """The lower triangular L with A = L L^H for each Hermitian positive definite matrix; L^H with `upper`.
 
     >>> fl.linalg.cholesky(fl.tensor([[4.0, 0.0], [0.0, 9.0]]))
     tensor([[2., 0.],
@@ -405,20 +434,20 @@ def cholesky(A: Any, *, upper: bool = False, out: Any = None) -> Any:
     import numpy
 
     _matrix("cholesky", A)
-    source = _mT(A) if upper else A
+    source = _mH(A) if upper else A
     result = _run("cholesky", numpy.linalg.cholesky, source, reason="the input is not positive-definite")
     fixed = result.detach()
 
     def vjp(gradient: Any) -> tuple[Any]:
         L = cholesky(source) if _again() else fixed
-        middle = tril(_mT(L) @ gradient)
-        middle = middle - diag_embed(middle.diagonal(0, -2, -1)) * 0.5
-        middle = (middle + _mT(middle)) * 0.5
-        inner = solve_triangular(_mT(L), middle, upper=True)
+        middle = _mH(L) @ gradient
+        middle = (tril(middle) + _mH(tril(middle, -1))) * 0.5
+        inner = solve_triangular(_mH(L), middle, upper=True)
         return (solve_triangular(L, inner, upper=False, left=False),)
 
-    result = with_gradient(result, (source,), vjp, "linalg_cholesky")
-    return deliver(_mT(result) if upper else result, out)
+    # A stands for a Hermitian matrix: it and its conjugate transpose have one gradient.
+    result = with_gradient(result, (A,), vjp, "linalg_cholesky")
+    return deliver(_mH(result) if upper else result, out)
 
 
 @in_float32
@@ -459,7 +488,7 @@ def qr(A: Any, mode: str = "reduced", *, out: Any = None) -> Any:
             return (_qr_gradient(Q, R, gQ, gR),)
         # A wide matrix: the first m columns decompose as above, the rest is Q times the rest of R.
         rest = gR.narrow(-1, m, n - m)
-        gQ = gQ + A.narrow(-1, m, n - m) @ _mT(rest)
+        gQ = gQ + A.narrow(-1, m, n - m) @ _mH(rest)
         square = _qr_gradient(Q, R.narrow(-1, 0, m), gQ, gR.narrow(-1, 0, m))
         return (_core.cat([square, Q @ rest], A.ndim - 1),)
 
@@ -467,10 +496,10 @@ def qr(A: Any, mode: str = "reduced", *, out: Any = None) -> Any:
 
 
 def _qr_gradient(Q: Any, R: Any, gQ: Any, gR: Any) -> Any:
-    middle = R @ _mT(gR) - _mT(gQ) @ Q
+    middle = R @ _mH(gR) - _mH(gQ) @ Q
     lower = tril(middle, -1)
-    middle = lower + _mT(lower) + diag_embed(middle.diagonal(0, -2, -1))
-    return _mT(solve_triangular(R, _mT(gQ + Q @ middle), upper=True))
+    middle = lower + _mH(lower) + diag_embed(middle.diagonal(0, -2, -1).real)
+    return _mH(solve_triangular(R, _mH(gQ + Q @ middle), upper=True))
 
 
 def _no_gradient(what: str) -> Callable[..., Any]:
@@ -499,24 +528,27 @@ def _svd(name: str, A: Any) -> Any:
             squares = S * S
             gap = squares.unsqueeze(-2) - squares.unsqueeze(-1) + eye(S.shape[-1], dtype=S.dtype)
             if gU is not None:
-                X = _mT(U) @ gU
-                inner = (X - _mT(X)) / gap * S.unsqueeze(-2)
+                X = _mH(U) @ gU
+                inner = (X - _mH(X)) / gap * S.unsqueeze(-2)
             if gVh is not None:
-                X = gVh @ _mT(Vh)
-                X = S.unsqueeze(-1) * ((_mT(X) - X) / gap)
+                X = gVh @ _mH(Vh)
+                X = S.unsqueeze(-1) * ((_mH(X) - X) / gap)
                 inner = X if inner is None else inner + X
+            if A.is_complex() and gU is not None and gVh is not None:  # the phases, which the two bases share
+                turned = (_mH(U) @ gU).diagonal(0, -2, -1)
+                inner = inner + diag_embed((turned - conj(turned)) / (2.0 * S))
         if gS is not None:
             spread = diag_embed(gS)
-            inner = spread if inner is None else inner + spread
+            inner = spread.to(A.dtype) if inner is None else inner + spread
         if inner is None:
             return (None,)
         result = U @ inner @ Vh
         if gU is not None and m > S.shape[-1]:
             X = gU / S.unsqueeze(-2)
-            result = result + (X - U @ (_mT(U) @ X)) @ Vh
+            result = result + (X - U @ (_mH(U) @ X)) @ Vh
         if gVh is not None and n > S.shape[-1]:
             X = gVh / S.unsqueeze(-1)
-            result = result + U @ (X - (X @ _mT(Vh)) @ Vh)
+            result = result + U @ (X - (X @ _mH(Vh)) @ Vh)
         return (result,)
 
     return with_gradient(three, (A,), vjp, "linalg_svd")
@@ -567,14 +599,16 @@ def eigh(A: Any, UPLO: str = "L", *, out: Any = None) -> Any:
     def vjp(gL: Any, gV: Any) -> tuple[Any]:
         L, V = eigh(A, UPLO) if _again() else fixed
         if gV is None:
-            return (None,) if gL is None else (V * gL.unsqueeze(-2) @ _mT(V),)
+            return (None,) if gL is None else (V * gL.unsqueeze(-2) @ _mH(V),)
         unit = eye(L.shape[-1], dtype=L.dtype)
         gap = L.unsqueeze(-2) - L.unsqueeze(-1) + unit
-        turned = _mT(V) @ gV
-        middle = (turned - _mT(turned)) / (2.0 * gap)
+        turned = _mH(V) @ gV
+        middle = (turned - _mH(turned)) / (2.0 * gap)
+        if A.is_complex():  # the phase of an eigenvector is free
+            middle = middle - diag_embed(middle.diagonal(0, -2, -1))
         if gL is not None:
             middle = middle + diag_embed(gL)
-        return (V @ middle @ _mT(V),)
+        return (V @ middle @ _mH(V),)
 
     return Eigh(*with_gradient(pair, (A,), vjp, "linalg_eigh"))
 
@@ -585,18 +619,52 @@ def eigvalsh(A: Any, UPLO: str = "L", *, out: Any = None) -> Any:
     return deliver(eigh(A, UPLO).eigenvalues, out)
 
 
-def _complex(name: str) -> Callable[..., Any]:
-    def refused(A: Any, *, out: Any = None) -> Any:
-        raise DTypeError(
-            f"linalg.{name}: its results are complex, which is not supported; for symmetric matrices use eigh"
-        )
+def eig(A: Any, *, out: Any = None) -> Any:
+    """(eigenvalues, eigenvectors) of each square matrix, both complex: A V = V diag(L), columns of V of length 1.
 
-    refused.__name__ = name
-    refused.__doc__ = f"`{name}` of a general matrix is complex, which is not supported: always raises DTypeError."
-    return refused
+    The gradient exists where the eigenvalues are distinct, of functions that do not depend on the eigenvectors' phase.
+
+    >>> fl.linalg.eig(fl.tensor([[0.0, 1.0], [-1.0, 0.0]])).eigenvalues
+    tensor([0.+1.j, 0.-1.j])
+    """
+    import numpy
+
+    _matrix("eig", A)
+    kind = A.dtype.to_complex()
+    precision = "complex64" if kind is dtypes.complex64 else "complex128"
+
+    def compute(a: Any) -> tuple[Any, Any]:  # NumPy gives real results where all are
+        values, vectors = numpy.linalg.eig(a)
+        return values.astype(precision), vectors.astype(precision)
+
+    pair = _run("eig", compute, A, reason="the iteration did not converge")
+    fixed = (pair[0].detach(), pair[1].detach())
+
+    def vjp(gL: Any, gV: Any) -> tuple[Any]:
+        L, V = eig(A) if _again() else fixed
+        adjoint = _mH(V)
+        middle = None
+        if gV is not None:
+            unit = eye(L.shape[-1], dtype=L.dtype)
+            gap = conj(L.unsqueeze(-2) - L.unsqueeze(-1)) + unit
+            turned = adjoint @ gV
+            middle = turned - (adjoint @ V) * turned.diagonal(0, -2, -1).real.unsqueeze(-2)
+            middle = middle / gap
+            middle = middle - diag_embed(middle.diagonal(0, -2, -1))
+        if gL is not None:
+            middle = diag_embed(gL) if middle is None else middle + diag_embed(gL)
+        if middle is None:
+            return (None,)
+        result = _solve(adjoint, middle @ adjoint)
+        return (result if A.is_complex() else result.real,)
+
+    found = Eig(*with_gradient(pair, (A,), vjp, "linalg_eig"))
+    return found if out is None else Eig(deliver(found[0], out[0]), deliver(found[1], out[1]))
 
 
-eig, eigvals = _complex("eig"), _complex("eigvals")
+def eigvals(A: Any, *, out: Any = None) -> Any:
+    """The eigenvalues of each square matrix, complex, in no particular order."""
+    return deliver(eig(A).eigenvalues, out)
 
 
 # ------------------------------------------------------------------------------------------------------------ powers
@@ -630,8 +698,8 @@ def matrix_exp(A: Any) -> Any:
     _matrix("matrix_exp", A)
     if A.numel() == 0:
         return A.clone()
-    if A.dtype is dtypes.float32:  # squaring would add up the rounding of every step
-        return matrix_exp(A.to(dtypes.float64)).to(dtypes.float32)
+    if A.dtype in (dtypes.float32, dtypes.complex64):  # squaring would add up the rounding of every step
+        return matrix_exp(A.to(dtypes.complex128 if A.is_complex() else dtypes.float64)).to(A.dtype)
     _core.refuse_reading("linalg.matrix_exp")  # the largest norm decides how often it is squared
     size = float(numpy.abs(to_numpy(A)).sum(-2).max())
     squarings = max(0, int(numpy.ceil(numpy.log2(size / 0.5)))) if numpy.isfinite(size) and size > 0.5 else 0

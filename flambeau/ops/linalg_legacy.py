@@ -7,6 +7,7 @@ from typing import Any
 from flambeau import _core
 from flambeau.ops import linalg
 from flambeau.ops.arguments import check_tensor, in_float32, named_result
+from flambeau.ops.complex import conj
 
 __all__ = ["cholesky", "pinverse", "qr", "svd", "triangular_solve"]
 
@@ -31,11 +32,11 @@ def pinverse(input: Any, rcond: float = 1e-15) -> Any:
 
 
 def svd(input: Any, some: bool = True, compute_uv: bool = True, *, out: Any = None) -> Any:
-    """(U, S, V) with input = U diag(S) V^T. Older form of `linalg.svd`: the last factor is not transposed."""
+    """(U, S, V) with input = U diag(S) V^H. Older form of `linalg.svd`: the last factor is not transposed."""
     U, S, Vh = linalg.svd(input, full_matrices=not some)
     if not compute_uv:
         U, Vh = (_core.full((*input.shape[:-2], k, k), 0, input.dtype) for k in input.shape[-2:])
-    return _SVD(U, S, Vh.transpose(-2, -1))
+    return _SVD(U, S, conj(Vh.transpose(-2, -1)))
 
 
 def qr(input: Any, some: bool = True, *, out: Any = None) -> Any:

@@ -55,7 +55,7 @@ def bitwise_not(x):
 
 
 def _bits(x):
-    return {"uint8": 8, "int8": 8, "int16": 16, "int32": 32, "int64": 64}[x.dtype]
+    return 8 if x.dtype.endswith("8") else int(x.dtype[-2:])
 
 
 @elementwise(accepts="integer")
@@ -70,6 +70,6 @@ def right_shift(x, amount):
     """The bits of x moved down by `amount`, keeping the sign; an amount out of range counts as the largest."""
     last = _bits(x) - 1
     valid = (amount >= 0) & (amount <= last)
-    if x.dtype == "uint8":
+    if x.dtype[0] == "u":
         return s.where(valid, s.shift_right(x, s.where(valid, amount, 0)), 0)
     return s.shift_right(x, s.where(valid, amount, last))

@@ -17,7 +17,7 @@ from .elementwise import xlogy
 def _loss(function, gradient=None, **options):
     """A loss as a map, and the sum and the mean of it over a row; `gradient` is its stated vjp."""
     name, doc = function.__name__.strip("_"), (function.__doc__ or "").strip().rstrip(".")
-    options["accepts"] = "floating"
+    options.setdefault("accepts", "real")
     loss = elementwise(function, name=name, **options)
     if gradient is not None:
         loss.vjp(gradient)
@@ -53,7 +53,7 @@ def _l1_loss(x, target):
     return s.absolute(x - target)
 
 
-l1_loss, l1_loss_sum, l1_loss_mean = _loss(_l1_loss)
+l1_loss, l1_loss_sum, l1_loss_mean = _loss(_l1_loss, accepts="floating", outputs=("real",))
 
 
 def _smooth_l1_loss(x, target, beta=1.0):
@@ -253,7 +253,7 @@ def _log_probabilities(x):
 
 
 _CLASSES: dict[str, Any] = {
-    "accepts": "floating", "row_inputs": ("target",), "tolerance": 16,
+    "accepts": "real", "row_inputs": ("target",), "tolerance": 16,
     "roles": {"target": "int64", "ignore_index": "int64"},
 }  # fmt: skip
 
@@ -343,14 +343,14 @@ def _(grad_0, target, weight, ignore_index):
     return s.where(s.index() == target, -(scale * weight), 0.0)
 
 
-@row(accepts="floating", roles={"target": "int64", "ignore_index": "int64"})
+@row(accepts="real", roles={"target": "int64", "ignore_index": "int64"})
 def mean_of_valid(x, target, ignore_index=-100):
     """The mean of the elements whose target is not ignored: what turns losses of samples into one loss."""
     valid = target != ignore_index
     return s.reduce_sum(s.where(valid, x, 0.0)) / s.cast(s.reduce_sum(s.cast(valid, "int64")), x)
 
 
-@row(accepts="floating", nondifferentiable=("weight",))
+@row(accepts="real", nondifferentiable=("weight",))
 def mean_by_weight(x, weight):
     """sum(x) / sum(weight): the mean of losses that are already weighted."""
     return s.reduce_sum(x) / s.reduce_sum(weight)

@@ -6,7 +6,7 @@ from typing import Any
 
 from flambeau.errors import DTypeError
 from flambeau.ops.arguments import check_tensor, integer, shape_error
-from flambeau.ops.linalg import _mT, qr, svd
+from flambeau.ops.linalg import _mH, qr, svd
 from flambeau.ops.random import randn
 
 __all__ = ["pca_lowrank", "svd_lowrank"]
@@ -18,16 +18,16 @@ def _basis(A: Any, q: int, niter: int) -> Any:
     """Orthonormal columns (*, m, q) whose span nearly holds that of A's largest singular vectors."""
     Q = qr(A @ randn(A.shape[-1], q, dtype=A.dtype)).Q
     for _ in range(niter):
-        Q = qr(A @ qr(_mT(A) @ Q).Q).Q
+        Q = qr(A @ qr(_mH(A) @ Q).Q).Q
     return Q
 
 
 def svd_lowrank(A: Any, q: int | None = 6, niter: int | None = 2, M: Any = None) -> tuple[Any, Any, Any]:
-    """(U, S, V) with A nearly equal to U diag(S) V^T, of rank at most `q`, from the default generator's numbers.
+    """(U, S, V) with A nearly equal to U diag(S) V^H, of rank at most `q`, from the default generator's numbers.
 
-    Arguments: `A` (*, m, n), floating; `q`, a little more than the rank that is wanted; `niter`, power iterations;
-    `M`, broadcast to A, is subtracted from A first. Returns U (*, m, q), S (*, q), V (*, n, q). Errors: ValueError
-    for q outside 0, ..., min(m, n).
+    Arguments: `A` (*, m, n), floating or complex; `q`, a little more than the rank that is wanted; `niter`, power
+    iterations; `M`, broadcast to A, is subtracted from A first. Returns U (*, m, q), S (*, q), V (*, n, q). Errors:
+    ValueError for q outside 0, ..., min(m, n).
 
     >>> U, S, V = fl.svd_lowrank(fl.ones(3, 2), q=1)
     >>> S
@@ -36,7 +36,7 @@ def svd_lowrank(A: Any, q: int | None = 6, niter: int | None = 2, M: Any = None)
     check_tensor("svd_lowrank", A, "A")
     if A.ndim < 2:
         raise shape_error("svd_lowrank", "A must have at least 2 dimensions", A=A)
-    if not A.dtype.is_floating_point:
+    if not (A.dtype.is_floating_point or A.is_complex()):
         raise DTypeError(f"svd_lowrank: A must have a floating dtype, got {A.dtype}; convert it with A.float()")
     rank = 6 if q is None else integer("svd_lowrank", q, "q")
     m, n = A.shape[-2:]
@@ -46,10 +46,10 @@ def svd_lowrank(A: Any, q: int | None = 6, niter: int | None = 2, M: Any = None)
     if M is not None:
         A = A - check_tensor("svd_lowrank", M, "M").expand(A.shape)
     if m < n:  # the smaller side gives the smaller basis
-        A = _mT(A)
+        A = _mH(A)
     Q = _basis(A, rank, 2 if niter is None else niter)
-    U, S, Vh = svd(_mT(Q) @ A, full_matrices=False)
-    U, V = Q @ U, _mT(Vh)
+    U, S, Vh = svd(_mH(Q) @ A, full_matrices=False)
+    U, V = Q @ U, _mH(Vh)
     return (V, S, U) if m < n else (U, S, V)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from flambeau import _core
 from flambeau.ops import normalise, random
-from flambeau.ops.arguments import check_tensor, deliver, integers, shape_error, to_numpy
+from flambeau.ops.arguments import check_floating, check_tensor, deliver, integers, shape_error, to_numpy
 from flambeau.ops.padding import pad as _pad
 from flambeau.ops.pooling import _options, windows
 
@@ -54,7 +54,7 @@ def native_layer_norm(
     (tensor([[-1.,  1.]]), tensor([[2.]]), tensor([[1.]]))
     """
     name = "native_layer_norm"
-    check_tensor(name, input)
+    check_floating(name, check_tensor(name, input))
     sizes = tuple(integers(name, normalized_shape, "normalized_shape"))
     if not sizes or tuple(input.shape)[-len(sizes) :] != sizes:
         raise shape_error(name, f"the last sizes of the input must be normalized_shape {sizes}", input=input)
@@ -79,7 +79,7 @@ def native_group_norm(
     (tensor([[2.]]), tensor([[1.]]))
     """
     name = "native_group_norm"
-    check_tensor(name, input)
+    check_floating(name, check_tensor(name, input))
     if group <= 0 or C % group:
         raise RuntimeError(
             f"{name}: Expected number of channels in input to be divisible by num_groups, but C={C}, group={group}"
@@ -106,7 +106,7 @@ def native_batch_norm(
     (tensor([2.]), tensor([1.]))
     """
     name = "native_batch_norm"
-    check_tensor(name, input)
+    check_floating(name, check_tensor(name, input))
     if input.ndim < 2:
         raise shape_error(name, "the input must be (N, C, ...)", input=input)
     channels = input.shape[1]

@@ -74,7 +74,7 @@ def _standardised_gradient(grad, normal, scale):
     return scale * (grad - s.reduce_mean(grad) - normal * s.reduce_mean(grad * normal))
 
 
-@row(accepts="floating", tolerance=8, roles={"eps": "double"})
+@row(accepts="real", tolerance=8, roles={"eps": "double"})
 def layer_norm(x, eps=1e-5):
     """(x - mean) / sqrt(var + eps), with mean and (biased) variance of the row."""
     return _standardised(x, s.cast(eps, x))[0]
@@ -86,7 +86,7 @@ def _(grad, x, eps):
     return _standardised_gradient(grad, normal, scale)
 
 
-@row(accepts="floating", tolerance=8, roles={"eps": "double"})
+@row(accepts="real", tolerance=8, roles={"eps": "double"})
 def layer_norm_weight(x, weight, eps=1e-5):
     """`layer_norm` times an elementwise weight."""
     return _standardised(x, s.cast(eps, x))[0] * weight
@@ -98,7 +98,7 @@ def _(grad, x, weight, eps):
     return _standardised_gradient(grad * weight, normal, scale), grad * normal
 
 
-@row(accepts="floating", tolerance=8, roles={"eps": "double"})
+@row(accepts="real", tolerance=8, roles={"eps": "double"})
 def layer_norm_affine(x, weight, bias, eps=1e-5):
     """`layer_norm` times an elementwise weight plus an elementwise bias."""
     return _standardised(x, s.cast(eps, x))[0] * weight + bias
@@ -123,7 +123,7 @@ def rms_norm_weight(x, weight, eps=1.1920928955078125e-07):
 
 
 _BATCH: dict[str, Any] = {
-    "accepts": "floating", "tolerance": 8, "roles": {"eps": "double"}, "outputs": ("result", "result", "result"),
+    "accepts": "real", "tolerance": 8, "roles": {"eps": "double"}, "outputs": ("result", "result", "result"),
 }  # fmt: skip
 
 
@@ -157,13 +157,13 @@ def _(grad_0, x, weight, eps):
     return by_x, s.reduce_sum(grad_0 * normal), s.reduce_sum(grad_0)
 
 
-@elementwise(accepts="floating", roles={"eps": "double"}, domain=(0.2, 2.0), tolerance=8)
+@elementwise(accepts="real", roles={"eps": "double"}, domain=(0.2, 2.0), tolerance=8)
 def batch_norm_inference(x, mean, variance, eps=1e-5):
     """(x - mean) / sqrt(variance + eps), with given statistics."""
     return (x - mean) * s.rsqrt(variance + s.cast(eps, x))
 
 
-@elementwise(accepts="floating", roles={"eps": "double"}, domain=(0.2, 2.0), tolerance=8)
+@elementwise(accepts="real", roles={"eps": "double"}, domain=(0.2, 2.0), tolerance=8)
 def batch_norm_inference_affine(x, mean, variance, weight, bias, eps=1e-5):
     """(x - mean) / sqrt(variance + eps) * weight + bias, with given statistics."""
     return (x - mean) * (s.rsqrt(variance + s.cast(eps, x)) * weight) + bias
@@ -175,7 +175,7 @@ def batch_norm_inference_affine(x, mean, variance, weight, bias, eps=1e-5):
 @row(accepts="floating", tolerance=8)
 def normalize(x, eps=1e-12):
     """x / max(|x|, eps), with the Euclidean length of the row."""
-    squares = s.reduce_sum(x * x)
+    squares, eps = s.reduce_sum(s.square_size(x)), s.real(eps)
     length = s.where(squares == 0.0, 0.0, s.sqrt(s.where(squares == 0.0, 1.0, squares)))
     return x / s.where(length < eps, eps, length)
 
@@ -183,7 +183,7 @@ def normalize(x, eps=1e-12):
 @row(accepts="floating", tolerance=64, samples=({"p": 1.0}, {"p": 3.0}))
 def normalize_p(x, p=2.0, eps=1e-12):
     """x / max(sum(|x| ** p) ** (1 / p), eps)."""
-    zero = x == 0.0
+    zero, p, eps = x == 0.0, s.real(p), s.real(eps)
     powers = s.where(zero, 0.0, s.power(s.where(zero, 1.0, s.absolute(x)), p))
     total = s.reduce_sum(powers)
     length = s.where(total == 0.0, 0.0, s.power(s.where(total == 0.0, 1.0, total), 1.0 / p))

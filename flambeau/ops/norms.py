@@ -29,7 +29,7 @@ def vector_norm(
     check_tensor("linalg.vector_norm", x, "x")
     if dtype is not None:
         x = x.to(dtype)
-    if not x.dtype.is_floating_point:
+    if x.dtype.category < 2:
         raise DTypeError(f"linalg.vector_norm: Expected a floating point dtype, got {x.dtype}; use x.float()")
     if isinstance(ord, str):
         raise RuntimeError(f"linalg.vector_norm: ord must be a number, got {ord!r}; for matrices use matrix_norm")
@@ -72,7 +72,7 @@ def matrix_norm(
         raise RuntimeError(f"linalg.matrix_norm: dim must be a 2-tuple, got {dim}")
     if dtype is not None:
         A = A.to(dtype)
-    if not A.dtype.is_floating_point:
+    if A.dtype.category < 2:
         raise DTypeError(f"linalg.matrix_norm: Expected a floating point dtype, got {A.dtype}; use A.float()")
     if ord == "fro":
         return deliver(r.norm_two(A, dim=dims, keepdim=keepdim), out)

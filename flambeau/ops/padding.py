@@ -109,7 +109,7 @@ def _constant(input: Any, widths: list[int], value: float) -> Any:
         inside.append((dim, max(0, before), length))
     if input.dtype is dtypes.bool:
         value = bool(value)
-    elif not input.dtype.is_floating_point:
+    elif input.dtype.category < 2:
         value = int(value)
     result = _core.full(tuple(shape), value, input.dtype)
     target = result

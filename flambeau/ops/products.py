@@ -11,6 +11,7 @@ from typing import Any
 from flambeau import _core
 from flambeau.errors import DTypeError, ShapeError
 from flambeau.ops.arguments import Tensor, check_tensor, check_tensors, deliver, in_float32, shape_error, twin, wrap_dim
+from flambeau.ops.complex import conj
 from flambeau.ops.constructors import broadcast_shapes
 
 __all__ = [
@@ -96,7 +97,9 @@ def dot(input: Any, tensor: Any, *, out: Any = None) -> Any:
     return deliver(_as_they_are(input, tensor), out)
 
 
-vdot = dot
+def vdot(input: Any, other: Any, *, out: Any = None) -> Any:
+    """The sum of the products of the conjugates of `input` and `other`, two vectors of one size."""
+    return dot(conj(input), other, out=out)
 
 
 def inner(input: Any, other: Any, *, out: Any = None) -> Any:
@@ -120,8 +123,8 @@ ger = outer
 
 def _plus(input: Any, product: Any, beta: Any, alpha: Any, out: Any) -> Any:
     """beta * input + alpha * product, where a beta of 0 ignores even NaN in the input."""
-    if not product.dtype.is_floating_point:
-        kind = bool if product.dtype.kind == 0 else int
+    if product.dtype.category < 2:
+        kind = bool if product.dtype.category == 0 else int
         beta, alpha = kind(beta), kind(alpha)
     if _core.autocast_dtype() is not None and isinstance(input, Tensor) and input.dtype is not product.dtype:
         input = input.to(product.dtype)
@@ -464,7 +467,7 @@ def linalg_cross(input: Any, other: Any, *, dim: int = -1, out: Any = None) -> A
 
 def vecdot(x: Any, y: Any, *, dim: int = -1, out: Any = None) -> Any:
     """The sums of products of vectors along `dim`, batched over the other dimensions."""
-    return deliver((check_tensor("linalg.vecdot", x, "x") * check_tensor("linalg.vecdot", y, "y")).sum(dim), out)
+    return deliver((conj(check_tensor("linalg.vecdot", x, "x")) * check_tensor("linalg.vecdot", y, "y")).sum(dim), out)
 
 
 @in_float32

@@ -191,6 +191,9 @@ _LEVELS = {"float16": 2.0**11, "bfloat16": 2.0**8}
 
 
 def _fill(tensor: Any, kind: str, a: Any, b: Any, generator: Generator | None) -> Any:
+    if tensor.is_complex():  # the variance of a complex number is that of its two parts together
+        _fill(_core.view_as_real(tensor), kind, a, b * 0.5**0.5 if kind == "normal" else b, generator)
+        return tensor
     seed, position = next_place(generator, tensor.numel())
     if kind == "uniform":
         levels = _LEVELS.get(tensor.dtype.name, 2.0**24)
@@ -215,7 +218,7 @@ def _new(name: str, size: Sequence[Any], named: dict[str, Any], dtype: DType | N
     kind = dtype or dtypes._default
     if not isinstance(kind, DType):
         check_dtype(name, kind)
-    if not kind.is_floating_point:
+    if kind.category < 2:
         raise DTypeError(f"{name}: needs a floating dtype, got {kind}; for integers use randint")
     return _core.empty(as_shape(size), kind)
 
@@ -268,7 +271,7 @@ def randint(
 
 
 def _check_integers(name: str, low: int, high: int, dtype: DType) -> None:
-    if dtype.kind == 1:
+    if dtype.category == 1:
         limits = dtypes.iinfo(dtype)
         if low < limits.min or high - 1 > limits.max:
             raise RuntimeError(f"{name}: [{low}, {high}) is out of bounds for {dtype}, which holds {limits}")
@@ -506,7 +509,7 @@ def random_(self: Any, a: Any = None, b: Any = None, *, generator: Generator | N
 def _random_limit(dtype: DType) -> int:
     digits = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53, "bool": 1}
     if dtype.name in digits:
-        return 2 ** digits[dtype.name] + (dtype.kind == 2)
+        return 2 ** digits[dtype.name] + (dtype.category == 2)
     return min(dtypes.iinfo(dtype).max, (1 << 63) - 2) + 1
 
 

@@ -16,7 +16,7 @@ from flambeau.compiler.program import CODES
 
 __all__ = ["CELLS", "Cell", "cell_step", "sequence"]
 
-_OPTIONS: dict[str, Any] = {"accepts": "floating", "tolerance": 8, "domain": (0.1, 3.0)}
+_OPTIONS: dict[str, Any] = {"accepts": "real", "tolerance": 8, "domain": (0.1, 3.0)}
 
 
 @elementwise(**_OPTIONS)

@@ -18,7 +18,7 @@ def sum(x):
     return s.reduce_sum(x)
 
 
-@row(promotion="sum")
+@row(accepts="ordered", promotion="sum")
 def nansum(x):
     """The sum of the elements that are not NaN."""
     return s.reduce_sum(s.where(s.isnan(x), 0, x))
@@ -30,7 +30,7 @@ def mean(x):
     return s.reduce_mean(x)
 
 
-@row(accepts="floating")
+@row(accepts="real")
 def nanmean(x):
     """The mean of the elements that are not NaN."""
     missing = s.isnan(x)
@@ -121,31 +121,31 @@ def _squares(x):
     """The mean, and the sum of squared differences from it."""
     mean = s.reduce_mean(x)
     difference = x - mean
-    return mean, s.reduce_sum(difference * difference)
+    return mean, s.reduce_sum(s.square_size(difference))
 
 
 def _freedom(x, correction):
-    return s.maximum(s.length(x) - correction, 0.0)
+    return s.maximum(s.length(s.real(x)) - s.real(correction), 0.0)
 
 
-@row(accepts="floating", tolerance=8)
+@row(accepts="floating", outputs=("real",), tolerance=8)
 def var(x, correction=1):
     """The variance: sum((x - mean) ** 2) / max(0, n - correction)."""
     return _squares(x)[1] / _freedom(x, correction)
 
 
-@var.vjp
+@var.vjp(complex=True)
 def _(grad, x, correction):
     return (2.0 / _freedom(x, correction)) * grad * (x - s.reduce_mean(x))
 
 
-@row(accepts="floating", tolerance=8)
+@row(accepts="floating", outputs=("real",), tolerance=8)
 def std(x, correction=1):
     """The standard deviation: the square root of `var`. Its gradient is 0 where it is 0."""
     return s.sqrt(_squares(x)[1] / _freedom(x, correction))
 
 
-@std.vjp
+@std.vjp(complex=True)
 def _(grad, x, output, correction):
     return _std_gradient(grad, x, output, correction)
 
@@ -155,26 +155,26 @@ def _std_gradient(grad, x, output, correction):
     return scale / _freedom(x, correction) * (x - s.reduce_mean(x))
 
 
-@row(accepts="floating", outputs=("result", "result"), tolerance=8)
+@row(accepts="floating", outputs=("real", "result"), tolerance=8)
 def var_mean(x, correction=1):
     """The variance and the mean."""
     mean, squares = _squares(x)
     return squares / _freedom(x, correction), mean
 
 
-@var_mean.vjp
+@var_mean.vjp(complex=True)
 def _(grad_0, grad_1, x, correction):
     return (2.0 / _freedom(x, correction)) * grad_0 * (x - s.reduce_mean(x)) + grad_1 / s.length(x)
 
 
-@row(accepts="floating", outputs=("result", "result"), tolerance=8)
+@row(accepts="floating", outputs=("real", "result"), tolerance=8)
 def std_mean(x, correction=1):
     """The standard deviation and the mean. The first one's gradient is 0 where it is 0."""
     mean, squares = _squares(x)
     return s.sqrt(squares / _freedom(x, correction)), mean
 
 
-@std_mean.vjp
+@std_mean.vjp(complex=True)
 def _(grad_0, grad_1, x, output_0, correction):
     return _std_gradient(grad_0, x, output_0, correction) + grad_1 / s.length(x)
 
@@ -185,7 +185,7 @@ def _(grad_0, grad_1, x, output_0, correction):
 @row(promotion="float", tolerance=8)
 def logsumexp(x):
     """log(sum(exp(x))), without overflow. The gradient of a row of -inf is 0."""
-    largest = s.reduce_max(x)
+    largest = s.reduce_max(s.real(x))
     shift = s.detached(s.where(s.isinf(largest), 0.0, largest))
     return s.log(s.reduce_sum(s.exp(x - shift))) + shift
 
@@ -195,55 +195,56 @@ def _(grad, x, output):
     return grad * s.exp(x - s.where(output == -math.inf, 0.0, output))
 
 
-@row(accepts="floating")
+@row(accepts="floating", outputs=("real",))
 def norm_zero(x):
     """How many elements are not zero, as a float; the gradient is 0."""
     return s.cast(s.reduce_sum(s.cast(x != 0.0, "int64")), x)
 
 
-@row(accepts="floating", kinks=(0.0,))
+@row(accepts="floating", outputs=("real",), kinks=(0.0,))
 def norm_one(x):
     """The sum of the absolute values. The gradient at an element 0 is 0."""
     return s.reduce_sum(s.absolute(x))
 
 
-@row(accepts="floating", tolerance=4)
+@row(accepts="floating", outputs=("real",), tolerance=4)
 def norm_two(x):
     """The Euclidean length: sqrt(sum(x * x)). The gradient at the origin is 0."""
-    return s.sqrt(s.reduce_sum(x * x))
+    return s.sqrt(s.reduce_sum(s.square_size(x)))
 
 
-@norm_two.vjp
+@norm_two.vjp(complex=True)
 def _(grad, x, output):
     return x * s.where(output == 0.0, 0.0, grad / s.where(output == 0.0, 1.0, output))
 
 
-@row(accepts="floating", tolerance=0)
+@row(accepts="floating", outputs=("real",), tolerance=0)
 def norm_infinity(x):
     """The largest absolute value. The gradient is shared evenly among equal ones."""
     return s.reduce_max(s.absolute(x))
 
 
-@row(accepts="floating", tolerance=0)
+@row(accepts="floating", outputs=("real",), tolerance=0)
 def norm_negative_infinity(x):
     """The smallest absolute value. The gradient is shared evenly among equal ones."""
     return s.reduce_min(s.absolute(x))
 
 
-@row(accepts="floating", tolerance=64, samples=({"p": 3.0}, {"p": 1.5}, {"p": -2.0}))
+@row(accepts="floating", outputs=("real",), tolerance=64, samples=({"p": 3.0}, {"p": 1.5}, {"p": -2.0}))
 def norm_p(x, p=2.0):
     """sum(|x| ** p) ** (1 / p). The gradient at an element 0, and at the origin, is 0."""
+    p = s.real(p)
     return s.power(s.reduce_sum(s.power(s.absolute(x), p)), 1.0 / p)
 
 
-@norm_p.vjp
+@norm_p.vjp(complex=True)
 def _(grad, x, output, p):
-    zero, origin = x == 0.0, output == 0.0
-    element = s.where(zero, 0.0, s.sign(x) * s.power(s.where(zero, 1.0, s.absolute(x)), p - 1.0))
+    zero, origin, p = x == 0.0, output == 0.0, s.real(p)
+    element = s.where(zero, 0.0, s.sgn(x) * s.power(s.where(zero, 1.0, s.absolute(x)), p - 1.0))
     return element * s.where(origin, 0.0, grad * s.power(s.where(origin, 1.0, output), 1.0 - p))
 
 
-@row(accepts="floating")
+@row(accepts="real")
 def sum_of_squares(x):
     """sum(x * x)."""
     return s.reduce_sum(x * x)

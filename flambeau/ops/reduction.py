@@ -8,7 +8,7 @@ from __future__ import annotations
 import builtins
 from typing import Any
 
-from flambeau import dtypes, recording
+from flambeau import _core, dtypes, recording
 from flambeau.errors import DTypeError
 from flambeau.ops import elementwise, normalise
 from flambeau.ops import reduce as r
@@ -91,7 +91,27 @@ def nanmean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
 
 def prod(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None) -> Any:
     """The product over all elements, or along `dim`; integers and bools multiply in int64."""
+    check_dtype("prod", dtype)
+    if isinstance(input, Tensor) and (dtype or input.dtype).is_complex:
+        return deliver(_complex_product(_cast("prod", input, dtype), dim, keepdim), out)
     return deliver(_cast("prod", r.prod(_cast("prod", input, dtype), dim=dim, keepdim=keepdim), dtype), out)
+
+
+def _complex_product(x: Any, dim: Any, keepdim: bool) -> Any:
+    """The product of complex numbers by halves: it has no row, as a product of pairs is no pair of products."""
+    if dim is None:
+        result = _complex_product(x.reshape((-1,)), 0, False)
+        return result.reshape((1,) * x.ndim) if keepdim else result
+    dim = wrap_dim("prod", dim, x.ndim)
+    if x.ndim == 0:
+        return x.clone()
+    if x.shape[dim] == 0:
+        x = _core.full([1 if d == dim else size for d, size in enumerate(x.shape)], 1, x.dtype)
+    while x.shape[dim] > 1:
+        half = x.shape[dim] // 2
+        pairs = x.narrow(dim, 0, half) * x.narrow(dim, half, half)
+        x = _core.cat([pairs, x.narrow(dim, 2 * half, 1)], dim) if x.shape[dim] % 2 else pairs
+    return x if keepdim else x.squeeze(dim)
 
 
 # -------------------------------------------------------------------------------------------------------- extremes
@@ -267,17 +287,17 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
     if input.ndim > 2:
         raise RuntimeError(f"cov: expected input to have two or fewer dimensions, got {tuple(input.shape)}")
     rows = input.reshape((1, -1)) if input.ndim < 2 else input
-    if not rows.dtype.is_floating_point:
+    if rows.dtype.category < 2:
         rows = rows.to(dtypes.get_default_dtype())
     weights = None
     for key, each in (("fweights", fweights), ("aweights", aweights)):
         if each is not None:
             _check_weights(key, each, rows.shape[1])
-            weights = each.to(rows.dtype) if weights is None else weights * each
+            weights = each.to(rows.dtype.to_real()) if weights is None else weights * each
     if weights is None:
         count: Any = rows.shape[1]
         centred = rows - rows.mean(1, keepdim=True) if count else rows
-        product = centred @ centred.transpose(0, 1)
+        product = centred @ centred.mH
         factor = builtins.max(count - correction, 0)
         result = product / factor
     else:
@@ -287,7 +307,7 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
             factor = total - correction
         else:
             factor = total - correction * (weights * aweights).sum() / total
-        result = (centred * weights) @ centred.transpose(0, 1) / elementwise.clamp_min(factor, 0)
+        result = (centred * weights) @ centred.mH / elementwise.clamp_min(factor, 0)
     return result.squeeze()
 
 
@@ -314,7 +334,10 @@ def corrcoef(input: Any) -> Any:
     if matrix.ndim == 0:
         return matrix / matrix
     deviation = matrix.diagonal().sqrt()
-    return elementwise.clamp(matrix / deviation.unsqueeze(1) / deviation, -1.0, 1.0)
+    result = matrix / deviation.unsqueeze(1) / deviation
+    if result.is_complex():
+        return _core.view_as_complex(elementwise.clamp(_core.view_as_real(result), -1.0, 1.0))
+    return elementwise.clamp(result, -1.0, 1.0)
 
 
 # -------------------------------------------------------------------------------------------------------- softmax

@@ -207,6 +207,7 @@ def _pair_options(name: str, kernel_size: Any, dilation: Any, padding: Any, stri
 
 def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
     """(N, C, H, W) to (N, C * KH * KW, L): the patch that a kernel sees at each of its L places, as a column."""
+    check_tensor("unfold", input)
     kernel, dilations, around, strides = _pair_options("unfold", kernel_size, dilation, padding, stride)
     if input.ndim == 3:
         return unfold(input.unsqueeze(0), kernel, dilations, around, strides).squeeze(0)
@@ -232,6 +233,7 @@ def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, st
 
 def fold(input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
     """(N, C * KH * KW, L) to (N, C, H, W): every column added back at the place `unfold` took it from."""
+    check_tensor("fold", input)
     kernel, dilations, around, strides = _pair_options("fold", kernel_size, dilation, padding, stride)
     sizes = spread("fold", "output_size", output_size, 2, 1)
     if input.ndim == 2:

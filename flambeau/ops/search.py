@@ -14,6 +14,7 @@ from flambeau.errors import DTypeError
 from flambeau.ops.arguments import (
     Tensor,
     check_floating,
+    check_ordered,
     check_tensor,
     deliver,
     integer,
@@ -45,7 +46,7 @@ def searchsorted(
     """
     import numpy
 
-    check_tensor("searchsorted", sorted_sequence, "sorted_sequence")
+    check_ordered("searchsorted", check_tensor("searchsorted", sorted_sequence, "sorted_sequence"))
     if sorter is not None:
         check_tensor("searchsorted", sorter, "sorter")
     if side is not None:
@@ -56,7 +57,8 @@ def searchsorted(
         right = side == "right"
     if not isinstance(input, Tensor):
         input = _core.full((), input, sorted_sequence.dtype)
-    if sorted_sequence.dtype is not input.dtype and sorted_sequence.dtype.kind != input.dtype.kind:
+    check_ordered("searchsorted", input)
+    if sorted_sequence.dtype is not input.dtype and sorted_sequence.dtype.category != input.dtype.category:
         joint = dtypes.promote_types(sorted_sequence.dtype, input.dtype)
         sorted_sequence, input = sorted_sequence.to(joint), input.to(joint)
     if sorter is not None and sorter.shape != sorted_sequence.shape:
@@ -105,7 +107,7 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
     minlength = integer("bincount", minlength, "minlength")
     if weights is not None:
         check_tensor("bincount", weights, "weights")
-    if input.dtype.kind != 1:
+    if input.dtype.category != 1:
         raise DTypeError(f"bincount: input must have an integer dtype, got {input.dtype}")
     if input.ndim != 1:
         raise shape_error("bincount", "only supports 1-d non-negative integral inputs", input=input)
@@ -125,7 +127,7 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
 
 def histc(input: Any, bins: int = 100, min: Any = 0, max: Any = 0, *, out: Any = None) -> Any:
     """How many elements fall into each of `bins` equal ranges from `min` to `max` (both 0: those of the data)."""
-    check_tensor("histc", input)
+    check_ordered("histc", check_tensor("histc", input))
     bins = integer("histc", bins, "bins")
     if bins <= 0:
         raise RuntimeError(f"histc: bins must be > 0, but got {bins}")
@@ -162,7 +164,7 @@ def histogram(
     """Counts (or weights, or densities) of the elements in ranges, and the edges of the ranges: (hist, bin_edges)."""
     import numpy
 
-    check_tensor("histogram", input)
+    check_ordered("histogram", check_tensor("histogram", input))
     if weight is not None:
         check_tensor("histogram", weight, "weight")
     _core.refuse_reading("histogram")
@@ -262,23 +264,25 @@ def hash_tensor(
     one of them always changes the hash.
 
     Arguments: `dim`, the dimensions that are hashed (all by default); `keepdim`, whether they stay with size 1;
-    `mode`, 0, the only one. Returns int64: the bits that PyTorch gives as uint64. Errors: RuntimeError for a mode.
+    `mode`, 0, the only one. Returns uint64. Errors: RuntimeError for a mode, DTypeError for complex numbers.
 
     >>> fl.hash_tensor(fl.tensor([1, 2, 4]))
-    tensor(7)
+    tensor(7, dtype=flambeau.uint64)
     """
     import numpy
 
     check_tensor("hash_tensor", input)
+    if input.is_complex():
+        raise DTypeError(f"hash_tensor: does not support complex dtypes, got {input.dtype}; take view_as_real(input)")
     if mode != 0:
         raise RuntimeError(f"hash_tensor: unknown mode {mode}; only 0, the exclusive or, is there")
     dims = wrap_dims("hash_tensor", None if dim == () else dim, input.ndim)
     wide = to_numpy(input.to(dtypes.float64 if input.dtype.is_floating_point else dtypes.int64))
-    bits = numpy.ascontiguousarray(wide).view("int64").reshape(wide.shape)
+    bits = numpy.ascontiguousarray(wide).view("uint64").reshape(wide.shape)
     axes = tuple([d for d in dims if d < input.ndim])
     mixed: Any = numpy.bitwise_xor  # its overloads know a literal keepdims only
     found = mixed.reduce(bits, axis=axes, keepdims=keepdim) if axes else bits
-    return deliver(to_tensor(numpy.asarray(found, "int64").copy()), out)
+    return deliver(to_tensor(numpy.asarray(found, "uint64").copy()), out)
 
 
 def unique(

@@ -29,7 +29,7 @@ from flambeau.ops.arguments import (
 from flambeau.ops.constructors import broadcast_shapes
 
 __all__ = [
-    "adjoint", "as_strided", "atleast_1d", "atleast_2d", "atleast_3d", "block_diag", "broadcast_tensors",
+    "as_strided", "atleast_1d", "atleast_2d", "atleast_3d", "block_diag", "broadcast_tensors",
     "broadcast_to", "cartesian_prod", "cat", "chunk", "column_stack", "combinations", "concat", "concatenate", "diag",
     "diag_embed", "diagflat", "diagonal", "diagonal_scatter", "dsplit", "dstack", "expand_copy", "flatten", "flip",
     "fliplr", "flipud", "hsplit", "hstack", "moveaxis", "movedim", "narrow", "narrow_copy", "permute", "ravel",
@@ -562,14 +562,6 @@ def t(input: Any) -> Any:
     return input.t()
 
 
-def adjoint(input: Any) -> Any:
-    """The transposes of a batch of matrices."""
-    check_tensor("adjoint", input)
-    if input.ndim < 2:
-        raise RuntimeError(f"adjoint: needs at least 2 dimensions, got shape {tuple(input.shape)}")
-    return input.transpose(-2, -1)
-
-
 def movedim(input: Any, source: Any, destination: Any) -> Any:
     """`input` with the dimensions `source` moved to the positions `destination`; the others keep their order."""
     if not isinstance(input, Tensor):
@@ -601,7 +593,7 @@ def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
     if not isinstance(input, Tensor):
         raise not_tensor("narrow", input)
     if isinstance(start, Tensor):
-        if start.ndim or start.dtype.kind != 1:
+        if start.ndim or start.dtype.category != 1:
             raise RuntimeError(f"narrow: start must be an int or a 0-dim integer tensor, got {start.dtype}")
         start = int(start)
     return input.narrow(dim, start, length)
@@ -774,7 +766,6 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
 unsafe_chunk, unsafe_split = chunk, split
 
 METHODS = {
-    "adjoint": adjoint,
     "broadcast_to": lambda self, *size: check_tensor("broadcast_to", self).expand(*size),
     "chunk": chunk,
     "diag": diag,

@@ -15,6 +15,7 @@ from flambeau.ops import elementwise
 from flambeau.ops.arguments import (
     Tensor,
     check_floating,
+    check_ordered,
     check_tensor,
     deliver,
     in_float32,
@@ -65,6 +66,7 @@ def _deliver_pair(kind: Any, pair: tuple[Any, Any], out: Any) -> Any:
 
 def _order(name: str, input: Any, dim: int, descending: bool, taken: Any = None) -> Any:
     """The positions that sort along `dim`, or the `taken` of them; always stable; NaN counts as the largest number."""
+    check_ordered(name, input)
     if input.ndim == 0:
         return _core.full((), 0, dtypes.int64)
 
@@ -95,6 +97,8 @@ def stable_order(values: Any, dim: int, descending: bool = False) -> Any:
         keys[numpy.isnan(exact)] = 0x7FFFFFFF
     else:
         keys = values.astype("int64")
+        if values.dtype == "uint32":
+            keys -= 1 << 31
     if descending:
         numpy.invert(keys, out=keys)
     keys <<= 32
@@ -138,7 +142,7 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
     >>> fl.topk(fl.tensor([3, 1, 2]), 2)
     topk(values=tensor([3, 2]), indices=tensor([0, 2]))
     """
-    check_tensor("topk", input)
+    check_ordered("topk", check_tensor("topk", input))
     k = integer("topk", k, "k")
     dim = wrap_dim("topk", dim, input.ndim)
     length = input.shape[dim] if input.ndim else 1
@@ -175,7 +179,7 @@ def _few(values: Any, k: int, dim: int, largest: bool) -> Any:
 
 def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False, *, out: Any = None) -> Any:
     """The k-th smallest element along `dim`, counted from 1, and where it is: (values, indices)."""
-    check_tensor("kthvalue", input)
+    check_ordered("kthvalue", check_tensor("kthvalue", input))
     k = integer("kthvalue", k, "k")
     dim = wrap_dim("kthvalue", dim, input.ndim)
     length = input.shape[dim] if input.ndim else 1
@@ -189,13 +193,13 @@ def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False, *, out: A
 
 
 def _median(name: str, kind: Any, input: Any, dim: int | None, keepdim: bool, ignore_nan: bool, out: Any) -> Any:
-    check_tensor(name, input)
+    check_ordered(name, check_tensor(name, input))
     flat = dim is None
     if dim is None:
         input, dim = input.reshape((-1,)), 0
         if input.numel() == 0:
             if not input.dtype.is_floating_point:
-                return _core.full((), 0 if input.dtype.kind == 0 else dtypes.iinfo(input.dtype).min, input.dtype)
+                return _core.full((), 0 if input.dtype.category == 0 else dtypes.iinfo(input.dtype).min, input.dtype)
             return _core.full((), float("nan"), input.dtype)
     dim = wrap_dim(name, dim, input.ndim)
     if input.ndim == 0:
@@ -248,7 +252,7 @@ def nanmedian(input: Any, dim: int | None = None, keepdim: bool = False, *, out:
 
 def mode(input: Any, dim: int = -1, keepdim: bool = False, *, out: Any = None) -> Any:
     """The most frequent element along `dim` (the smallest of several), and where it last is: (values, indices)."""
-    check_tensor("mode", input)
+    check_ordered("mode", check_tensor("mode", input))
     dim = wrap_dim("mode", dim, input.ndim)
     if input.ndim == 0:
         return _deliver_pair(_Mode, _picked(input, 0, _core.full((), 0, dtypes.int64)), out)
@@ -369,15 +373,29 @@ def nanquantile(
 def _running(name: str, input: Any, dim: int, dtype: Any, kind: str) -> Any:
     check_tensor(name, input)
     dim = wrap_dim(name, dim, input.ndim)
-    if dtype is None and not input.dtype.is_floating_point:
+    if dtype is None and input.dtype.category < 2:
         dtype = dtypes.int64
     if dtype is not None:
         input = input.to(dtype)
     if input.ndim == 0:
         return input.clone()
+    if input.is_complex():
+        if kind == "sum":
+            return _core.view_as_complex(_running(name, _core.view_as_real(input), dim, None, kind))
+        return _complex_cumprod(input, dim)
     result = _core.cumulative(input, dim, kind)
     vjp = _cumsum_gradient(dim) if kind == "sum" else _cumprod_gradient(input, dim)
     return with_gradient(result, (input,), vjp, name.capitalize() + "Backward0")
+
+
+def _complex_cumprod(x: Any, dim: int) -> Any:
+    """Running products of complex numbers, by doubling: after step s every element holds the product of s of them."""
+    length, step = x.shape[dim], 1
+    while step < length:
+        later = x.narrow(dim, step, length - step) * x.narrow(dim, 0, length - step)
+        x = _core.cat([x.narrow(dim, 0, step), later], dim)
+        step *= 2
+    return x.clone() if length < 2 else x
 
 
 def _cumsum_gradient(dim: int) -> Callable[[Any], Any]:
@@ -419,7 +437,7 @@ def cumprod(input: Any, dim: int, *, dtype: Any = None, out: Any = None) -> Any:
 
 
 def _running_extreme(name: str, kind: Any, input: Any, dim: int, out: Any, largest: bool) -> Any:
-    check_tensor(name, input)
+    check_ordered(name, check_tensor(name, input))
     dim = wrap_dim(name, dim, input.ndim)
     flat = input.reshape((1,)) if input.ndim == 0 else input
     values, places = _core.running_extreme(flat, dim, largest)
@@ -447,10 +465,13 @@ def logcumsumexp(input: Any, dim: int, *, out: Any = None) -> Any:
     """The logarithm of the running sum of exponentials along `dim`, without overflow."""
     check_tensor("logcumsumexp", input)
     dim = wrap_dim("logcumsumexp", dim, input.ndim)
-    if not input.dtype.is_floating_point:
+    if input.dtype.category < 2:
         input = input.to(dtypes.get_default_dtype())
     if input.ndim == 0:
         return deliver(input.clone(), out)
+    if input.is_complex():
+        shift = input.detach().real.amax(dim, keepdim=True) if input.numel() else 0.0
+        return deliver((input - shift).exp().cumsum(dim).log() + shift, out)
 
     def compute(input: Any) -> Any:
         import numpy

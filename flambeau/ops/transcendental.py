@@ -145,7 +145,7 @@ def _(grad, x, y):
     return grad * s.sigmoid(_difference(x, y)), grad * s.sigmoid(_difference(y, x))
 
 
-@elementwise(accepts="floating", tolerance=4)
+@elementwise(accepts="real", tolerance=4)
 def logaddexp2(x, y):
     """log2(2 ** x + 2 ** y) without overflow."""
     return _logaddexp(x, y, s.exp2, lambda t: s.log1p(t) * (1.0 / math.log(2.0)))
@@ -158,6 +158,10 @@ def _(grad, x, y):
 
 
 def _logaddexp(x, y, exponential, logarithm):
+    if s.is_complex(x):
+        first = s.real(x) >= s.real(y)
+        larger, smaller = s.where(first, x, y), s.where(first, y, x)
+        return larger + logarithm(exponential(smaller - larger))
     same_infinity = s.isinf(x) & (x == y)
     return s.where(same_infinity, x, s.maximum(x, y) + logarithm(exponential(-s.absolute(x - y))))
 
@@ -166,7 +170,7 @@ def _difference(x, y):
     return s.where(x == y, 0.0, x - y)
 
 
-@elementwise(promotion="float", domain=(0.2, 3.0))
+@elementwise(accepts="real", promotion="float", domain=(0.2, 3.0))
 def xlogy(x, y):
     """x * log(y); 0 where x is 0, NaN where y is NaN. The gradient by x is 0 where x is 0 and y <= 0."""
     return s.where(s.isnan(y), y, s.where(x == 0.0, 0.0, x * s.log(y)))
@@ -178,7 +182,7 @@ def _(grad, x, y):
     return by_x, grad * x / y
 
 
-@elementwise(promotion="float", domain=(0.2, 3.0))
+@elementwise(accepts="real", promotion="float", domain=(0.2, 3.0))
 def xlog1py(x, y):
     """x * log(1 + y); 0 where x is 0, NaN where y is NaN. The gradient by x is 0 where x is 0 and y <= -1."""
     return s.where(s.isnan(y), y, s.where(x == 0.0, 0.0, x * s.log1p(y)))
@@ -281,7 +285,7 @@ def atan2(y, x):
     return s.atan2(y, x)
 
 
-@elementwise(accepts="floating", domain=(0.3, 3.0), tolerance=4)
+@elementwise(accepts="real", domain=(0.3, 3.0), tolerance=4)
 def hypot(x, y):
     """The length of the hypotenuse, sqrt(x * x + y * y), without overflow."""
     a, b = s.absolute(x), s.absolute(y)
@@ -304,13 +308,13 @@ def sinc(x):
     return s.where(x == 0.0, 1.0, s.sin(angle) / safe)
 
 
-@elementwise(promotion="float")
+@elementwise(accepts="real", promotion="float")
 def deg2rad(x):
     """Degrees to radians: x * pi / 180."""
     return x * (math.pi / 180.0)
 
 
-@elementwise(promotion="float")
+@elementwise(accepts="real", promotion="float")
 def rad2deg(x):
     """Radians to degrees: x * 180 / pi."""
     return x * (180.0 / math.pi)

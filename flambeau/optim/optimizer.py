@@ -355,7 +355,7 @@ def _fit(value: Any, parameter: Tensor, key: Any) -> Any:
     if isinstance(value, Tensor):
         if key == "step":
             return value.detach().clone()
-        if parameter.is_floating_point():
+        if parameter.dtype.category > 1:
             return value.to(dtype=parameter.dtype, device=parameter.device, copy=True)
         return value.to(device=parameter.device, copy=True)
     if isinstance(value, dict):

@@ -1,5 +1,7 @@
-"""`flambeau.signal`: the path where PyTorch programs look for signal processing. It holds the windows, no filters."""
+"""`flambeau.signal`: signal processing; only `windows` lives here, transforms are in `flambeau.fft` and `stft`."""
 
-from flambeau.signal import windows
+from __future__ import annotations
+
+from flambeau.signal import windows as windows
 
 __all__ = ["windows"]

@@ -33,7 +33,7 @@ def operands(declaration, rng, rows=3, length=5, sample=None):
 
 
 def codes_of(arrays):
-    kinds = {"f": FLOAT64, "i": 5, "b": 0}
+    kinds = {"f": FLOAT64, "i": 5, "b": 0, "c": 14}
     return tuple(kinds[numpy.asarray(array).dtype.kind] for array in arrays)
 
 
@@ -77,6 +77,15 @@ def analytic(declaration, arrays, cotangents, outputs, length):
 def numeric(declaration, arrays, cotangents, index, length):
     """Central differences of sum(cotangent * output); elements of a map, and rows, are independent."""
     array = arrays[index]
+    if array.dtype.kind == "c":
+        parts = [numeric_part(declaration, arrays, cotangents, index, length, direction) for direction in (1.0, 1.0j)]
+        return parts[0] + 1j * parts[1]
+    return numeric_part(declaration, arrays, cotangents, index, length, 1.0)
+
+
+def numeric_part(declaration, arrays, cotangents, index, length, direction):
+    """The slope along one direction in the plane of an operand's values."""
+    array = arrays[index]
     found = numpy.zeros(array.shape)
     columns = range(array.shape[1]) if array.ndim == 2 else [None]
     for column in columns:
@@ -84,15 +93,15 @@ def numeric(declaration, arrays, cotangents, index, length):
         for sign in (1, -1):
             moved = array.copy()
             if column is None:
-                moved += sign * STEP
+                moved += sign * STEP * direction
             else:
-                moved[:, column] += sign * STEP
+                moved[:, column] += sign * STEP * direction
             values = evaluate(declaration, [*arrays[:index], moved, *arrays[index + 1 :]], length)
             total = 0.0
             for value, cotangent in zip(values, cotangents, strict=True):
                 if cotangent is None:
                     continue
-                part = value * cotangent
+                part = (value * numpy.conj(cotangent)).real  # of z = x + iy the cotangent is dL/dx + i dL/dy
                 total = total + (part.sum(axis=1) if declaration.kind == "row" and part.ndim == 2 else part)
             ends.append(total)
         difference = (ends[0] - ends[1]) / (2 * STEP)
@@ -103,9 +112,16 @@ def numeric(declaration, arrays, cotangents, index, length):
     return found
 
 
+def random_like(value, rng):
+    """A random cotangent of an output, None if it can have none."""
+    if value.dtype.kind == "c":
+        return rng.standard_normal(value.shape) + 1j * rng.standard_normal(value.shape)
+    return rng.standard_normal(value.shape) if value.dtype.kind == "f" else None
+
+
 def check(declaration, arrays, rng, order, length):
     outputs = evaluate(declaration, arrays, length)
-    cotangents = [rng.standard_normal(v.shape) if v.dtype.kind == "f" else None for v in outputs]
+    cotangents = [random_like(v, rng) for v in outputs]
     for k in NONDIFFERENTIABLE_OUTPUTS.get(declaration.name, ()):
         cotangents[k] = numpy.zeros_like(outputs[k])
     found, gradient, called = analytic(declaration, arrays, cotangents, outputs, length)

@@ -14,7 +14,8 @@ from flambeau.compiler.program import ELEMENT, Input, Program, Value
 #: dtype names and the NumPy dtype that has their bytes in memory.
 MEMORY = {
     "bool": "?", "uint8": "u1", "int8": "i1", "int16": "i2", "int32": "i4", "int64": "i8",
-    "float16": "f2", "bfloat16": "u2", "float32": "f4", "float64": "f8",
+    "float16": "f2", "bfloat16": "u2", "float32": "f4", "float64": "f8", "uint16": "u2", "uint32": "u4", "uint64": "u8",
+    "complex64": "c8", "complex128": "c16",
 }  # fmt: skip
 
 #: Every kind of code this machine can run: masks, wide vectors without masks, narrow vectors with a scalar rest.

@@ -11,6 +11,10 @@ from flambeau.ops import elementwise, promotion, reduce
 DIMENSIONED, ZERO_DIMENSIONAL, NUMBER = 0, 1, 2
 
 
+#: Without the dtypes for which PyTorch has few operations on the CPU.
+SIGNED = [name for name in DTYPES if name not in ("uint16", "uint32", "uint64", "complex64", "complex128")]
+
+
 def meet(*operands):
     return DTYPES[promotion.result_type([(CODES[name], category) for name, category in operands])]
 
@@ -90,24 +94,40 @@ def test_a_fractional_parameter_does_not_fit_integers():
 def test_promote_types_and_can_cast_agree_with_pytorch():
     torch = pytest.importorskip("torch")
     for a, b in itertools.product(DTYPES, DTYPES):
-        expected = torch.promote_types(getattr(torch, a), getattr(torch, b))
-        assert DTYPES[promotion.promote_types(CODES[a], CODES[b])] == str(expected)[6:], (a, b)
+        try:
+            expected = str(torch.promote_types(getattr(torch, a), getattr(torch, b)))[6:]
+        except RuntimeError:
+            expected = None
+        try:
+            found = DTYPES[promotion.promote_types(CODES[a], CODES[b])]
+        except DTypeError:
+            found = None
+        assert found == expected, (a, b)
         assert promotion.can_cast(CODES[a], CODES[b]) == torch.can_cast(getattr(torch, a), getattr(torch, b)), (a, b)
 
 
 def example(torch, name, category):
     if category == NUMBER:
-        return {"bool": True, "int64": 1, "float64": 1.0}[name]
+        return {"bool": True, "int64": 1, "float64": 1.0, "complex128": 1.0j}[name]
     return torch.ones((1,) if category == DIMENSIONED else (), dtype=getattr(torch, name))
 
 
 def test_result_type_agrees_with_pytorch():
     torch = pytest.importorskip("torch")
     operands = [(name, category) for name in DTYPES for category in (DIMENSIONED, ZERO_DIMENSIONAL)]
-    operands += [("bool", NUMBER), ("int64", NUMBER), ("float64", NUMBER)]
+    operands += [("bool", NUMBER), ("int64", NUMBER), ("float64", NUMBER), ("complex128", NUMBER)]
     for a, b in itertools.product(operands, operands):
-        expected = torch.result_type(example(torch, *a), example(torch, *b))
-        assert meet(a, b) == str(expected)[6:], (a, b)
+        try:
+            expected = str(torch.result_type(example(torch, *a), example(torch, *b)))[6:]
+        except RuntimeError:
+            expected = None
+        if expected == "complex32":  # half precision has no complex dtype here
+            expected = "complex64"
+        try:
+            found = meet(a, b)
+        except DTypeError:
+            found = None
+        assert found == expected, (a, b)
 
 
 #: Our operation, PyTorch's name: both must give the same dtype or both refuse.
@@ -127,9 +147,9 @@ def test_binary_operations_give_the_dtype_of_pytorch(name):
     torch = pytest.importorskip("torch")
     declaration = getattr(elementwise, name).declaration
     numbers = [("int64", NUMBER), ("float64", NUMBER)]
-    pairs = [((a, DIMENSIONED), (b, DIMENSIONED)) for a in DTYPES for b in DTYPES]
+    pairs = [((a, DIMENSIONED), (b, DIMENSIONED)) for a in SIGNED for b in SIGNED]
     if name not in TENSORS_ONLY:
-        pairs += [((a, DIMENSIONED), number) for a in DTYPES for number in numbers]
+        pairs += [((a, DIMENSIONED), number) for a in SIGNED for number in numbers]
     for a, b in pairs:
         try:
             expected = str(getattr(torch, BINARY[name])(example(torch, *a), example(torch, *b)).dtype)[6:]
@@ -154,7 +174,7 @@ def test_unary_operations_give_the_dtype_of_pytorch(name):
     torch = pytest.importorskip("torch")
     operation = getattr(elementwise if name in UNARY else reduce, name)
     reference = getattr(torch, name)
-    for dtype in DTYPES:
+    for dtype in SIGNED:
         array = torch.ones(3, dtype=getattr(torch, dtype))
         try:
             expected = str((reference(array, dim=0) if name in ROWS else reference(array)).dtype)[6:]

@@ -11,14 +11,14 @@ import sys
 from . import harness
 
 
-def isolated(entry, api, limit, seconds):
+def isolated(entry, api, limit, seconds, complex_=False):
     """`harness.check` in a child process, so that a crash or a hang is one failed entry."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(read)
         try:
-            outcome = harness.check(entry, api, limit)
+            outcome = harness.check(entry, api, limit, complex_)
         except BaseException as error:
             outcome = harness.Outcome(harness.full_name(entry), "fail", f"harness: {type(error).__name__}: {error}", 0)
         with os.fdopen(write, "wb") as pipe:
@@ -41,6 +41,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", help="run the entries whose name contains this", default="")
     parser.add_argument("--samples", type=int, default=harness.SAMPLES, help="samples an entry and dtype; 0 is all")
+    parser.add_argument("--complex", action="store_true", help="in complex dtypes")
     parser.add_argument("--self", action="store_true", help="check the harness: PyTorch against itself")
     parser.add_argument("--missing", action="store_true", help="list the missing entries as well")
     parser.add_argument("--seconds", type=int, default=60, help="the most that one entry may take")
@@ -57,7 +58,7 @@ def main():
     for entry in harness.database():
         if chosen.only not in harness.full_name(entry) or not harness.in_scope(entry):
             continue
-        outcome = isolated(entry, api, chosen.samples, chosen.seconds)
+        outcome = isolated(entry, api, chosen.samples, chosen.seconds, chosen.complex)
         counts[outcome.status] += 1
         if outcome.status == "missing":
             missing.append(outcome.name)

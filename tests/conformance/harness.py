@@ -2,9 +2,10 @@
 
 For every entry (`OpInfo`) whose function exists: the sample inputs of the database, in float32, int64 and bool, must
 give PyTorch's values, shapes and dtypes within the entry's tolerance; and in float64 the gradients under a random
-cotangent must be PyTorch's. Random operations are compared by shape and dtype only.
+cotangent must be PyTorch's. With `--complex` the same in complex64, complex128 and complex128. Random operations
+are compared by shape and dtype only.
 
-    python -m tests.conformance [--only NAME] [--samples N] [--self] [--missing]
+    python -m tests.conformance [--only NAME] [--samples N] [--complex] [--self] [--missing]
 
 `--self` checks the harness by taking PyTorch itself for the implementation: everything must pass.
 """
@@ -18,6 +19,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 VALUE_DTYPES = ("float32", "int64", "bool")
+COMPLEX_DTYPES = ("complex64", "complex128")
 #: Samples of one entry and dtype that are run; the database has up to some hundreds. 0 means all of them.
 SAMPLES = 16
 #: Samples with more elements than this are left out.
@@ -35,13 +37,11 @@ SHAPE_ONLY = (
 )  # fmt: skip
 #: Entries of a dtype or device that the implementation leaves out as a whole, so that they are not counted as missing.
 OUT_OF_SCOPE = (
-    "sparse.", "fft.", "complex", "polar", "view_as_complex", "view_as_real", "jiterator", "_native",
-    "torch.ops",
-    "to_sparse", "as_strided.partial_views", "cfloat", "cdouble", "chalf", "_scaled_mm",
+    "sparse.", "jiterator", "_native", "torch.ops", "to_sparse", "as_strided.partial_views", "chalf", "_scaled_mm",
 )  # fmt: skip
 
 #: Outputs that are determined only up to a sign or a basis: compared through what they make.
-FREE_BASIS = ("svd", "linalg.svd", "linalg.eigh", "qr", "linalg.qr")
+FREE_BASIS = ("svd", "linalg.svd", "linalg.eigh", "linalg.eig", "qr", "linalg.qr")
 
 
 #: Entries whose indices are free where elements are equal, as among integers: the values alone are compared.
@@ -80,7 +80,7 @@ def full_name(entry: Any) -> str:
 
 
 def in_scope(entry: Any) -> bool:
-    """Whether the entry concerns dense, real tensors."""
+    """Whether the entry concerns dense tensors."""
     return not any(entry.name.startswith(prefix) or prefix in full_name(entry) for prefix in OUT_OF_SCOPE)
 
 
@@ -158,13 +158,13 @@ def convert(value: Any, api: Any, requires_grad: bool = False, leaves: list[Any]
     if isinstance(value, torch.nn.Module) or value is torch.nn.functional.pairwise_distance:
         raise UnsupportedSampleError(type(value).__name__)
     if isinstance(value, torch.Tensor):
-        if value.dtype is torch.bfloat16 or value.dtype.is_complex or value.layout is not torch.strided:
+        if value.dtype in (torch.bfloat16, torch.complex32) or value.layout is not torch.strided:
             raise UnsupportedSampleError(str(value.dtype))
         wanted = requires_grad and value.requires_grad
         if api is torch:
             made = value.detach().clone()
         else:
-            made = api.from_numpy(value.detach().contiguous().numpy().copy())
+            made = api.from_numpy(value.detach().resolve_conj().resolve_neg().contiguous().numpy().copy())
         if wanted:
             made.requires_grad_(True)
             if leaves is not None:
@@ -180,7 +180,7 @@ def convert(value: Any, api: Any, requires_grad: bool = False, leaves: list[Any]
         if value in (torch.strided, torch.contiguous_format, torch.preserve_format):
             return value if api is torch else None
         raise UnsupportedSampleError(str(value))
-    if isinstance(value, torch.Generator) or isinstance(value, complex):
+    if isinstance(value, torch.Generator):
         raise UnsupportedSampleError(type(value).__name__)
     if isinstance(value, torch.Size):
         return tuple(value)
@@ -213,22 +213,24 @@ def as_array(value: Any) -> Any:
     if not is_tensor(value):
         return numpy.asarray(value)
     value = value.detach()
-    return value.numpy(force=True)
+    return value.resolve_conj().resolve_neg().numpy(force=True)
 
 
 def tolerance(entry: Any, dtype: Any) -> tuple[float, float]:
     """The largest absolute and relative tolerance that the database states for an entry and dtype."""
     import torch
 
-    atol, rtol = {torch.float32: (1e-5, 1.3e-6), torch.float64: (1e-7, 1e-7)}.get(dtype, (0.0, 0.0))
-    if dtype.is_floating_point:
+    standard = {torch.float32: (1e-5, 1.3e-6), torch.float64: (1e-7, 1e-7)}
+    atol, rtol = standard.get(dtype.to_real() if dtype.is_complex else dtype, (0.0, 0.0))
+    if dtype.is_floating_point or dtype.is_complex:
         for info in (*entry.decorators, *entry.skips) if hasattr(entry, "decorators") else ():
             for each in getattr(info, "decorators", ()):
                 for kind, stated in getattr(each, "d", {}).items() if hasattr(each, "d") else ():
                     if kind == dtype:
-                        atol, rtol = max(atol, stated.atol), max(rtol, stated.rtol)
+                        atol = max(atol, getattr(stated, "atol", stated))
+                        rtol = max(rtol, getattr(stated, "rtol", 0.0))
     # Two correct float32 results may differ by the rounding of intermediate sums.
-    return (atol, rtol * 8) if dtype is torch.float32 else (atol, rtol)
+    return (atol, rtol * 8) if dtype in (torch.float32, torch.complex64) else (atol, rtol)
 
 
 # -------------------------------------------------------------------------------------------------------- comparing
@@ -248,13 +250,11 @@ def difference(ours: Any, theirs: Any, atol: float, rtol: float, values: bool = 
             names = str(a.dtype).split(".")[-1], str(b.dtype).split(".")[-1]
             if names[0] != names[1]:
                 return f"dtype {names[0]} for {names[1]}"
-            if b.dtype.is_complex:
-                continue
             if tuple(a.shape) != tuple(b.shape):
                 return f"shape {tuple(a.shape)} for {tuple(b.shape)}"
             if names[0] == "bfloat16":
                 continue
-        elif not isinstance(b, (int, float, bool)):
+        elif not isinstance(b, (int, float, bool, complex)):
             if a != b and not callable(b) and str(a).split(".")[-1] != str(b).split(".")[-1]:
                 return f"{a!r} for {b!r}"
             continue
@@ -263,9 +263,10 @@ def difference(ours: Any, theirs: Any, atol: float, rtol: float, values: bool = 
         x, y = as_array(a), as_array(b)
         if x.size == 0:
             continue
-        if y.dtype.kind == "f":
+        if y.dtype.kind in "fc":
             atol = max(atol, loose * float(numpy.nanmax(numpy.abs(y))))
-            least = {"float64": (1e-7, 1e-7), "float32": (1e-5, 1.1e-5), "float16": (1e-3, 1e-3)}[y.dtype.name]
+            kind = {"complex64": "float32", "complex128": "float64"}.get(y.dtype.name, y.dtype.name)
+            least = {"float64": (1e-7, 1e-7), "float32": (1e-5, 1.1e-5), "float16": (1e-3, 1e-3)}[kind]
             near = numpy.isclose(x, y, rtol=max(rtol, least[1]), atol=max(atol, least[0]), equal_nan=True)
         else:
             near = x == y
@@ -316,27 +317,27 @@ def describe(sample: Any) -> str:
     return ", ".join(parts)[:160]
 
 
-def check(entry: Any, api: Any, limit: int = SAMPLES) -> Outcome:
-    """Run one entry: values in three dtypes, then gradients in float64."""
+def check(entry: Any, api: Any, limit: int = SAMPLES, complex_: bool = False) -> Outcome:
+    """Run one entry: values in three dtypes, then gradients in float64; or both in complex dtypes."""
     name = full_name(entry)
     try:
         function = find(api, entry)
     except MissingFunctionError:
         return Outcome(name, "missing", "", 0)
     try:
-        return _check(entry, name, function, api, limit)
+        return _check(entry, name, function, api, limit, complex_)
     except MissingFunctionError:
         return Outcome(name, "missing", "", 0)
 
 
-def _check(entry: Any, name: str, function: Any, api: Any, limit: int) -> Outcome:
+def _check(entry: Any, name: str, function: Any, api: Any, limit: int, complex_: bool) -> Outcome:
     import torch
 
     count, problems = 0, []
     supported = entry.supported_dtypes("cpu")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for dtype_name in VALUE_DTYPES:
+        for dtype_name in COMPLEX_DTYPES if complex_ else VALUE_DTYPES:
             dtype = getattr(torch, dtype_name)
             if dtype not in supported:
                 continue
@@ -348,8 +349,9 @@ def _check(entry: Any, name: str, function: Any, api: Any, limit: int) -> Outcom
                 if problem:
                     problems.append(f"{problem} [{describe(sample)}]")
                     break
-        if entry.supports_autograd and torch.float64 in supported and entry.name not in SHAPE_ONLY:
-            for sample in samples(entry, torch.float64, True, limit):
+        differentiated = torch.complex128 if complex_ else torch.float64
+        if entry.supports_autograd and differentiated in supported and entry.name not in SHAPE_ONLY:
+            for sample in samples(entry, differentiated, True, limit):
                 problem = _check_gradient(entry, function, api, sample)
                 if problem == "unsupported":
                     continue
@@ -359,7 +361,7 @@ def _check(entry: Any, name: str, function: Any, api: Any, limit: int) -> Outcom
                     break
     if problems:
         return Outcome(name, "fail", " | ".join(problems), count)
-    return Outcome(name, "pass" if count else "skip", "" if count else "no sample is dense and real", count)
+    return Outcome(name, "pass" if count else "skip", "" if count else "no sample is dense and of these dtypes", count)
 
 
 def _reference(entry: Any, sample: Any) -> Any:
@@ -378,8 +380,6 @@ def _check_value(entry: Any, function: Any, api: Any, sample: Any, dtype: Any) -
         return "unsupported"
     torch.manual_seed(0)
     theirs = _reference(entry, sample)
-    if any(is_tensor(t) and t.dtype.is_complex for t in flatten(theirs)):
-        return "unsupported"
     try:
         ours = function(given[0], *given[1], **given[2])
     except MissingFunctionError:
@@ -388,7 +388,7 @@ def _check_value(entry: Any, function: Any, api: Any, sample: Any, dtype: Any) -
         return f"{type(error).__name__}: {str(error)[:160]}"
     if entry.name in FREE_BASIS:
         ours, theirs = _basis_free(entry.name, ours, theirs)
-    if entry.name in TIES and not dtype.is_floating_point:
+    if entry.name in TIES and not (dtype.is_floating_point or dtype.is_complex):
         if entry.name == "argsort":
             return difference(ours, theirs, 0, 0, values=False)
         ours, theirs = flatten(ours)[:1], flatten(theirs)[:1]
@@ -422,7 +422,7 @@ def _check_gradient(entry: Any, function: Any, api: Any, sample: Any) -> str | N
     process = sample.output_process_fn_grad
     theirs = process(entry.op(reference[0], *reference[1], **reference[2]))
     their_outputs = [t for t in flatten(theirs) if is_tensor(t) and t.requires_grad]
-    if not their_outputs or any(t.dtype.is_complex or t.dtype is torch.bfloat16 for t in their_outputs):
+    if not their_outputs or any(t.dtype in (torch.bfloat16, torch.complex32) for t in their_outputs):
         return "unsupported"
     generator = torch.Generator().manual_seed(1)
     cotangents = [torch.randn(t.shape, dtype=t.dtype, generator=generator) for t in their_outputs]

@@ -22,12 +22,25 @@ def _exists(entry):
     return True
 
 
+def _complex(entry):
+    return any(str(dtype)[6:] in harness.COMPLEX_DTYPES for dtype in entry.supported_dtypes("cpu"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, entry in ENTRIES.items() if _exists(entry)])
 def test_entry(name):
-    outcome = harness.check(ENTRIES[name], flambeau)
+    _verdict(name, harness.check(ENTRIES[name], flambeau), known.DIFFERENT)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name, entry in ENTRIES.items() if _complex(entry) and _exists(entry)])
+def test_entry_in_complex_dtypes(name):
+    _verdict(name, harness.check(ENTRIES[name], flambeau, complex_=True), known.DIFFERENT_COMPLEX)
+
+
+def _verdict(name, outcome, different):
     if outcome.status in ("skip", "missing"):
         pytest.skip(outcome.detail or "the database calls a function that does not exist")
-    if name in known.DIFFERENT:
-        pytest.xfail(known.DIFFERENT[name])
+    if name in different:
+        pytest.xfail(different[name])
     assert outcome.status == "pass", outcome.detail

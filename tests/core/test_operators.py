@@ -93,7 +93,7 @@ def test_an_array_of_another_dtype_is_promoted():
     assert (np.ones(2, dtype=np.int32) + fl.ones(2, dtype=fl.int64)).dtype is fl.int64
 
 
-@pytest.mark.parametrize("other", ["a", None, [1, 2], (1, 2), {}, object(), 1j], ids=repr)
+@pytest.mark.parametrize("other", ["a", None, [1, 2], (1, 2), {}, object()], ids=repr)
 @pytest.mark.parametrize("op", [operator.add, operator.mul, operator.truediv, operator.pow, operator.lt])
 def test_anything_else_is_a_type_error(op, other):
     with pytest.raises((TypeError, RuntimeError)):

@@ -10,7 +10,7 @@ import flambeau as fl
 SHAPES = [(64, 64), (100, 70), (1000, 17), (16, 4096), (333, 200), (65, 129), (2000, 40), (128, 127), (191, 320)]
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float64", "bool"])
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float64", "bool", "complex64", "complex128"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_matrix(shape: tuple[int, int], dtype: str) -> None:
     values = (np.arange(shape[0] * shape[1]).reshape(shape) * 2654435761 % 251).astype(dtype)
@@ -19,7 +19,7 @@ def test_matrix(shape: tuple[int, int], dtype: str) -> None:
     np.testing.assert_array_equal(turned.numpy(), values.T)
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float64"])
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float64", "complex128"])
 def test_further_dimensions(dtype: str) -> None:
     values = (np.arange(5 * 70 * 3 * 80).reshape(5, 70, 3, 80) % 241).astype(dtype)
     for order in [(0, 2, 3, 1), (3, 0, 2, 1), (2, 3, 1, 0), (0, 3, 2, 1)]:

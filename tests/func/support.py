@@ -21,6 +21,10 @@ def loop(function, args, dims):
     return [fl.stack(list(column)) for column in zip(*(leaves(function(*p)) for p in picked), strict=True)]
 
 
+def _wide(x):
+    return x.to(fl.complex128) if x.is_complex() else x.double()
+
+
 def assert_same(function, args, dims, rtol=1e-12, gradients=True):
     """vmap equals the loop for tensors `args` that hold the examples at `dims` (None: shared)."""
     found = leaves(fl.vmap(function, in_dims=tuple(dims))(*args))
@@ -28,12 +32,12 @@ def assert_same(function, args, dims, rtol=1e-12, gradients=True):
     assert len(found) == len(wanted)
     for a, b in zip(found, wanted, strict=True):
         assert a.dtype is b.dtype and a.shape == b.shape, (a.dtype, a.shape, b.dtype, b.shape)
-        assert fl.allclose(a.double(), b.double(), rtol, 1e-14, equal_nan=True), (a, b)
+        assert fl.allclose(_wide(a), _wide(b), rtol, 1e-14, equal_nan=True), (a, b)
     if not gradients:
         return
 
     def pulled(compute):
-        fresh = [x.detach().requires_grad_() if x.is_floating_point() else x for x in args]
+        fresh = [x.detach().requires_grad_() if x.dtype.category > 1 else x for x in args]
         made = [o for o in compute(fresh) if o.requires_grad]
         if not made:
             return None

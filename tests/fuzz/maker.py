@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 FLOATS = ("float32", "float32", "float64", "float16")
+COMPLEX = ("complex64", "complex64", "complex128")
 INTEGERS = ("int64", "int32", "int16", "int8", "uint8")
 EXTREMES = (float("nan"), float("inf"), float("-inf"), -0.0, 0.0, 1e30, -1e30, 1e-30, 3.4e38, 65504.0, 1e-40)
 
@@ -69,6 +70,7 @@ class Maker:
         self.numbers = np.random.default_rng(seed)
         self.kind = self.r.choice(("small", "small", "small", "extreme", "whole"))
         self.gradients = self.r.random() < 0.15
+        self.complex = random.Random(-1 - seed).random() < 0.1  # of a stream of its own: other calls stay as they are
 
     def odds(self, p: float) -> bool:
         """True with probability p."""
@@ -88,6 +90,8 @@ class Maker:
         """A dtype, mostly a floating one."""
         if allowed:
             return self.r.choice(allowed)
+        if self.complex and self.odds(0.7):
+            return self.r.choice(COMPLEX)
         return self.r.choice(FLOATS) if self.odds(0.65) else self.r.choice((*INTEGERS, "bool"))
 
     def tensor(
@@ -99,6 +103,9 @@ class Maker:
         dtype = self.dtype() if dtype is None else dtype
         if dtype == "bool":
             array = self.numbers.random(shape) < 0.5
+        elif dtype in COMPLEX:
+            parts = [self.numbers.uniform(low, high, shape) for _ in range(2)]
+            array = np.asarray((parts[0] + 1j * parts[1]).astype(dtype))
         elif dtype in FLOATS:
             array = np.asarray(self.numbers.uniform(low, high, shape))
             if self.kind == "whole":
@@ -115,7 +122,7 @@ class Maker:
                 array.flat[0] = self.r.choice((limits.max, limits.min))
         if view is None:
             view = self.r.choice(list(VIEWS)) if self.odds(0.45) else "same"
-        gradient = self.gradients and dtype in ("float32", "float64") and self.kind != "extreme"
+        gradient = self.gradients and dtype in ("float32", "float64", *COMPLEX) and self.kind != "extreme"
         return Data(np.ascontiguousarray(array).reshape(shape), view, gradient)
 
     def index(self, shape: list[int], limit: int, negative: bool = True) -> Data:

@@ -86,11 +86,14 @@ def _built(value: Any, library: Any, made: list[Any], double: bool) -> Any:
     if isinstance(value, Data):
         if double and value.array.dtype.kind == "f":
             value = value._replace(array=value.array.astype("float64"))
+        elif double and value.array.dtype.kind == "c":
+            value = value._replace(array=value.array.astype("complex128"))
         tensor = value.make(library)
         made.append(tensor)
         return tensor
     if isinstance(value, tuple) and len(value) == 2 and value[0] == "dtype":
-        return getattr(library, "float64" if double and value[1].startswith("float") else value[1])
+        wide = "float64" if value[1].startswith("float") else "complex128" if value[1][0] == "c" else value[1]
+        return getattr(library, wide if double else value[1])
     if isinstance(value, (list, tuple)):
         return type(value)(_built(each, library, made, double) for each in value)
     return copy.copy(value)
@@ -102,12 +105,8 @@ def _arrays(value: Any, library: Any) -> list[Any]:
         tensor = value.detach()
         name = str(tensor.dtype).rsplit(".", 1)[-1]
         tensor = tensor.to(library.float32) if name == "bfloat16" else tensor
-        return [
-            (
-                name,
-                np.array(tensor.tolist(), dtype=np.float64 if "float" in name else None).reshape(tuple(tensor.shape)),
-            )
-        ]
+        wide = np.float64 if "float" in name else np.complex128 if "complex" in name else None
+        return [(name, np.array(tensor.tolist(), dtype=wide).reshape(tuple(tensor.shape)))]
     if isinstance(value, (list, tuple)):
         return [each for part in value for each in _arrays(part, library)]
     return [value]
@@ -132,7 +131,7 @@ def execute(call: Call, library: Any, double: bool = False) -> tuple[Any, Except
             gradients: list[Any] = []
             sources = [each for each in made if each.requires_grad]
             if wanted and sources:
-                total = sum((each * _cotangent(each, library)).sum() for each in wanted)
+                total = sum(_real((each * _cotangent(each, library)).sum()) for each in wanted)
                 found = library.autograd.grad(total, sources, allow_unused=True)
                 gradients = [
                     part for each in found for part in (_arrays(each, library) if each is not None else [None])
@@ -143,6 +142,10 @@ def execute(call: Call, library: Any, double: bool = False) -> tuple[Any, Except
             return None, error
 
 
+def _real(total: Any) -> Any:
+    return total.real + 0.5 * total.imag if total.is_complex() else total
+
+
 def _cotangent(tensor: Any, library: Any) -> Any:
     """Fixed weights between 0.5 and 1.5, so that no part of a gradient cancels."""
     count = tensor.numel()
@@ -150,7 +153,9 @@ def _cotangent(tensor: Any, library: Any) -> Any:
     return weights.reshape(tensor.shape)
 
 
-TOLERANCE = {"float16": 4e-3, "bfloat16": 3e-2, "float32": 3e-5, "float64": 1e-9}
+TOLERANCE = {
+    "float16": 4e-3, "bfloat16": 3e-2, "float32": 3e-5, "float64": 1e-9, "complex64": 3e-5, "complex128": 1e-9,
+}  # fmt: skip
 
 
 def _differs(mine: Any, theirs: Any, tight: bool = True) -> str | None:
@@ -161,7 +166,7 @@ def _differs(mine: Any, theirs: Any, tight: bool = True) -> str | None:
             return f"shape {mine[1].shape}, not {theirs[1].shape}"
         tolerance = TOLERANCE.get(theirs[0], 0)
         with np.errstate(all="ignore"):
-            finite = np.abs(theirs[1][np.isfinite(theirs[1])]) if theirs[1].dtype.kind == "f" else np.zeros(1)
+            finite = np.abs(theirs[1][np.isfinite(theirs[1])]) if theirs[1].dtype.kind in "fc" else np.zeros(1)
             scale = min(float(finite.max(initial=1.0)), 1e3) if tolerance else 0.0
             close = np.isclose(mine[1], theirs[1], rtol=tolerance, atol=tolerance * scale, equal_nan=True)
         if not close.all():
@@ -244,7 +249,7 @@ def _rounding(mine: Any, theirs: Any, exact: Any) -> bool:
                 continue
             if one[0] != other[0] or one[1].shape != other[1].shape or one[1].shape != right[1].shape:
                 return False
-            if one[1].dtype.kind != "f":
+            if one[1].dtype.kind not in "fc":
                 if not np.array_equal(one[1], other[1]):
                     return False
                 continue

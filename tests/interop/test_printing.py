@@ -9,7 +9,10 @@ import pytest
 
 import flambeau as fl
 
-DTYPES = ["float32", "float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"]
+DTYPES = [
+    "float32", "float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool",
+    "complex64", "complex64", "complex128", "uint16", "uint32", "uint64",
+]  # fmt: skip
 OPTIONS = [
     {}, {}, {}, {"precision": 2}, {"precision": 6, "sci_mode": True}, {"sci_mode": False}, {"linewidth": 40},
     {"threshold": 5, "edgeitems": 2}, {"profile": "short"}, {"profile": "full"}, {"precision": 0},
@@ -27,11 +30,16 @@ def default_options():
 def values(r: random.Random, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
     """Numbers of one of several kinds: whole, large, small, of many sizes, with NaN and infinities."""
     g = np.random.default_rng(r.randrange(1 << 30))
+    if "complex" in dtype:
+        a = np.empty(shape, dtype="complex128")
+        a.real, a.imag = values(r, "float64", shape), values(r, "float64", shape)
+        with np.errstate(all="ignore"):
+            return np.asarray(a.astype(dtype))
     if dtype == "bool":
         return g.random(shape) < 0.5
     if "int" in dtype:
         limits = np.iinfo(dtype)
-        high = min(limits.max, r.choice([5, 1000, limits.max]))
+        high = min(limits.max, r.choice([5, 1000, limits.max]), (1 << 63) - 1)
         return g.integers(max(limits.min, -high), high, shape).astype(dtype)
     a = g.standard_normal(shape)
     kind = r.choice(["unit", "whole", "large", "small", "mixed", "special"])
@@ -62,7 +70,7 @@ def test_random_tensors_are_written_as_pytorch_writes_them():
         x = fl.tensor(a) if a.ndim else fl.tensor(a.item(), dtype=getattr(fl, a.dtype.name))
         t = torch.tensor(a) if a.ndim else torch.tensor(a.item(), dtype=getattr(torch, a.dtype.name))
         x, t = x.to(getattr(fl, dtype)), t.to(getattr(torch, dtype))
-        if "float" in dtype and r.random() < 0.3:
+        if ("float" in dtype or "complex" in dtype) and r.random() < 0.3:
             x.requires_grad_()
             t.requires_grad_()
             if r.random() < 0.5:

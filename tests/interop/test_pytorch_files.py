@@ -224,8 +224,15 @@ def test_what_torch_writes_now(tmp_path):
     torch = pytest.importorskip("torch")
     path = tmp_path / "now.pt"
     module = torch.nn.LSTM(3, 4)
-    torch.save({"m": module.state_dict(), "i": torch.arange(5).to(torch.int16), "n": torch.randn(2, 3).T}, path)
+    unsigned = {name: torch.tensor([0, 1, 250]).to(getattr(torch, name)) for name in ("uint16", "uint32", "uint64")}
+    spectrum = torch.fft.fft(torch.randn(4, 3, dtype=torch.float64))
+    entries = {"m": module.state_dict(), "i": torch.arange(5).to(torch.int16), "n": torch.randn(2, 3).T}
+    torch.save({**entries, "u": unsigned, "c": spectrum.T, "z": spectrum.to(torch.complex64)}, path)
     found = fl.load(path)
     for name, tensor in module.state_dict().items():
         assert found["m"][name].tolist() == tensor.tolist()
     assert found["i"].dtype is fl.int16 and found["n"].shape == (3, 2)
+    assert found["c"].dtype is fl.complex128 and found["c"].tolist() == spectrum.T.tolist()
+    assert found["z"].dtype is fl.complex64
+    for name, tensor in found["u"].items():
+        assert tensor.dtype is getattr(fl, name) and tensor.tolist() == [0, 1, 250]

@@ -25,6 +25,7 @@ OPERATIONS = sorted(
 )
 MAPS = [name for name in OPERATIONS if declare.table[name].kind == "map"]
 ROWS = [name for name in OPERATIONS if declare.table[name].kind == "row"]
+COMPLEX = {"complex64": "float32", "complex128": "float64"}
 EPSILON = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
 FLOAT_TYPES = tuple(EPSILON)
 
@@ -150,8 +151,12 @@ def error_bound(declaration, dtype, exact):
 
 def assert_close(declaration, found, exact, dtype, message, subnormal=0.0):
     """The outputs agree: exactly for integers and bools, within the declared ULPs (and `subnormal`) for floats."""
-    values = found.double().numpy() if dtype in FLOAT_TYPES else found.numpy()
     assert str(found.dtype) == f"flambeau.{dtype}", f"{message}: dtype {found.dtype}, expected {dtype}"
+    if dtype in COMPLEX:  # both parts to the precision of the larger
+        found, exact = flambeau.view_as_real(found.resolve_conj()), numpy.stack([exact.real, exact.imag], -1)
+        dtype = COMPLEX[dtype]
+        subnormal = subnormal + 2 * error_bound(declaration, dtype, numpy.abs(exact).max(-1, keepdims=True))
+    values = found.double().numpy() if dtype in FLOAT_TYPES else found.numpy()
     assert values.shape == exact.shape, f"{message}: shape {values.shape}, expected {exact.shape}"
     if dtype not in FLOAT_TYPES:
         numpy.testing.assert_array_equal(values, exact.astype(values.dtype), err_msg=message)
@@ -209,7 +214,7 @@ def directional(declaration, evaluate, exact, index, cotangents, step=1e-6):
         for value, cotangent in zip(values, cotangents, strict=True):
             if cotangent is None:
                 continue
-            part = value * cotangent
+            part = (value * numpy.conj(cotangent)).real
             total = total + (part if part.shape == to else part.sum(-1))
         return total
 

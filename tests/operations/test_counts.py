@@ -50,9 +50,10 @@ def test_nonzero_static():
 
 def test_hash_tensor():
     x = numpy.random.default_rng(0).normal(size=(3, 4))
-    bits = numpy.bitwise_xor.reduce(x.view("int64"), axis=1)
+    bits = numpy.bitwise_xor.reduce(x.view("uint64"), axis=1)
     t = flambeau.from_numpy(x)
     assert flambeau.hash_tensor(t, 1).tolist() == bits.tolist()
+    assert flambeau.hash_tensor(t).dtype is flambeau.uint64
     assert flambeau.hash_tensor(t).item() == numpy.bitwise_xor.reduce(bits)
     assert t.hash_tensor((0, 1), keepdim=True).shape == (1, 1)
     assert flambeau.hash_tensor(t.float().double()).item() == flambeau.hash_tensor(t.float()).item()

@@ -29,9 +29,10 @@ def test_dtype_and_shape_follow_the_data(data, dtype, shape):
     ("data", "options", "error"),
     [
         ([[1, 2], [3]], {}, ValueError), ([1, [2]], {}, TypeError), ("text", {}, TypeError), (None, {}, TypeError),
-        ([None], {}, TypeError), (1j, {}, TypeError), ({}, {}, TypeError), ([300], {"dtype": fl.uint8}, OverflowError),
+        ([None], {}, TypeError), ({}, {}, TypeError), ([1j], {"dtype": fl.float32}, RuntimeError),
+        ([300], {"dtype": fl.uint8}, OverflowError),
         (2**63, {}, RuntimeError), ([math.nan], {"dtype": fl.int64}, ValueError), (1, {"device": "cuda"}, RuntimeError),
-        (numpy.array(["a"]), {}, TypeError), (numpy.ones(2, "complex64"), {}, TypeError),
+        (numpy.array(["a"]), {}, TypeError), (numpy.array([None]), {}, TypeError),
     ],
 )  # fmt: skip
 def test_what_is_no_tensor_is_refused(data, options, error):
@@ -50,8 +51,8 @@ def test_numpy_shares_memory(dtype):
 def test_numpy_arrays_that_cannot_be_shared():
     with pytest.raises(ValueError, match="negative"):
         fl.from_numpy(numpy.arange(3)[::-1])
-    with pytest.raises(TypeError, match="uint16"):
-        fl.from_numpy(numpy.zeros(1, "uint16"))
+    with pytest.raises(TypeError, match="bytes24"):
+        fl.from_numpy(numpy.zeros(1, "S3"))
     with pytest.raises(ValueError, match="byte order"):
         fl.from_numpy(numpy.zeros(1, ">f4"))
 

@@ -38,10 +38,14 @@ def generator(name):
 def cotangents_for(name, outputs, rng):
     """Random weights of the outputs that have a gradient."""
     constant = STATISTICS.get(name, ())
-    return [
-        rng.uniform(-1.0, 1.0, tuple(o.shape)) if o.dtype.is_floating_point and k not in constant else None
-        for k, o in enumerate(outputs)
-    ]
+    found: list = []
+    for k, output in enumerate(outputs):
+        shape = tuple(output.shape)
+        random = rng.uniform(-1.0, 1.0, shape)
+        if output.is_complex():
+            random = random + 1j * rng.uniform(-1.0, 1.0, shape)
+        found.append(None if output.dtype.category < 2 or k in constant else random)
+    return found
 
 
 def check_gradient(name, op=None, sample=None):
