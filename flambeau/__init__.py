@@ -23,7 +23,7 @@ from flambeau.printing import set_printoptions
 from flambeau.tensor import _NAMESPACES, Tensor
 
 if TYPE_CHECKING:  # the function, which the loop below puts in the place of the submodule
-    from flambeau.ops.create import tensor
+    from flambeau.ops.from_data import tensor
 
 for _namespace in _NAMESPACES:
     for _name in _namespace.__all__:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flambeau.ops.arguments import check_tensor
 from flambeau.ops.create import vander as _vander
+from flambeau.ops.decompositions import cholesky, cholesky_ex, eig, eigh, eigvals, eigvalsh, qr, svd, svdvals
 from flambeau.ops.factorisations import (
     householder_product,
     ldl_factor,
@@ -16,13 +17,7 @@ from flambeau.ops.factorisations import linalg_lu as lu
 from flambeau.ops.factorisations import linalg_lu_solve as lu_solve
 from flambeau.ops.linalg import (
     LinAlgError,
-    cholesky,
-    cholesky_ex,
     det,
-    eig,
-    eigh,
-    eigvals,
-    eigvalsh,
     inv,
     inv_ex,
     lstsq,
@@ -30,14 +25,11 @@ from flambeau.ops.linalg import (
     matrix_power,
     matrix_rank,
     pinv,
-    qr,
     slogdet,
     solve,
     solve_ex,
     solve_triangular,
-    svd,
-    svdvals,
-)  # fmt: skip
+)
 from flambeau.ops.norms import cond, matrix_norm, vector_norm
 from flambeau.ops.norms import linalg_norm as norm
 from flambeau.ops.products import linalg_cross as cross

@@ -25,13 +25,16 @@ from flambeau.ops import (
     elementwise,
     factorisations,
     finite_differences,
+    from_data,
     gamma,
     grid,
     index,
+    joining,
     layouts,
     linalg,
     linalg_legacy,
     low_rank,
+    masks,
     native,
     norms,
     products,
@@ -123,7 +126,7 @@ def __array__(self: Any, dtype: Any = None, copy: bool | None = None) -> Any:
 
 def __array_wrap__(self: Any, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
     """What NumPy's functions of tensors return: the array as a tensor that shares its memory."""
-    return create.from_numpy(array) if getattr(array, "ndim", 0) else create.tensor(array)
+    return from_data.from_numpy(array) if getattr(array, "ndim", 0) else from_data.tensor(array)
 
 
 def __dlpack__(
@@ -326,7 +329,7 @@ def __reversed__(self: Any) -> Any:
 def apply_(self: Any, function: Any) -> Any:
     """Replace every element by function(element), in place; slow, for small tensors."""
     values = [function(value) for value in self.flatten().tolist()]
-    return self.copy_(create.tensor(values, dtype=self.dtype).view(self.shape))
+    return self.copy_(from_data.tensor(values, dtype=self.dtype).view(self.shape))
 
 
 def backward_not_supported(*_: Any) -> None:  # pragma: no cover - replaced by the core's method
@@ -336,9 +339,9 @@ def backward_not_supported(*_: Any) -> None:  # pragma: no cover - replaced by t
 del backward_not_supported
 
 _NAMESPACES = (
-    create, constructors, complex, arithmetic, reduction, shape, copies, index, search, sort, finite_differences, norms,
-    products, linalg, linalg_legacy, factorisations, low_rank, gamma, random, windows, convolution, native, grid, ctc,
-    spectral, layouts, storages,
+    create, from_data, constructors, complex, arithmetic, reduction, shape, joining, copies, index, masks, search, sort,
+    finite_differences, norms, products, linalg, linalg_legacy, factorisations, low_rank, gamma, random,
+    windows, convolution, native, grid, ctc, spectral, layouts, storages,
 )  # fmt: skip
 
 
@@ -346,8 +349,8 @@ def _index_tensor(key: Any) -> Any:
     if isinstance(key, (list, tuple, range)) and len(key) == 0:
         return create.empty(0, dtype=dtypes.int64)
     if isinstance(key, (list, tuple)) and any(isinstance(item, Tensor) and item.ndim for item in key):
-        return shape.stack([item if isinstance(item, Tensor) else create.tensor(item) for item in key])
-    return create.as_tensor(list(key) if isinstance(key, range) else key)
+        return joining.stack([item if isinstance(item, Tensor) else from_data.tensor(item) for item in key])
+    return from_data.as_tensor(list(key) if isinstance(key, range) else key)
 
 
 def _add_hook(hooks: dict[int, Any], hook: Any) -> Any:
@@ -421,7 +424,7 @@ def _attach() -> None:
         cpu=CPU,
         value_type=Value,
         repr=tensor_text,
-        to_tensor=create.as_tensor,
+        to_tensor=from_data.as_tensor,
         index_tensor=_index_tensor,
         add_hook=_add_hook,
         module_path=_module_path,

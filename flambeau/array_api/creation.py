@@ -7,7 +7,7 @@ from typing import Any
 from flambeau import dtypes
 from flambeau.array_api.common import Tensor, array
 from flambeau.devices import check_device
-from flambeau.ops import create
+from flambeau.ops import create, from_data
 
 
 def _on_cpu(device: Any) -> None:
@@ -30,7 +30,7 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: Any = None, copy: bool | 
     if isinstance(obj, (bool, int, float, complex)):
         if copy is False:
             raise ValueError("asarray(): a Python number needs a copy, and copy=False was asked for")
-        return create.tensor(obj, dtype=dtype)
+        return from_data.tensor(obj, dtype=dtype)
     if isinstance(obj, (list, tuple)) and _has_tensor(obj):
         from flambeau.array_api.manipulation import stack
 
@@ -38,7 +38,7 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: Any = None, copy: bool | 
             raise ValueError("asarray(): a sequence of tensors needs a copy, and copy=False was asked for")
         stacked = stack([asarray(each) for each in obj])
         return stacked if dtype is None else stacked.to(dtype)
-    return create.asarray(obj, dtype=dtype, copy=copy)
+    return from_data.asarray(obj, dtype=dtype, copy=copy)
 
 
 def _has_tensor(obj: Any) -> bool:
@@ -85,7 +85,7 @@ def eye(n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = N
 def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> Any:
     """A tensor over the memory of any object with `__dlpack__`; `copy=True` gives memory of its own."""
     _on_cpu(device)
-    return create.from_dlpack(x, copy=copy)
+    return from_data.from_dlpack(x, copy=copy)
 
 
 def full(shape: Any, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 from flambeau.array_api.common import array
 from flambeau.array_api.data_types import result_type
-from flambeau.ops import constructors, shape
+from flambeau.ops import constructors, joining, shape
 
 
 def broadcast_arrays(*arrays: Any) -> list[Any]:
@@ -34,7 +34,7 @@ def concat(arrays: Any, /, *, axis: int | None = 0) -> Any:
     dtype = result_type(*parts)
     if any(each.ndim != parts[0].ndim for each in parts):
         raise ValueError(f"concat(): the tensors must have as many dimensions, got {[each.ndim for each in parts]}")
-    return shape.cat([each.to(dtype) for each in parts], axis)
+    return joining.cat([each.to(dtype) for each in parts], axis)
 
 
 def expand_dims(x: Any, /, axis: int = 0) -> Any:
@@ -104,7 +104,7 @@ def stack(arrays: Any, /, *, axis: int = 0) -> Any:
     if not parts:
         raise ValueError("stack(): needs at least one tensor")
     dtype = result_type(*parts)
-    return shape.stack([each.to(dtype) for each in parts], axis)
+    return joining.stack([each.to(dtype) for each in parts], axis)
 
 
 def tile(x: Any, repetitions: tuple[int, ...], /) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from flambeau import dtypes
 from flambeau.array_api.common import Tensor, array, axes, joint_dtype, number, promoted
 from flambeau.ops import elementwise as e
-from flambeau.ops import index, reduction, search
+from flambeau.ops import index, masks, reduction, search
 from flambeau.ops import sort as sorting
 
 
@@ -25,7 +25,7 @@ def nonzero(x: Any, /) -> tuple[Any, ...]:
     """The places of elements that are not zero: one tensor of positions for each dimension, in row-major order."""
     if array("nonzero", x).ndim == 0:
         raise ValueError("nonzero(): needs at least one dimension, got a 0-dimensional tensor")
-    return tuple(index.nonzero(x, as_tuple=True))
+    return tuple(masks.nonzero(x, as_tuple=True))
 
 
 def count_nonzero(x: Any, /, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Any:
@@ -96,11 +96,12 @@ def unique_all(x: Any, /) -> UniqueAllResult:
     if flat.shape[0] == 0:
         return UniqueAllResult(ordered, order, order.reshape(x.shape), order)
     from flambeau.array_api.statistical import cumulative_sum
-    from flambeau.ops.create import tensor, zeros
-    from flambeau.ops.shape import cat
+    from flambeau.ops.create import zeros
+    from flambeau.ops.from_data import tensor
+    from flambeau.ops.joining import cat
 
     first = cat([tensor([True]), ordered[1:] != ordered[:-1]])
-    places = index.nonzero(first)[:, 0]
+    places = masks.nonzero(first)[:, 0]
     inverse = zeros(flat.shape[0], dtype=dtypes.int64)
     inverse[order] = cumulative_sum(first.to(dtypes.int64)) - 1
     ends = cat([places[1:], tensor([flat.shape[0]])])

@@ -99,7 +99,7 @@ def _running(name: str, operation: Any, start: int, x: Any, axis: Any, dtype: An
     result = operation(x, axis, dtype=dtype)
     if not include_initial:
         return result
-    from flambeau.ops.shape import cat
+    from flambeau.ops.joining import cat
 
     sizes = list(x.shape)
     sizes[axis] = 1

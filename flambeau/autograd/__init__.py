@@ -78,7 +78,7 @@ def grad(
     outputs, inputs, grad_outputs = _as_tuple(outputs), _as_inputs(inputs), _as_tuple(grad_outputs)
     keep = create_graph if retain_graph is None else retain_graph
     if is_grads_batched:
-        from flambeau.ops.shape import stack
+        from flambeau.ops.joining import stack
 
         columns = []
         for i in range(len(grad_outputs[0])):

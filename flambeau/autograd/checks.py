@@ -91,7 +91,7 @@ def gradcheck(
                 directions = [[1.0 if i == j else 0.0 for i in range(flat.numel())] for j in range(flat.numel())]
             original = flat.clone()
             for direction_number, direction in enumerate(directions):
-                from flambeau.ops.create import tensor
+                from flambeau.ops.from_data import tensor
 
                 step = tensor(direction, dtype=flat.dtype).reshape(flat.shape)
                 flat.copy_(original + eps * step)

@@ -205,7 +205,7 @@ def each(function: Callable, args: tuple, kwargs: Mapping[str, Any], level: Leve
 
 
 def _stacked(results: list, level: Level, name: str) -> Any:
-    from flambeau.ops.shape import stack
+    from flambeau.ops.joining import stack
 
     first = results[0]
     if isinstance(first, Tensor):

@@ -286,7 +286,7 @@ def _parsed(level: Level, self: Any, key: Any) -> tuple[Any, list, list]:
     clean: list = []
     for item in items:
         if isinstance(item, (list, range)) or hasattr(item, "__array_interface__"):
-            from flambeau.ops.create import as_tensor
+            from flambeau.ops.from_data import as_tensor
 
             item = as_tensor(list(item) if isinstance(item, range) else item)
         if _is_mask(item):

@@ -77,7 +77,7 @@ def stack_module_state(models: Sequence[Any]) -> tuple[dict[str, Any], dict[str,
     >>> parameters["weight"].shape
     flambeau.Size([4, 2, 3])
     """
-    from flambeau.ops.shape import stack
+    from flambeau.ops.joining import stack
 
     models = list(models)
     if not models:

@@ -559,7 +559,7 @@ def _run_backward(
 
 def _each_backward(level: Level, roots: tuple, gradients: tuple, keep: Any, create: Any, inputs: tuple) -> Any:
     """Gradients by tensors that all examples share: one pass for each example over the one graph."""
-    from flambeau.ops.shape import stack
+    from flambeau.ops.joining import stack
 
     rows = []
     at = [t.value if is_batched(t, level) else t for t in inputs]

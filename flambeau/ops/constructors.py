@@ -11,7 +11,8 @@ from flambeau import dtypes
 from flambeau.devices import check_device
 from flambeau.dtypes import dtype as DType
 from flambeau.ops.arguments import Tensor, check_tensor, integers, not_tensor
-from flambeau.ops.create import empty, empty_strided, full, ones, tensor, zeros
+from flambeau.ops.create import empty, empty_strided, full, ones, zeros
+from flambeau.ops.from_data import tensor
 
 __all__ = [
     "BFloat16Tensor", "BoolTensor", "ByteTensor", "CharTensor", "DoubleTensor", "FloatTensor", "HalfTensor",

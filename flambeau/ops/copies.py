@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from flambeau.ops import shape
+from flambeau.ops import joining, shape
 from flambeau.ops.arguments import check_tensor, deliver, integers, shape_error
 
 __all__ = [
@@ -143,7 +143,7 @@ def unbind_copy(input: Any, dim: int = 0, *, out: Any = None) -> Any:
     >>> fl.unbind_copy(fl.tensor([1, 2]))
     (tensor(1), tensor(2))
     """
-    return _copied("unbind_copy", shape.unbind(input, dim), out)
+    return _copied("unbind_copy", joining.unbind(input, dim), out)
 
 
 def split_copy(input: Any, split_size: Any, dim: int = 0, *, out: Any = None) -> Any:
@@ -152,7 +152,7 @@ def split_copy(input: Any, split_size: Any, dim: int = 0, *, out: Any = None) ->
     >>> fl.split_copy(fl.arange(3), 2)
     (tensor([0, 1]), tensor([2]))
     """
-    return _copied("split_copy", shape.split(input, split_size, dim), out)
+    return _copied("split_copy", joining.split(input, split_size, dim), out)
 
 
 def split_with_sizes_copy(input: Any, split_sizes: Sequence[int], dim: int = 0, *, out: Any = None) -> Any:
@@ -161,7 +161,7 @@ def split_with_sizes_copy(input: Any, split_sizes: Sequence[int], dim: int = 0, 
     >>> fl.split_with_sizes_copy(fl.arange(3), [1, 2])
     (tensor([0]), tensor([1, 2]))
     """
-    return _copied("split_with_sizes_copy", shape.split_with_sizes(input, split_sizes, dim), out)
+    return _copied("split_with_sizes_copy", joining.split_with_sizes(input, split_sizes, dim), out)
 
 
 def as_strided_copy(input: Any, size: Any, stride: Any, storage_offset: int | None = None, *, out: Any = None) -> Any:

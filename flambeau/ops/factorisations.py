@@ -2,7 +2,7 @@
 
 LU and LDL come from SciPy's LAPACK, their gradients are products and triangular solves; reflectors are multiplied in
 the compact form I - V T V^H, so they differentiate themselves. Inverses, solves and whole decompositions are in
-`linalg`. `NAMESPACE` is what `flambeau.linalg` exports; `__all__` is what `flambeau` exports.
+`linalg`.
 """
 
 from __future__ import annotations
@@ -492,12 +492,5 @@ def ormqr(input: Any, tau: Any, other: Any, left: bool = True, transpose: bool =
         return deliver(_reflect(input, tau, other, transpose), out)
     return deliver(_mH(_reflect(input, tau, _mH(other), not transpose)), out)
 
-
-#: What `flambeau.linalg` exports from here.
-NAMESPACE = {
-    "householder_product": householder_product, "ldl_factor": ldl_factor, "ldl_factor_ex": ldl_factor_ex,
-    "ldl_solve": ldl_solve, "lu": linalg_lu, "lu_factor": lu_factor, "lu_factor_ex": lu_factor_ex,
-    "lu_solve": linalg_lu_solve,
-}  # fmt: skip
 
 METHODS = {"geqrf": geqrf, "lu": lu, "lu_solve": lu_solve, "orgqr": orgqr, "ormqr": ormqr}

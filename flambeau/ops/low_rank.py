@@ -6,7 +6,8 @@ from typing import Any
 
 from flambeau.errors import DTypeError
 from flambeau.ops.arguments import check_tensor, integer, shape_error
-from flambeau.ops.linalg import _mH, qr, svd
+from flambeau.ops.decompositions import qr, svd
+from flambeau.ops.linalg import _mH
 from flambeau.ops.random import randn
 
 __all__ = ["pca_lowrank", "svd_lowrank"]

@@ -84,7 +84,7 @@ def matrix_norm(
         operation = r.sum if sums.shape[outer] == 0 else r.amax if ord > 0 else r.amin
         result = operation(sums, dim=outer, keepdim=True)
     elif ord in ("nuc", 2, -2):
-        from flambeau.ops.linalg import svdvals
+        from flambeau.ops.decompositions import svdvals
         from flambeau.ops.shape import movedim
 
         values = svdvals(movedim(A, dims, (-2, -1)))
@@ -155,7 +155,8 @@ def nuclear_norm(input: Any, dim: Any = (-2, -1), keepdim: bool = False, *, out:
 
 def cond(A: Any, p: Any = None, *, out: Any = None) -> Any:
     """The condition number of each matrix: norm(A) * norm(inverse(A)) in the norm `p` (2 where None)."""
-    from flambeau.ops.linalg import inv, svdvals
+    from flambeau.ops.decompositions import svdvals
+    from flambeau.ops.linalg import inv
 
     if p in (None, 2, -2):
         values = svdvals(A)
@@ -253,9 +254,6 @@ def weight_normalised(v: Any, g: Any, dim: int = 0) -> Any:
     """g * v / norm_except_dim(v, 2, dim)."""
     return v * (g / norm_except_dim(v, 2, dim))
 
-
-#: What `flambeau.linalg` exports from here.
-NAMESPACE = {"cond": cond, "matrix_norm": matrix_norm, "norm": linalg_norm, "vector_norm": vector_norm}
 
 METHODS = {
     "dist": dist,

@@ -459,7 +459,7 @@ def linalg_cross(input: Any, other: Any, *, dim: int = -1, out: Any = None) -> A
     if input.shape[dim] != 3 or other.shape[dim] != 3:
         raise shape_error("cross", f"inputs dimension {dim} must have length 3", input=input, other=other)
     a, b = (tuple([t.select(dim, i) for i in range(3)]) for t in (input, other))
-    from flambeau.ops.shape import stack
+    from flambeau.ops.joining import stack
 
     rows = [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
     return deliver(stack(rows, dim), out)

@@ -525,7 +525,7 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
         return deliver(input.clone(), out)
     parts = [part for part in (prepend, input, append) if part is not None]
     if len(parts) > 1:
-        from flambeau.ops.shape import cat
+        from flambeau.ops.joining import cat
 
         input = cat(parts, dim)
     result = input

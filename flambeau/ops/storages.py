@@ -167,7 +167,7 @@ def from_file(
     import mmap
     import os
 
-    from flambeau.ops.create import frombuffer
+    from flambeau.ops.from_data import frombuffer
 
     for name, value in options.items():
         if name not in ("layout", "device", "pin_memory"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau.ops.arguments import check_tensor
-from flambeau.ops.create import from_dlpack
+from flambeau.ops.from_data import from_dlpack
 
 __all__ = ["from_dlpack", "to_dlpack"]
 
