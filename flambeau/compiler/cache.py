@@ -50,8 +50,8 @@ def digest(*parts: str | bytes) -> str:
 _version: str | None = None
 #: The files of this folder whose text decides which machine code a program becomes.
 _SOURCES = (
-    "program", "instructions", "emit", "passes", "reduction", "mathematics", "jit", "target", "transposition", "loops",
-    "packing", "philox", "expression",
+    "program", "registers", "function_text", "instructions", "emit", "passes", "reduction", "mathematics", "jit",
+    "target", "transposition", "loops", "packing", "philox", "expression",
 )  # fmt: skip
 
 

@@ -16,10 +16,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from flambeau.compiler.instructions import is_float, item_bytes, literal, vector
 from flambeau.compiler.loops import Loops, module_text
 from flambeau.compiler.packing import pairs_panel, panel, transpose
 from flambeau.compiler.program import DTYPES
+from flambeau.compiler.registers import is_float, item_bytes, literal, vector
 from flambeau.compiler.target import Target, host
 
 #: dtype in memory -> dtype computed in; bool's sum of products is "any".

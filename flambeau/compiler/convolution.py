@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from flambeau.compiler.contraction import MOST_ROWS, MOST_VECTORS, shape
-from flambeau.compiler.instructions import item_bytes
 from flambeau.compiler.loops import Loops, copy, module_text
 from flambeau.compiler.program import DTYPES
+from flambeau.compiler.registers import item_bytes
 from flambeau.compiler.target import Target, host
 
 #: Vectors of a line that one step of `taps` sums: the core rounds lines up to this many.

@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 from ..errors import AutogradError, DTypeError
 from ..ops import promotion
 from . import scalar
-from .program import CODES, COMPLEX, DTYPES, ELEMENT, FLOATS, PARTS, ROW, Input, Program, Value
+from .program import CODES, COMPLEX, DTYPES, ELEMENT, FLOATS, PARTS, ROW, Input, Program, Value, finish
 
 _FLOAT = frozenset(FLOATS)
 _COMPLEX = frozenset(COMPLEX)
 
 #: Every declared operation by name; gradients are not in it.
-table: dict[str, Declaration | Function] = {}
+table: dict[str, Declaration] = {}
 
 
 class Gradient(NamedTuple):
@@ -555,46 +555,6 @@ def _load(value: Value, role: str, compute_name: str) -> Value:
     return scalar.cast(value, "float32") if value.dtype in ("float16", "bfloat16") else value
 
 
-def finish(name: str, kind: str, inputs: tuple[Input, ...], outputs: Sequence[Value]) -> Program:
-    """The program of these outputs with equal values merged and conversions that change nothing removed.
-
-    In a map every value is ELEMENT level.
-    """
-    program = Program(name, kind, inputs, tuple(outputs))
-    final: dict[int, Value] = {}
-    merged: dict[Any, Value] = {}
-    row = kind == "row"
-    for value in program.topological():
-        args = tuple([final[id(argument)] for argument in value.args])
-        level = value.level if row else ELEMENT
-        op = value.op
-        if op == "cast" and args[0].dtype == value.dtype and args[0].level is level:
-            final[id(value)] = args[0]
-            continue
-        if op in ("real", "imag") and args[0].op == "complex":
-            part = args[0].args[op == "imag"]
-            if part.level is level:
-                final[id(value)] = part
-                continue
-            op, args = "cast", (part,)
-        elif op == "complex" and args[0].op == "real" and args[1].op == "imag" and args[0].args[0] is args[1].args[0]:
-            whole = args[0].args[0]
-            if whole.dtype == value.dtype and whole.level is level:
-                final[id(value)] = whole
-                continue
-        attr = value.attr
-        identities = tuple([id(argument) for argument in args])
-        if op == "add" or op == "mul":
-            identities = tuple(sorted(identities))
-        # repr: 0.0 and -0.0, 1 and True are different constants.
-        key = (op, identities, value.dtype, attr if attr is None or attr.__class__ is int else repr(attr), level)
-        found = merged.get(key)
-        if found is None:
-            found = merged[key] = Value(op, args, value.dtype, attr, level)
-        final[id(value)] = found
-    return Program(name, kind, inputs, tuple([final[id(value)] for value in outputs]))
-
-
 # --- decorators ------------------------------------------------------------------------------------------------------
 
 
@@ -660,37 +620,3 @@ def row(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     if function is not None:
         return _declare("row", function, options)
     return lambda function: _declare("row", function, dict(options))
-
-
-class Function(NamedTuple):
-    """An operation that is a plain Python function of tensors: a composite, a host or a shape operation."""
-
-    name: str
-    kind: str
-    function: Callable[..., Any]
-    doc: str
-    options: dict[str, Any]
-
-
-def _register(kind: str) -> Callable[..., Any]:
-    def decorator(function: Callable[..., Any] | None = None, **options: Any) -> Any:
-        def register(function: Callable[..., Any]) -> Callable[..., Any]:
-            name = options.pop("name", None) or function.__name__
-            if name in table:
-                raise ValueError(f"{name}: an operation of this name is already declared")
-            table[name] = Function(name, kind, function, function.__doc__ or "", options)
-            return function
-
-        return register if function is None else register(function)
-
-    decorator.__name__ = kind
-    decorator.__doc__ = (
-        f"Register a Python function of tensors as a {kind} operation and return it unchanged.\n\n"
-        "Options are kept for the generated tests: reference= (a NumPy function), samples= (arguments), name=."
-    )
-    return decorator
-
-
-composite = _register("composite")
-host = _register("host")
-shape = _register("shape")

@@ -8,19 +8,15 @@ before it writes, so an output may be an input's memory. What does not change al
 from __future__ import annotations
 
 from flambeau.compiler import philox
-from flambeau.compiler.instructions import (  # noqa: F401  (the emitter of contractions finds these names here)
+from flambeau.compiler.instructions import Code
+from flambeau.compiler.program import Program, Value
+from flambeau.compiler.registers import (
     REGISTER,
-    Code,
     choose_lanes,
     constant,
     cost,
-    is_float,
-    item_bytes,
-    literal,
     memory_type,
-    vector,
 )
-from flambeau.compiler.program import Program, Value
 from flambeau.compiler.target import Target
 
 SIGNATURE = "ptr %pointers, ptr %inner_strides, ptr %outer_strides, i64 %inner, i64 %outer"

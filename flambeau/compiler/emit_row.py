@@ -15,10 +15,10 @@ width; never on the data, its address, the neighbouring rows or the number of th
 
 from __future__ import annotations
 
-from flambeau.compiler.instructions import REGISTER, constant, cost, is_float, item_bytes, literal, memory_type, vector
 from flambeau.compiler.passes import Pass, RowKernel
 from flambeau.compiler.program import ELEMENT, REDUCTIONS, Program, Value
 from flambeau.compiler.reduction import Reduction, State
+from flambeau.compiler.registers import REGISTER, constant, cost, is_float, item_bytes, literal, memory_type, vector
 from flambeau.compiler.target import Target
 
 #: Rows longer than this are not asked for ahead of their turn: they would not stay in the second-level cache.

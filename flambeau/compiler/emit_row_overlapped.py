@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from flambeau.compiler.emit_row import SIGNATURE, InnerRow
-from flambeau.compiler.instructions import REGISTER
 from flambeau.compiler.passes import Pass
 from flambeau.compiler.program import ELEMENT
 from flambeau.compiler.reduction import State
+from flambeau.compiler.registers import REGISTER
 
 
 class _Row(NamedTuple):

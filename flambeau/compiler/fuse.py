@@ -16,11 +16,10 @@ from math import prod
 from typing import Any
 
 from . import bridge
-from .declare import finish
 from .expression import spread
 from .plan import MAP, Record, Step, Working
 from .plan import ROW as ROW_STEP
-from .program import CODES, DTYPES, ELEMENT, ROW, Input, Value
+from .program import CODES, DTYPES, ELEMENT, ROW, Input, Value, finish
 
 #: Operands one merged kernel may have, and outputs (the core's tables: kMaxOperands, Resolution).
 OPERANDS, OUTPUTS = 18, 4

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from flambeau.compiler.instructions import REGISTER, Code, is_float, item_bytes, vector
+from flambeau.compiler.instructions import Code
+from flambeau.compiler.registers import REGISTER, is_float, item_bytes, vector
 from flambeau.compiler.target import Target
 
 

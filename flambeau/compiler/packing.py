@@ -6,8 +6,8 @@ are in `contraction.py`.
 
 from __future__ import annotations
 
-from flambeau.compiler.instructions import vector
 from flambeau.compiler.loops import Loops, copy
+from flambeau.compiler.registers import vector
 from flambeau.compiler.target import Target
 
 #: How many rows ahead of use memory is asked for: rows lie far apart, so nothing else does it in time.

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from flambeau.compiler.instructions import Code, choose_lanes, cost, item_bytes
+from flambeau.compiler.instructions import Code
 from flambeau.compiler.program import ELEMENT, REDUCTIONS, Program, Value
 from flambeau.compiler.reduction import Reduction, State
+from flambeau.compiler.registers import choose_lanes, cost, item_bytes
 from flambeau.compiler.target import Target
 
 #: Steps of the innermost loop before its accumulators are added to the next level, and of that level to the last.

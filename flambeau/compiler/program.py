@@ -10,6 +10,7 @@ the reduced dimensions, a "row" value (a reduction, or arithmetic on reductions)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 ELEMENT, ROW = "element", "row"
@@ -149,3 +150,43 @@ class Program(NamedTuple):
             lines.append(f"  %{i}: {value.dtype}/{value.level} = {value.op}{attribute} {arguments}".rstrip())
         lines.append("  return " + " ".join(f"%{number[id(v)]}" for v in self.outputs))
         return "\n".join(lines)
+
+
+def finish(name: str, kind: str, inputs: tuple[Input, ...], outputs: Sequence[Value]) -> Program:
+    """The program of these outputs with equal values merged and conversions that change nothing removed.
+
+    In a map every value is ELEMENT level.
+    """
+    program = Program(name, kind, inputs, tuple(outputs))
+    final: dict[int, Value] = {}
+    merged: dict[Any, Value] = {}
+    row = kind == "row"
+    for value in program.topological():
+        args = tuple([final[id(argument)] for argument in value.args])
+        level = value.level if row else ELEMENT
+        op = value.op
+        if op == "cast" and args[0].dtype == value.dtype and args[0].level is level:
+            final[id(value)] = args[0]
+            continue
+        if op in ("real", "imag") and args[0].op == "complex":
+            part = args[0].args[op == "imag"]
+            if part.level is level:
+                final[id(value)] = part
+                continue
+            op, args = "cast", (part,)
+        elif op == "complex" and args[0].op == "real" and args[1].op == "imag" and args[0].args[0] is args[1].args[0]:
+            whole = args[0].args[0]
+            if whole.dtype == value.dtype and whole.level is level:
+                final[id(value)] = whole
+                continue
+        attr = value.attr
+        identities = tuple([id(argument) for argument in args])
+        if op == "add" or op == "mul":
+            identities = tuple(sorted(identities))
+        # repr: 0.0 and -0.0, 1 and True are different constants.
+        key = (op, identities, value.dtype, attr if attr is None or attr.__class__ is int else repr(attr), level)
+        found = merged.get(key)
+        if found is None:
+            found = merged[key] = Value(op, args, value.dtype, attr, level)
+        final[id(value)] = found
+    return Program(name, kind, inputs, tuple([final[id(value)] for value in outputs]))

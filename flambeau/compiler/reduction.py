@@ -5,8 +5,9 @@ Not here: in which order elements are taken in (`emit_row`).
 
 from __future__ import annotations
 
-from flambeau.compiler.instructions import BITS, REGISTER, UNSIGNED, Code, is_float, literal, vector
+from flambeau.compiler.instructions import Code
 from flambeau.compiler.program import Value
+from flambeau.compiler.registers import BITS, REGISTER, UNSIGNED, is_float, literal, vector
 
 State = list[str]  # the registers of one accumulator: a value, and for argmax and argmin a position
 

@@ -9,8 +9,7 @@ mean, softmax) is not split here.
 from __future__ import annotations
 
 from . import scalar
-from .declare import finish
-from .program import ELEMENT, REDUCTIONS, ROW, Input, Program, Value
+from .program import ELEMENT, REDUCTIONS, ROW, Input, Program, Value, finish
 
 #: The length of every part but the last: kSplitBlock in core/rows.cpp. Only argmax counts on it.
 PART = 1 << 15

@@ -8,7 +8,8 @@ counts. Which squares, in what order, and what does not fill a square are the ca
 
 from __future__ import annotations
 
-from .instructions import Code, vector
+from .instructions import Code
+from .registers import vector
 from .target import Target
 
 SIGNATURE = "ptr %to, i64 %to_line, ptr %from, i64 %from_line, i64 %down, i64 %across, i64 %ahead"

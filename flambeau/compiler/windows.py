@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from flambeau.compiler.instructions import BITS, item_bytes, literal, vector
 from flambeau.compiler.loops import Loops, module_text
 from flambeau.compiler.program import DTYPES
+from flambeau.compiler.registers import BITS, item_bytes, literal, vector
 from flambeau.compiler.target import Target, host
 
 PLACE = "int32"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from kernel_runner import MEMORY, TARGETS, each_target, guarded, program, run_map, untouched, value
 
-from flambeau.compiler import emit, instructions, interpret, jit, scalar
+from flambeau.compiler import emit, interpret, jit, registers, scalar
 from flambeau.compiler.program import COMPLEX, DTYPES, Program, Value
 
 FLOATING = ("float32", "float64")
@@ -346,7 +346,7 @@ def test_float_literals(number: float) -> None:
 def test_lanes() -> None:
     wide = TARGETS[next(iter(TARGETS))]
     a, b, c = value(0, "float32"), value(1, "float64"), value(2, "int8")
-    assert instructions.choose_lanes(wide, [a]) == wide.vector_bytes // 4
-    assert instructions.choose_lanes(wide, [b]) == wide.vector_bytes // 8
-    assert instructions.choose_lanes(wide, [c]) == wide.vector_bytes
-    assert instructions.choose_lanes(wide, [a, b]) == wide.vector_bytes // 4
+    assert registers.choose_lanes(wide, [a]) == wide.vector_bytes // 4
+    assert registers.choose_lanes(wide, [b]) == wide.vector_bytes // 8
+    assert registers.choose_lanes(wide, [c]) == wide.vector_bytes
+    assert registers.choose_lanes(wide, [a, b]) == wide.vector_bytes // 4

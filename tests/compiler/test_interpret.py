@@ -6,8 +6,7 @@ import numpy
 import pytest
 
 from flambeau.compiler import interpret, scalar
-from flambeau.compiler.declare import finish
-from flambeau.compiler.program import ELEMENT, ROW, Input, Program, Value
+from flambeau.compiler.program import ELEMENT, ROW, Input, Program, Value, finish
 
 
 def leaf(number, dtype="float32", level=ELEMENT):
