@@ -503,12 +503,21 @@ TensorRef index_add_now(Tensor* t, int dim, Tensor* index, Tensor* source, bool 
     for (int d = 0; d < dim; ++d) outer *= t->sizes[d];
     for (int d = dim + 1; d < t->ndim; ++d) inner *= t->sizes[d];
     int bytes = item_size(t->dtype);
-    auto task = [&](int64_t o) {
+    // A task owns some rows of the target and looks for them among all positions: each row is added to in one order.
+    const int64_t total = outer * count * inner;
+    const int64_t shares = total > (1 << 15) && outer < 4 * thread_count() && inner >= 8 ? std::min<int64_t>(size, 2 * thread_count()) : 1;
+    auto task = [&](int64_t number) {
+        const int64_t o = number / shares, first = size * (number % shares) / shares, last = size * (number % shares + 1) / shares;
         for (int64_t i = 0; i < count; ++i)
-            add_run(t->dtype, work->data + (o * size + values[i]) * inner * bytes, from->data + (o * count + i) * inner * bytes, inner);
+            if (values[i] >= first && values[i] < last)
+                add_run(t->dtype, work->data + (o * size + values[i]) * inner * bytes, from->data + (o * count + i) * inner * bytes, inner);
     };
-    if (outer > 1 && outer * count * inner > (1 << 15)) parallel_for(outer, task);
-    else for (int64_t o = 0; o < outer; ++o) task(o);
+    if (total > (1 << 15)) {
+        GilRelease unlocked(total >= (1 << 18));
+        parallel_for(outer * shares, task);
+    } else {
+        for (int64_t o = 0; o < outer; ++o) task(o);
+    }
     if (work.get() != out.get()) copy_elements(out.get(), work.get());
     if (in_place) {
         bump_version(t);
