@@ -17,17 +17,21 @@ namespace flambeau {
 
 namespace {
 
-// Whether the source of a copy runs along another dimension than its target, and how.
-bool find_transposition(Transposition& found, const Tensor* target, const Tensor* source) {
-    int64_t item = item_size(target->dtype);
-    if (target->dtype != source->dtype || target->numel < 1024 || !target->same_shape(*source)) return false;
-    Loop loop;
+void set_loop(Loop& loop, const Tensor* target, const Tensor* source) {
     loop.ndim = target->ndim;
     loop.operands = 2;
     for (int d = 0; d < loop.ndim; ++d) loop.sizes[d] = target->sizes[d];
     copy_strides(loop.strides[0], target, target->shape());
     copy_strides(loop.strides[1], source, target->shape());
     normalise(loop);
+}
+
+// Whether the source of a copy runs along another dimension than its target, and how.
+bool find_transposition(Transposition& found, const Tensor* target, const Tensor* source) {
+    int64_t item = item_size(target->dtype);
+    if (target->dtype != source->dtype || target->numel < 1024 || !target->same_shape(*source)) return false;
+    Loop loop;
+    set_loop(loop, target, source);
     int last = loop.ndim - 1, along = -1;
     if (loop.ndim < 2 || loop.strides[0][last] != item || loop.strides[1][last] == item) return false;
     for (int d = 0; d < last; ++d)
@@ -90,12 +94,7 @@ bool find_strided(StridedCopy& found, const Tensor* target, const Tensor* source
     const int64_t item = item_size(target->dtype);
     if (target->dtype != source->dtype || item < 4 || item > 8 || !target->same_shape(*source)) return false;
     Loop& loop = found.loop;
-    loop.ndim = target->ndim;
-    loop.operands = 2;
-    for (int d = 0; d < loop.ndim; ++d) loop.sizes[d] = target->sizes[d];
-    copy_strides(loop.strides[0], target, target->shape());
-    copy_strides(loop.strides[1], source, target->shape());
-    normalise(loop);
+    set_loop(loop, target, source);
     const int last = loop.ndim - 1;
     if (last < 0 || (loop.strides[0][last] == item && loop.strides[1][last] == item)) return false;
     for (int o = 0; o < 2; ++o)  // steps of a few elements, the smallest of their operand: else lines are no good order

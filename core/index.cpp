@@ -25,6 +25,8 @@ TensorRef index_add_now(Tensor* t, int dim, Tensor* index, Tensor* source, bool 
 TensorRef index_accumulate_now(const Shape& shape, const Indices& indices, Tensor* g);
 TensorRef index_accumulate(const Shape& shape, const Indices& indices, Tensor* g);
 
+constexpr int64_t kAhead = 8;  // rows whose cache lines are asked for before they are needed
+
 std::vector<Tensor*> with_indices(Tensor* first, const Indices& indices) {
     std::vector<Tensor*> all = {first};
     for (const TensorRef& i : indices)
@@ -441,7 +443,11 @@ TensorRef index_select_now(Tensor* t, int dim, Tensor* index) {
         } else if (inner == 8) {
             for (int64_t i = b * block; i < end; ++i) std::memcpy(to + 8 * i, from + 8 * values[i], 8);
         } else {
-            for (int64_t i = b * block; i < end; ++i) std::memcpy(to + i * inner, from + values[i] * inner, size_t(inner));
+            for (int64_t i = b * block; i < end; ++i) {
+                if (i + kAhead < end)
+                    for (int64_t at = 0; at < std::min<int64_t>(inner, 512); at += 64) __builtin_prefetch(from + values[i + kAhead] * inner + at);
+                std::memcpy(to + i * inner, from + values[i] * inner, size_t(inner));
+            }
         }
     };
     // Many short lines share a task.
@@ -503,12 +509,29 @@ TensorRef index_add_now(Tensor* t, int dim, Tensor* index, Tensor* source, bool 
     for (int d = 0; d < dim; ++d) outer *= t->sizes[d];
     for (int d = dim + 1; d < t->ndim; ++d) inner *= t->sizes[d];
     int bytes = item_size(t->dtype);
-    auto task = [&](int64_t o) {
-        for (int64_t i = 0; i < count; ++i)
-            add_run(t->dtype, work->data + (o * size + values[i]) * inner * bytes, from->data + (o * count + i) * inner * bytes, inner);
+    // Wide rows are cut into columns, a task each: every element is added to in one order.
+    const int64_t total = outer * count * inner, row = inner * bytes, columns = 64 / std::min(bytes, 64);
+    const int64_t shares = outer < 4 * thread_count() ? std::clamp<int64_t>(inner / columns, 1, 2 * thread_count()) : 1;
+    auto task = [&](int64_t number) {
+        const int64_t o = number / shares, part = number % shares;
+        const int64_t first = inner / columns * part / shares * columns, last = part + 1 == shares ? inner : inner / columns * (part + 1) / shares * columns;
+        char* to = work->data + o * size * row + first * bytes;
+        const char* added = from->data + o * count * row + first * bytes;
+        for (int64_t i = 0; i < count; ++i) {
+            if (i + kAhead < count)
+                for (int64_t at = 0; at < std::min<int64_t>((last - first) * bytes, 512); at += 64) {
+                    __builtin_prefetch(to + values[i + kAhead] * row + at, 1);
+                    __builtin_prefetch(added + (i + kAhead) * row + at);
+                }
+            add_run(t->dtype, to + values[i] * row, added + i * row, last - first);
+        }
     };
-    if (outer > 1 && outer * count * inner > (1 << 15)) parallel_for(outer, task);
-    else for (int64_t o = 0; o < outer; ++o) task(o);
+    if (total > (1 << 15)) {
+        GilRelease unlocked(total >= (1 << 18));
+        parallel_for(outer * shares, task);
+    } else {
+        for (int64_t o = 0; o < outer; ++o) task(o);
+    }
     if (work.get() != out.get()) copy_elements(out.get(), work.get());
     if (in_place) {
         bump_version(t);

@@ -13,6 +13,7 @@
 #include "record.h"
 #include "rows.h"
 #include "scan.h"
+#include "select.h"
 #include "threads.h"
 #include "transpose.h"
 #include "views.h"
@@ -499,6 +500,18 @@ FUNCTION(py_running_extreme) {
         return checked(PyTuple_Pack(2, first.p, second.p));
     });
 }
+// few_extremes(t, count, largest): positions along the last dimension.
+FUNCTION(py_few_extremes) {
+    return guarded([&] {
+        need(n, 3, "few_extremes");
+        GradModeGuard off(false);
+        Tensor* t = tensor_at(args, 0, "few_extremes");
+        const int64_t count = as_int(args[1], "few_extremes");
+        if (!t->ndim || is_complex(t->dtype) || count < 0 || count > t->sizes[t->ndim - 1])
+            fail(ErrorKind::Value, "few_extremes: needs numbers along a dimension that has as many elements as are asked");
+        return wrap(few_extremes(t, count, is_true(args[2])));
+    });
+}
 // foreach(operation, lists of tensors, scalars, outputs): one fused update over many tensors.
 PyObject* py_foreach(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* names) {
     return guarded([&]() -> PyObject* {
@@ -632,6 +645,7 @@ PyMethodDef functions[] = {
     FAST("nonzero", py_nonzero, "The positions of the elements that are not zero, (count, ndim) int64."),
     FAST("masked_select", py_masked_select, "masked_select(input, mask)"),
     FAST("running_extreme", py_running_extreme, "running_extreme(input, dim, largest): (values, positions), without history"),
+    FAST("few_extremes", py_few_extremes, "few_extremes(input, count, largest): positions along the last dimension"),
     FAST("permutation", py_permutation, "The shuffle of 0 .. n-1 that random keys give."),
     FAST("cumulative", py_cumulative, "cumulative(input, dim, 'sum' or 'prod'), without history"),
     FAST("foreach", py_foreach, "foreach(operation, lists, scalars, outputs)"),

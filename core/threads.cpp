@@ -67,7 +67,7 @@ inline bool spin_until(Done done) {
 thread_local bool in_task = false;
 
 /// Where a sleeping worker may wake up.
-class Place {
+class WorkerCpus {
   public:
     /// The worker, when it starts.
     void starts() {
@@ -95,7 +95,7 @@ class Place {
 #endif
 };
 
-void Place::wakes() {
+void WorkerCpus::wakes() {
     std::lock_guard guard(lock);
     asleep = false;
 #ifdef __linux__
@@ -103,7 +103,7 @@ void Place::wakes() {
 #endif
 }
 
-void Place::leave_caller_alone() {
+void WorkerCpus::leave_caller_alone() {
 #ifdef __linux__
     std::lock_guard guard(lock);
     const int here = sched_getcpu();
@@ -133,10 +133,10 @@ struct Pool {
     std::atomic<bool> stopping{false};
     bool spins;
     std::vector<std::thread> workers;
-    std::deque<Place> places;
+    std::deque<WorkerCpus> allowed_cpus;
 
     explicit Pool(int threads) : spins(threads <= available_cpus()) {
-        for (int i = 1; i < threads; ++i) workers.emplace_back([this, place = &places.emplace_back()] { work(*place); });
+        for (int i = 1; i < threads; ++i) workers.emplace_back([this, cpus = &allowed_cpus.emplace_back()] { work(*cpus); });
     }
 
     void stop() {
@@ -175,18 +175,18 @@ struct Pool {
         }
     }
 
-    void work(Place& place) {
-        place.starts();
+    void work(WorkerCpus& cpus) {
+        cpus.starts();
         uint32_t heard = signal.load(std::memory_order_acquire);
         while (!stopping.load(std::memory_order_relaxed)) {
             take_tasks();
             auto news = [&] { return signal.load(std::memory_order_acquire) != heard; };
             if (!(spins && spin_until(news))) {
-                place.sleeps();
+                cpus.sleeps();
                 sleepers.fetch_add(1, std::memory_order_seq_cst);
                 signal.wait(heard, std::memory_order_seq_cst);
                 sleepers.fetch_sub(1, std::memory_order_relaxed);
-                place.wakes();
+                cpus.wakes();
             }
             heard = signal.load(std::memory_order_acquire);
         }
@@ -199,7 +199,7 @@ struct Pool {
 
     void run_some(int64_t start, int64_t tasks, void (*body)(void*, int64_t), void* argument) {
         if (spins && sleepers.load(std::memory_order_relaxed) > 0)
-            for (Place& place : places) place.leave_caller_alone();
+            for (WorkerCpus& cpus : allowed_cpus) cpus.leave_caller_alone();
         call.store(body, std::memory_order_relaxed);
         context.store(argument, std::memory_order_relaxed);
         first.store(start, std::memory_order_relaxed);

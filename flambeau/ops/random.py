@@ -409,21 +409,23 @@ def _draw(num_samples: int, replacement: bool, input: Any, uniform: Any) -> Any:
     """The columns that uniform numbers choose."""
     import numpy
 
-    weights, places = to_numpy(input).astype("float64"), to_numpy(uniform)
-    if not numpy.isfinite(weights).all() or (weights < 0).any():
+    weights = input.double()
+    if not bool(weights.isfinite().all()) or bool((weights < 0).any()):
         raise RuntimeError("multinomial: probability tensor contains either `inf`, `nan` or element < 0")
-    if (weights.sum(-1) <= 0).any():
+    if bool((weights.sum(-1) <= 0).any()):
         raise RuntimeError("multinomial: invalid multinomial distribution (sum of probabilities <= 0)")
-    rows = weights.reshape(-1, weights.shape[-1])
-    if replacement:
-        edges = rows.cumsum(-1)
-        last = rows.shape[-1] - 1 - numpy.argmax(rows[:, ::-1] > 0, axis=-1)
-        found = numpy.minimum(_places_in_rows(edges, places * edges[:, -1:]), last[:, None])
-    else:  # the smallest waiting times, each exponential with its weight as the rate
-        with numpy.errstate(divide="ignore"):
-            waiting = -numpy.log1p(-places) / rows
-        found = numpy.argsort(waiting, axis=-1, kind="stable")[:, :num_samples]
-    return to_tensor(found.reshape((*weights.shape[:-1], num_samples)), dtypes.int64)
+    shape, columns = (*weights.shape[:-1], num_samples), weights.shape[-1]
+    weights = weights.reshape(-1, columns)
+    if not replacement:  # the smallest waiting times, each exponential with its weight as the rate
+        waiting = (-uniform).log1p().neg() / weights
+        if num_samples * 8 <= columns or columns <= 1024:
+            return _core.few_extremes(waiting, num_samples, False).reshape(shape)
+        return waiting.argsort(-1, stable=True)[:, :num_samples].reshape(shape)
+    rows = to_numpy(weights)
+    edges = rows.cumsum(-1)
+    last = columns - 1 - numpy.argmax(rows[:, ::-1] > 0, axis=-1)
+    found = numpy.minimum(_places_in_rows(edges, to_numpy(uniform) * edges[:, -1:]), last[:, None])
+    return to_tensor(found.reshape(shape), dtypes.int64)
 
 
 def _from_numpy(name: str, draw: Any, generator: Generator | None, *tensors: Any) -> Any:

@@ -146,35 +146,18 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
     k = integer("topk", k, "k")
     dim = wrap_dim("topk", dim, input.ndim)
     length = input.shape[dim] if input.ndim else 1
-    k = int(k)
     if not 0 <= k <= length:
         raise RuntimeError(
             f"topk: selected index k out of range: k={k}, dimension {dim} of input {tuple(input.shape)} has {length}"
         )
-    if input.ndim == 0 or not 0 < k < length // 8:
+    if input.ndim and (8 * k <= length or length <= 1024):
+        last = dim == input.ndim - 1
+        rows = input if last else input.movedim(dim, -1)
+        found = recording.host("topk", lambda rows: _core.few_extremes(rows, k, largest), rows)
+        positions = found if last else found.movedim(-1, dim)
+    else:
         positions = _order("topk", input, dim, largest, range(k))
-    else:
-        positions = recording.host("topk", lambda input: to_tensor(_few(to_numpy(input), k, dim, largest)), input)
     return _deliver_pair(_TopK, _picked(input, dim, positions), out)
-
-
-def _few(values: Any, k: int, dim: int, largest: bool) -> Any:
-    """The positions of a few of many elements, in order."""
-    import numpy
-
-    if numpy.isnan(values).any():
-        return numpy.take(stable_order(values, dim, largest), range(k), axis=dim)
-    length = values.shape[dim]
-    part = numpy.argpartition(values, length - k if largest else k - 1, axis=dim)
-    part = numpy.take(part, range(length - k, length) if largest else range(k), axis=dim)
-    part.sort(axis=dim)
-    found = numpy.take_along_axis(values, part, dim)
-    if largest:
-        flipped = numpy.argsort(numpy.flip(found, dim), axis=dim, kind="stable")
-        order = k - 1 - numpy.flip(flipped, dim)
-    else:
-        order = numpy.argsort(found, axis=dim, kind="stable")
-    return numpy.take_along_axis(part, order, dim)
 
 
 def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False, *, out: Any = None) -> Any:
