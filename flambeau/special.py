@@ -68,7 +68,12 @@ def _from_scipy(name: str, compute: Callable[..., Any], text: str) -> Callable[.
     return call
 
 
-def _polynomial(function: str) -> Callable[..., Any]:
+def _unary(name: str, function: str, text: str) -> Callable[..., Any]:
+    """A function of one tensor that SciPy has under the name `function`."""
+    return _from_scipy(name, lambda special, x: getattr(special, function)(x), text)
+
+
+def _polynomial(name: str, function: str, which: str) -> Callable[..., Any]:
     """An orthogonal polynomial of whole degree n; 0 for negative degrees."""
 
     def compute(special: Any, x: Any, n: Any) -> Any:
@@ -77,15 +82,30 @@ def _polynomial(function: str) -> Callable[..., Any]:
         degree = numpy.asarray(n).astype("int64")
         return numpy.where(degree < 0, 0.0, getattr(special, function)(numpy.maximum(degree, 0), x))
 
-    return compute
+    return _from_scipy(name, compute, f"The {which}.")
+
+
+def _third_fourth(name: str, sign: float, shifted: bool, which: str) -> Callable[..., Any]:
+    """V_n = U_n - U_(n-1) and W_n = U_n + U_(n-1); 0 for negative degrees."""
+
+    def compute(special: Any, x: Any, n: Any) -> Any:
+        import numpy
+
+        degree = numpy.asarray(n).astype("int64")
+        place = 2.0 * numpy.asarray(x) - 1.0 if shifted else x
+        below = numpy.where(degree < 1, 0.0, special.eval_chebyu(numpy.maximum(degree - 1, 0), place))
+        whole = special.eval_chebyu(numpy.maximum(degree, 0), place) + sign * below
+        return numpy.where(degree < 0, 0.0, whole)
+
+    return _from_scipy(name, compute, f"The {which}.")
 
 
 airy_ai = _from_scipy("airy_ai", lambda s, x: s.airy(x)[0], "The Airy function Ai.")
-bessel_j0 = _from_scipy("bessel_j0", lambda s, x: s.j0(x), "The Bessel function of the first kind of order 0.")
-bessel_j1 = _from_scipy("bessel_j1", lambda s, x: s.j1(x), "The Bessel function of the first kind of order 1.")
-bessel_y0 = _from_scipy("bessel_y0", lambda s, x: s.y0(x), "The Bessel function of the second kind of order 0.")
-bessel_y1 = _from_scipy("bessel_y1", lambda s, x: s.y1(x), "The Bessel function of the second kind of order 1.")
-_erfcx = _from_scipy("erfcx", lambda s, x: s.erfcx(x), "The scaled complementary error function.")
+bessel_j0 = _unary("bessel_j0", "j0", "The Bessel function of the first kind of order 0.")
+bessel_j1 = _unary("bessel_j1", "j1", "The Bessel function of the first kind of order 1.")
+bessel_y0 = _unary("bessel_y0", "y0", "The Bessel function of the second kind of order 0.")
+bessel_y1 = _unary("bessel_y1", "y1", "The Bessel function of the second kind of order 1.")
+_erfcx = _unary("erfcx", "erfcx", "The scaled complementary error function.")
 
 
 def erfcx(input: Any, *, out: Any = None) -> Any:
@@ -100,77 +120,32 @@ def erfcx(input: Any, *, out: Any = None) -> Any:
 
 
 gammainc, gammaincc = igamma, igammac
-modified_bessel_i0 = _from_scipy(
-    "modified_bessel_i0", lambda s, x: s.i0(x), "The modified Bessel function I of order 0."
-)  # fmt: skip
-modified_bessel_i1 = _from_scipy(
-    "modified_bessel_i1", lambda s, x: s.i1(x), "The modified Bessel function I of order 1."
-)  # fmt: skip
-modified_bessel_k0 = _from_scipy(
-    "modified_bessel_k0", lambda s, x: s.k0(x), "The modified Bessel function K of order 0."
-)  # fmt: skip
-modified_bessel_k1 = _from_scipy(
-    "modified_bessel_k1", lambda s, x: s.k1(x), "The modified Bessel function K of order 1."
-)  # fmt: skip
-scaled_modified_bessel_k0 = _from_scipy(
-    "scaled_modified_bessel_k0", lambda s, x: s.k0e(x), "exp(x) times K of order 0."
-)  # fmt: skip
-scaled_modified_bessel_k1 = _from_scipy(
-    "scaled_modified_bessel_k1", lambda s, x: s.k1e(x), "exp(x) times K of order 1."
-)  # fmt: skip
-chebyshev_polynomial_t = _from_scipy(
-    "chebyshev_polynomial_t", _polynomial("eval_chebyt"), "The Chebyshev polynomial T of degree n."
-)  # fmt: skip
-chebyshev_polynomial_u = _from_scipy(
-    "chebyshev_polynomial_u", _polynomial("eval_chebyu"), "The Chebyshev polynomial U of degree n."
-)  # fmt: skip
-
-
-def _third_fourth(sign: float, shifted: bool) -> Callable[..., Any]:
-    """V_n = U_n - U_(n-1) and W_n = U_n + U_(n-1); 0 for negative degrees."""
-
-    def compute(special: Any, x: Any, n: Any) -> Any:
-        import numpy
-
-        degree = numpy.asarray(n).astype("int64")
-        place = 2.0 * numpy.asarray(x) - 1.0 if shifted else x
-        below = numpy.where(degree < 1, 0.0, special.eval_chebyu(numpy.maximum(degree - 1, 0), place))
-        whole = special.eval_chebyu(numpy.maximum(degree, 0), place) + sign * below
-        return numpy.where(degree < 0, 0.0, whole)
-
-    return compute
-
-
-chebyshev_polynomial_v = _from_scipy(
-    "chebyshev_polynomial_v", _third_fourth(-1.0, False), "The Chebyshev polynomial V of degree n."
-)  # fmt: skip
-chebyshev_polynomial_w = _from_scipy(
-    "chebyshev_polynomial_w", _third_fourth(1.0, False), "The Chebyshev polynomial W of degree n."
-)  # fmt: skip
-shifted_chebyshev_polynomial_t = _from_scipy(
-    "shifted_chebyshev_polynomial_t", _polynomial("eval_sh_chebyt"), "The Chebyshev polynomial T of degree n at 2x - 1."
-)  # fmt: skip
-shifted_chebyshev_polynomial_u = _from_scipy(
-    "shifted_chebyshev_polynomial_u", _polynomial("eval_sh_chebyu"), "The Chebyshev polynomial U of degree n at 2x - 1."
-)  # fmt: skip
-shifted_chebyshev_polynomial_v = _from_scipy(
-    "shifted_chebyshev_polynomial_v", _third_fourth(-1.0, True), "The Chebyshev polynomial V of degree n at 2x - 1."
-)  # fmt: skip
-shifted_chebyshev_polynomial_w = _from_scipy(
-    "shifted_chebyshev_polynomial_w", _third_fourth(1.0, True), "The Chebyshev polynomial W of degree n at 2x - 1."
-)  # fmt: skip
-hermite_polynomial_h = _from_scipy(
-    "hermite_polynomial_h", _polynomial("eval_hermite"), "The Hermite polynomial H of degree n."
-)  # fmt: skip
-hermite_polynomial_he = _from_scipy(
-    "hermite_polynomial_he", _polynomial("eval_hermitenorm"), "The Hermite polynomial He of degree n."
-)  # fmt: skip
-laguerre_polynomial_l = _from_scipy(
-    "laguerre_polynomial_l", _polynomial("eval_laguerre"), "The Laguerre polynomial L of degree n."
-)  # fmt: skip
-legendre_polynomial_p = _from_scipy(
-    "legendre_polynomial_p", _polynomial("eval_legendre"), "The Legendre polynomial P of degree n."
-)  # fmt: skip
+modified_bessel_i0 = _unary("modified_bessel_i0", "i0", "The modified Bessel function I of order 0.")
+modified_bessel_i1 = _unary("modified_bessel_i1", "i1", "The modified Bessel function I of order 1.")
+modified_bessel_k0 = _unary("modified_bessel_k0", "k0", "The modified Bessel function K of order 0.")
+modified_bessel_k1 = _unary("modified_bessel_k1", "k1", "The modified Bessel function K of order 1.")
+scaled_modified_bessel_k0 = _unary("scaled_modified_bessel_k0", "k0e", "exp(x) times K of order 0.")
+scaled_modified_bessel_k1 = _unary("scaled_modified_bessel_k1", "k1e", "exp(x) times K of order 1.")
+chebyshev_polynomial_t = _polynomial("chebyshev_polynomial_t", "eval_chebyt", "Chebyshev polynomial T of degree n")
+chebyshev_polynomial_u = _polynomial("chebyshev_polynomial_u", "eval_chebyu", "Chebyshev polynomial U of degree n")
+chebyshev_polynomial_v = _third_fourth("chebyshev_polynomial_v", -1.0, False, "Chebyshev polynomial V of degree n")
+chebyshev_polynomial_w = _third_fourth("chebyshev_polynomial_w", 1.0, False, "Chebyshev polynomial W of degree n")
+shifted_chebyshev_polynomial_t = _polynomial(
+    "shifted_chebyshev_polynomial_t", "eval_sh_chebyt", "Chebyshev polynomial T of degree n at 2x - 1"
+)
+shifted_chebyshev_polynomial_u = _polynomial(
+    "shifted_chebyshev_polynomial_u", "eval_sh_chebyu", "Chebyshev polynomial U of degree n at 2x - 1"
+)
+shifted_chebyshev_polynomial_v = _third_fourth(
+    "shifted_chebyshev_polynomial_v", -1.0, True, "Chebyshev polynomial V of degree n at 2x - 1"
+)
+shifted_chebyshev_polynomial_w = _third_fourth(
+    "shifted_chebyshev_polynomial_w", 1.0, True, "Chebyshev polynomial W of degree n at 2x - 1"
+)
+hermite_polynomial_h = _polynomial("hermite_polynomial_h", "eval_hermite", "Hermite polynomial H of degree n")
+hermite_polynomial_he = _polynomial("hermite_polynomial_he", "eval_hermitenorm", "Hermite polynomial He of degree n")
+laguerre_polynomial_l = _polynomial("laguerre_polynomial_l", "eval_laguerre", "Laguerre polynomial L of degree n")
+legendre_polynomial_p = _polynomial("legendre_polynomial_p", "eval_legendre", "Legendre polynomial P of degree n")
 spherical_bessel_j0 = _from_scipy(
     "spherical_bessel_j0", lambda s, x: s.spherical_jn(0, abs(x)), "The spherical Bessel function of order 0."
 )  # fmt: skip

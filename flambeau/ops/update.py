@@ -19,9 +19,14 @@ def _update(*outputs, flags=(), numbers=()):
     )
 
 
+def _downhill(gradient, maximize):
+    """The gradient to descend along: turned around if maximising."""
+    return s.where(maximize, -gradient, gradient)
+
+
 def _descent(parameter, gradient, weight_decay, maximize):
-    """The gradient to descend along: turned around if maximising, plus weight decay."""
-    gradient = s.where(maximize, -gradient, gradient)
+    """The gradient to descend along, plus weight decay."""
+    gradient = _downhill(gradient, maximize)
     return s.where(weight_decay != 0.0, gradient + s.cast(weight_decay, parameter) * parameter, gradient)
 
 
@@ -31,6 +36,11 @@ def _lerp(start, end, weight):
     return s.where(
         s.absolute(weight) < 0.5, start + small * (end - start), end - (end - start) * s.cast(1.0 - weight, start)
     )
+
+
+def _mean_square(square, gradient, keep):
+    """The running mean of the gradient's square."""
+    return square * s.cast(keep, square) + s.cast(1.0 - keep, square) * gradient * gradient
 
 
 @_update("parameter", numbers=("lr", "weight_decay"), flags=("maximize",))
@@ -71,21 +81,27 @@ _ADAM = ("lr", "beta1", "beta2", "eps", "weight_decay", "correction1", "correcti
 
 
 def _moments(gradient, average, square, beta1, beta2):
-    average = _lerp(average, gradient, 1.0 - beta1)
-    return average, square * s.cast(beta2, square) + s.cast(1.0 - beta2, square) * gradient * gradient
+    return _lerp(average, gradient, 1.0 - beta1), _mean_square(square, gradient, beta2)
 
 
-def _adam_step(parameter, average, square, lr, eps, correction1, correction2):
-    size = s.sqrt(square) / s.cast(s.sqrt(correction2), parameter) + s.cast(eps, parameter)
-    return parameter + s.cast(-(lr / correction1), parameter) * average / size
+def _adam(parameter, gradient, average, square, largest, lr, beta1, beta2, eps, correction1, correction2):
+    """The step of all four kinds; `largest` is None without AMSGrad."""
+    average, square = _moments(gradient, average, square, beta1, beta2)
+    below = square if largest is None else s.maximum(largest, square)
+    size = s.sqrt(below) / s.cast(s.sqrt(correction2), parameter) + s.cast(eps, parameter)
+    parameter = parameter + s.cast(-(lr / correction1), parameter) * average / size
+    return (parameter, average, square) if largest is None else (parameter, average, square, below)
 
 
 def _decayed(parameter, lr, weight_decay):
     return s.where(weight_decay != 0.0, parameter * s.cast(1.0 - lr * weight_decay, parameter), parameter)
 
 
-def _positive(gradient, maximize):
-    return s.where(maximize, -gradient, gradient)
+def _decayed_or_coupled(parameter, gradient, lr, weight_decay, decoupled, maximize):
+    """Parameter and gradient with the decay taken from the parameter, as AdamW does, or added to the gradient."""
+    coupled = _descent(parameter, gradient, weight_decay, maximize)
+    gradient = s.where(decoupled, _downhill(gradient, maximize), coupled)
+    return s.where(decoupled, _decayed(parameter, lr, weight_decay), parameter), gradient
 
 
 @_update("parameter", "average", "square", numbers=_ADAM, flags=("maximize",))
@@ -106,8 +122,7 @@ def adam(
     """average and square are running means of the gradient and its square;
     parameter - lr / correction1 * average / (sqrt(square / correction2) + eps) with correction = 1 - beta ** step."""
     gradient = _descent(parameter, gradient, weight_decay, maximize)
-    average, square = _moments(gradient, average, square, beta1, beta2)
-    return _adam_step(parameter, average, square, lr, eps, correction1, correction2), average, square
+    return _adam(parameter, gradient, average, square, None, lr, beta1, beta2, eps, correction1, correction2)
 
 
 @_update("parameter", "average", "square", "largest", numbers=_ADAM, flags=("maximize",))
@@ -128,9 +143,7 @@ def adam_amsgrad(
 ):
     """`adam` with the largest square so far in the denominator."""
     gradient = _descent(parameter, gradient, weight_decay, maximize)
-    average, square = _moments(gradient, average, square, beta1, beta2)
-    largest = s.maximum(largest, square)
-    return _adam_step(parameter, average, largest, lr, eps, correction1, correction2), average, square, largest
+    return _adam(parameter, gradient, average, square, largest, lr, beta1, beta2, eps, correction1, correction2)
 
 
 @_update("parameter", "average", "square", numbers=_ADAM, flags=("maximize",))
@@ -149,9 +162,8 @@ def adamw(
     maximize=False,
 ):
     """`adam` with the decay taken from the parameter itself: parameter * (1 - lr * weight_decay) first."""
-    average, square = _moments(_positive(gradient, maximize), average, square, beta1, beta2)
-    parameter = _decayed(parameter, lr, weight_decay)
-    return _adam_step(parameter, average, square, lr, eps, correction1, correction2), average, square
+    parameter, gradient = _decayed(parameter, lr, weight_decay), _downhill(gradient, maximize)
+    return _adam(parameter, gradient, average, square, None, lr, beta1, beta2, eps, correction1, correction2)
 
 
 @_update("parameter", "average", "square", "largest", numbers=_ADAM, flags=("maximize",))
@@ -171,10 +183,8 @@ def adamw_amsgrad(
     maximize=False,
 ):
     """`adamw` with the largest square so far in the denominator."""
-    average, square = _moments(_positive(gradient, maximize), average, square, beta1, beta2)
-    largest = s.maximum(largest, square)
-    parameter = _decayed(parameter, lr, weight_decay)
-    return _adam_step(parameter, average, largest, lr, eps, correction1, correction2), average, square, largest
+    parameter, gradient = _decayed(parameter, lr, weight_decay), _downhill(gradient, maximize)
+    return _adam(parameter, gradient, average, square, largest, lr, beta1, beta2, eps, correction1, correction2)
 
 
 @_update(
@@ -231,9 +241,7 @@ def nadam(
 
     gradient_step is lr (1 - mu) / (1 - mu_product), average_step is lr mu_next / (1 - mu_product mu_next).
     """
-    coupled = _descent(parameter, gradient, weight_decay, maximize)
-    gradient = s.where(decoupled, _positive(gradient, maximize), coupled)
-    parameter = s.where(decoupled, _decayed(parameter, lr, weight_decay), parameter)
+    parameter, gradient = _decayed_or_coupled(parameter, gradient, lr, weight_decay, decoupled, maximize)
     average, square = _moments(gradient, average, square, beta1, beta2)
     size = s.sqrt(square / s.cast(correction2, square)) + s.cast(eps, square)
     parameter = parameter + s.cast(-gradient_step, parameter) * gradient / size
@@ -265,9 +273,7 @@ def radam(
     maximize=False,
 ):
     """parameter - lr * average / correction1, rectified by its factor over the root of the square."""
-    coupled = _descent(parameter, gradient, weight_decay, maximize)
-    gradient = s.where(decoupled, _positive(gradient, maximize), coupled)
-    parameter = s.where(decoupled, _decayed(parameter, lr, weight_decay), parameter)
+    parameter, gradient = _decayed_or_coupled(parameter, gradient, lr, weight_decay, decoupled, maximize)
     average, square = _moments(gradient, average, square, beta1, beta2)
     step = average / s.cast(correction1, average) * s.cast(lr, average)
     adapted = step * (s.cast(s.sqrt(correction2), square) / (s.sqrt(square) + s.cast(eps, square)))
@@ -286,10 +292,10 @@ def adagrad(parameter, gradient, square, lr=0.01, eps=1e-10, weight_decay=0.0, m
 def adadelta(parameter, gradient, square, change, lr=1.0, rho=0.9, eps=1e-06, weight_decay=0.0, maximize=False):
     """parameter - lr * delta with delta = sqrt(change + eps) / sqrt(square + eps) * gradient, of running means."""
     gradient = _descent(parameter, gradient, weight_decay, maximize)
-    keep, new, small = s.cast(rho, square), s.cast(1.0 - rho, square), s.cast(eps, square)
-    square = square * keep + new * gradient * gradient
+    small = s.cast(eps, square)
+    square = _mean_square(square, gradient, rho)
     delta = s.sqrt(change + small) / s.sqrt(square + small) * gradient
-    return parameter + s.cast(-lr, parameter) * delta, square, change * keep + new * delta * delta
+    return parameter + s.cast(-lr, parameter) * delta, square, _mean_square(change, delta, rho)
 
 
 _RMSPROP = ("lr", "alpha", "eps", "weight_decay", "momentum")
@@ -307,7 +313,7 @@ def rmsprop(
 ):
     """parameter - lr * gradient / (sqrt(square) + eps), square the running mean of gradient ** 2; with momentum."""
     gradient = _descent(parameter, gradient, weight_decay, maximize)
-    square = square * s.cast(alpha, square) + s.cast(1.0 - alpha, square) * gradient * gradient
+    square = _mean_square(square, gradient, alpha)
     size = s.sqrt(square) + s.cast(eps, square)
     parameter, buffer = _rmsprop_step(parameter, gradient, size, buffer, lr, momentum)
     return parameter, square, buffer
@@ -329,7 +335,7 @@ def rmsprop_centered(
 ):
     """`rmsprop` with sqrt(square - average ** 2) in the denominator, average the running mean of the gradient."""
     gradient = _descent(parameter, gradient, weight_decay, maximize)
-    square = square * s.cast(alpha, square) + s.cast(1.0 - alpha, square) * gradient * gradient
+    square = _mean_square(square, gradient, alpha)
     average = _lerp(average, gradient, 1.0 - alpha)
     size = s.sqrt(square - average * average) + s.cast(eps, square)
     parameter, buffer = _rmsprop_step(parameter, gradient, size, buffer, lr, momentum)
@@ -356,7 +362,7 @@ def rprop(
     first=False,
 ):
     """Step sizes grow by eta_plus while the gradient keeps its sign and shrink by eta_minus when it turns."""
-    gradient = _positive(gradient, maximize)
+    gradient = _downhill(gradient, maximize)
     product = gradient * s.where(first, 0.0, previous)
     minus, plus = s.cast(eta_minus, product), s.cast(eta_plus, product)
     factor = s.where(product > 0.0, plus, s.where(product < 0.0, minus, 1.0))
