@@ -310,9 +310,12 @@ def _acosh(x: Value, y: Value) -> Pair:
 
 @_analytic("atanh", wide=True)
 def _atanh(x: Value, y: Value) -> Pair:
-    left = 1.0 - x
-    re = 0.25 * s.log1p(4.0 * x / (left * left + y * y))
-    return re, 0.5 * s.atan2(2.0 * y, left * (x + 1.0) - y * y)
+    far, height = s.absolute(x), s.absolute(y)
+    left = 1.0 - far
+    pole = (left == 0.0) & (height < 1e-8)  # where y * y could vanish
+    re = 0.25 * s.log1p(4.0 * far / s.where(pole, 1.0, left * left + y * y))
+    re = s.where(pole, 0.5 * (math.log(2.0) - s.log(height)), re)
+    return s.copysign(re, x), 0.5 * s.atan2(2.0 * y, left * (far + 1.0) - y * y)
 
 
 @_analytic("atan", wide=True)

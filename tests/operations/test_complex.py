@@ -159,6 +159,16 @@ def closure(name, shape):
     return function, inputs
 
 
+def test_inverse_tangents_near_their_poles():
+    near = numpy.array([0.0, 1e-303, 1e-160, 1e-20, 1e-9, -1e-9])
+    poles = numpy.concatenate([near * 1j + 1, near * 1j - 1, near + 1e-9j + 1, near + 1e-9j - 1])
+    with numpy.errstate(all="ignore"):
+        expected = numpy.arctanh(poles), numpy.arctan(poles * 1j)
+    found = fl.atanh(fl.tensor(poles)), fl.atan(fl.tensor(poles * 1j))
+    for got, right in zip(found, expected):
+        numpy.testing.assert_allclose(got.numpy(), right, rtol=1e-15)
+
+
 @pytest.mark.parametrize("name", [name for name in VALUES if differentiable(name)])
 def test_gradient(name):
     function, inputs = closure(name, (2, 3))
