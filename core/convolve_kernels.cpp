@@ -372,31 +372,9 @@ void convolve_back(const Convolution& v, const Field& gradient, const char* weig
         GilRelease unlocked(parallel);
         return lanes_back(kit, v, gradient, weight, bias, x, room.data, parallel);
     }
-    // Input coordinate i takes part with output t - j where i + padding = stride * t + phase and
-    // dilation * position = stride * j + phase: for one phase of the input a convolution without strides.
-    struct Phase {
-        int64_t first, count, t;
-        std::vector<std::pair<int64_t, int64_t>> taps;  // (position, j)
-    };
     std::vector<Phase> phases[3];
     int64_t low[3], extent[3], ones[3] = {1, 1, 1};
-    for (int d = 0; d < 3; ++d) {
-        low[d] = 0, extent[d] = 1;
-        for (int64_t r = 0; r < v.stride[d]; ++r) {
-            Phase phase;
-            phase.first = ((r - v.padding[d]) % v.stride[d] + v.stride[d]) % v.stride[d];
-            if (phase.first >= v.in[d]) continue;
-            phase.count = ceil_div(v.in[d] - phase.first, v.stride[d]);
-            phase.t = (phase.first + v.padding[d] - r) / v.stride[d];
-            for (int64_t k = 0; k < v.kernel[d]; ++k)
-                if (k * v.dilation[d] % v.stride[d] == r) {
-                    phase.taps.emplace_back(k, k * v.dilation[d] / v.stride[d]);
-                    low[d] = std::max(low[d], phase.taps.back().second - phase.t);
-                    extent[d] = std::max(extent[d], phase.t + phase.count - phase.taps.back().second);
-                }
-            phases[d].push_back(phase);
-        }
-    }
+    for (int d = 0; d < 3; ++d) phases[d] = phases_of(v, d, low[d], extent[d]);
     const bool alone = depthwise(v) || few_rows(rows, sums * v.plane() * item, v);
     if (alone) low[2] = std::max<int64_t>(low[2], 1);  // never read in place
     for (int d = 0; d < 3; ++d) extent[d] += low[d];

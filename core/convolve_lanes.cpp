@@ -136,30 +136,8 @@ void lanes_back(const Kit& kit, const Convolution& v, const Field& gradient, con
                 char* room, bool parallel) {
     const int64_t pixel = kit.inner.compute.lanes * kit.item;
     turn_weights(kit, v, weight, room);
-    // Input i takes part with output t - j where i + padding = stride * t + phase, dilation * tap = stride * j + phase.
-    struct Phase {
-        int64_t first, count, t;
-        std::vector<std::pair<int64_t, int64_t>> taps;  // (tap, j)
-    };
-    std::vector<Phase> phases[2];
     int64_t low[2], extent[2];
-    for (int d = 1; d < 3; ++d) {
-        low[d - 1] = 0, extent[d - 1] = 1;
-        for (int64_t r = 0; r < v.stride[d]; ++r) {
-            Phase phase;
-            phase.first = ((r - v.padding[d]) % v.stride[d] + v.stride[d]) % v.stride[d];
-            if (phase.first >= v.in[d]) continue;
-            phase.count = ceil_div(v.in[d] - phase.first, v.stride[d]);
-            phase.t = (phase.first + v.padding[d] - r) / v.stride[d];
-            for (int64_t k = 0; k < v.kernel[d]; ++k)
-                if (k * v.dilation[d] % v.stride[d] == r) {
-                    phase.taps.emplace_back(k, k * v.dilation[d] / v.stride[d]);
-                    low[d - 1] = std::max(low[d - 1], phase.taps.back().second - phase.t);
-                    extent[d - 1] = std::max(extent[d - 1], phase.t + phase.count - phase.taps.back().second);
-                }
-            phases[d - 1].push_back(phase);
-        }
-    }
+    const std::vector<Phase> phases[2] = {phases_of(v, 1, low[0], extent[0]), phases_of(v, 2, low[1], extent[1])};
     // A strip of lines that begins at a multiple of the stride reads from that line / stride on.
     Job job{{gradient, v.out[1], v.out[2], {low[0], low[1]}, extent[1] + low[1]}, {}, v.in[1], v.in[2], 1, v.stride[1], 0};
     for (const Phase& a : phases[0])

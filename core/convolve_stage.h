@@ -3,6 +3,7 @@
 #pragma once
 #include <algorithm>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "contract.h"
@@ -129,5 +130,32 @@ struct Workspace {  // memory for one call, taken while the GIL is held
 inline bool depthwise(const Convolution& v) { return v.c == v.groups && v.groups > 1 && v.o / v.groups <= 4; }
 
 inline int64_t work_of(const Convolution& v) { return v.n * v.plane() * v.o * (v.c / v.groups) * v.taps(); }
+
+/// Along one dimension of the input's gradient: input i takes part with output t - j where i + padding = stride * t +
+/// phase and dilation * tap = stride * j + phase. For one phase of the input that is a convolution without strides.
+struct Phase {
+    int64_t first, count, t;  // inputs first, first + stride, ... are `count`; the first one's t
+    std::vector<std::pair<int64_t, int64_t>> taps;  // (tap, j)
+};
+/// The phases of dimension d, and how far they read: `low` before the first output, `extent` from the first output on.
+inline std::vector<Phase> phases_of(const Convolution& v, int d, int64_t& low, int64_t& extent) {
+    std::vector<Phase> phases;
+    low = 0, extent = 1;
+    for (int64_t r = 0; r < v.stride[d]; ++r) {
+        Phase phase;
+        phase.first = ((r - v.padding[d]) % v.stride[d] + v.stride[d]) % v.stride[d];
+        if (phase.first >= v.in[d]) continue;
+        phase.count = ceil_div(v.in[d] - phase.first, v.stride[d]);
+        phase.t = (phase.first + v.padding[d] - r) / v.stride[d];
+        for (int64_t k = 0; k < v.kernel[d]; ++k)
+            if (k * v.dilation[d] % v.stride[d] == r) {
+                phase.taps.emplace_back(k, k * v.dilation[d] / v.stride[d]);
+                low = std::max(low, phase.taps.back().second - phase.t);
+                extent = std::max(extent, phase.t + phase.count - phase.taps.back().second);
+            }
+        phases.push_back(std::move(phase));
+    }
+    return phases;
+}
 
 }  // namespace flambeau

@@ -32,10 +32,11 @@ MODULES = (
 )  # fmt: skip
 TITLES = {
     "activation": "Activations", "arithmetic": "Arithmetic", "bessel": "Special functions",
-    "constructors": "Older constructors", "convolution": "Convolution", "create": "Making tensors", "dtypes": "Dtypes",
-    "elementwise": "Arithmetic", "errors": "Errors", "from_data": "Making tensors", "grad_mode": "Modes",
-    "index": "Indexing", "decompositions": "Linear algebra", "joining": "Shapes", "linalg": "Linear algebra",
-    "linalg_legacy": "Linear algebra", "logic": "Logic and bits", "masks": "Indexing", "normalise": "Softmax", "norms": "Norms and distances", "products": "Products", "random": "Random numbers",
+    "constructors": "Older constructors", "convolution": "Convolution", "create": "Making tensors",
+    "decompositions": "Linear algebra", "dtypes": "Dtypes", "elementwise": "Arithmetic", "errors": "Errors",
+    "from_data": "Making tensors", "grad_mode": "Modes", "index": "Indexing", "joining": "Shapes",
+    "linalg": "Linear algebra", "linalg_legacy": "Linear algebra", "logic": "Logic and bits", "masks": "Indexing",
+    "normalise": "Softmax", "norms": "Norms and distances", "products": "Products", "random": "Random numbers",
     "reduce": "Reductions", "reduction": "Reductions", "search": "Searching", "shape": "Shapes",
     "sort": "Sorting and running values", "special": "Special functions", "transcendental": "Exponentials and angles",
     "windows": "Windows",
