@@ -530,7 +530,7 @@ TensorRef index_add_now(Tensor* t, int dim, Tensor* index, Tensor* source, bool 
         GilRelease unlocked(total >= (1 << 18));
         parallel_for(outer * shares, task);
     } else {
-        for (int64_t o = 0; o < outer; ++o) task(o);
+        for (int64_t number = 0; number < outer * shares; ++number) task(number);
     }
     if (work.get() != out.get()) copy_elements(out.get(), work.get());
     if (in_place) {

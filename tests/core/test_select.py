@@ -81,3 +81,14 @@ def test_rows_added_by_several_threads() -> None:
         fl.set_num_threads(threads)
     np.testing.assert_allclose(found[0], exact, atol=1e-4)
     assert found[0].tobytes() == found[1].tobytes() == found[2].tobytes()
+
+
+@pytest.mark.parametrize("width", [5, 16, 67, 300])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "complex64"])
+def test_rows_of_any_width_are_added_whole(width, dtype):
+    places = np.arange(40) % 7
+    source = np.random.default_rng(0).integers(-9, 9, (40, width)).astype(dtype)
+    exact = np.zeros((9, width), dtype)
+    np.add.at(exact, places, source)
+    found = fl.zeros(9, width, dtype=getattr(fl, dtype)).index_add(0, fl.from_numpy(places), fl.from_numpy(source))
+    np.testing.assert_array_equal(found.numpy(), exact)
