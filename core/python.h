@@ -101,6 +101,7 @@ int add_conversions(PyObject* module);
 int add_operation_type(PyObject* module);
 int add_autograd(PyObject* module);
 int add_functions(PyObject* module);
+void connect_compiler();
 int add_indexing(PyObject* module);
 int add_convolution(PyObject* module);
 int add_pools(PyObject* module);
