@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau import _core
-from flambeau.ops import decompositions, linalg
+from flambeau.ops import linalg
 from flambeau.ops.arguments import check_tensor, in_float32, named_result
 from flambeau.ops.complex import conj
 
@@ -33,6 +33,8 @@ def pinverse(input: Any, rcond: float = 1e-15) -> Any:
 
 def svd(input: Any, some: bool = True, compute_uv: bool = True, *, out: Any = None) -> Any:
     """(U, S, V) with input = U diag(S) V^H. Older form of `linalg.svd`: the last factor is not transposed."""
+    from flambeau.ops import decompositions
+
     U, S, Vh = decompositions.svd(input, full_matrices=not some)
     if not compute_uv:
         U, Vh = (_core.full((*input.shape[:-2], k, k), 0, input.dtype) for k in input.shape[-2:])
@@ -41,11 +43,15 @@ def svd(input: Any, some: bool = True, compute_uv: bool = True, *, out: Any = No
 
 def qr(input: Any, some: bool = True, *, out: Any = None) -> Any:
     """(Q, R) with input = Q R. Older form of `linalg.qr`."""
+    from flambeau.ops import decompositions
+
     return decompositions.qr(input, "reduced" if some else "complete")
 
 
 def cholesky(input: Any, upper: bool = False, *, out: Any = None) -> Any:
     """The Cholesky factor of each symmetric positive definite matrix. Older form of `linalg.cholesky`."""
+    from flambeau.ops import decompositions
+
     return decompositions.cholesky(input, upper=upper, out=out)
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from flambeau.errors import DTypeError
 from flambeau.ops.arguments import check_tensor, integer, shape_error
-from flambeau.ops.decompositions import qr, svd
 from flambeau.ops.linalg import _mH
 from flambeau.ops.random import randn
 
@@ -17,6 +16,8 @@ METHODS: dict[str, Any] = {}
 
 def _basis(A: Any, q: int, niter: int) -> Any:
     """Orthonormal columns (*, m, q) whose span nearly holds that of A's largest singular vectors."""
+    from flambeau.ops.decompositions import qr
+
     Q = qr(A @ randn(A.shape[-1], q, dtype=A.dtype)).Q
     for _ in range(niter):
         Q = qr(A @ qr(_mH(A) @ Q).Q).Q
@@ -49,6 +50,8 @@ def svd_lowrank(A: Any, q: int | None = 6, niter: int | None = 2, M: Any = None)
     if m < n:  # the smaller side gives the smaller basis
         A = _mH(A)
     Q = _basis(A, rank, 2 if niter is None else niter)
+    from flambeau.ops.decompositions import svd
+
     U, S, Vh = svd(_mH(Q) @ A, full_matrices=False)
     U, V = Q @ U, _mH(Vh)
     return (V, S, U) if m < n else (U, S, V)
