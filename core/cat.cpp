@@ -1,5 +1,5 @@
 // Joining tensors along a dimension, with history.
-// It is not: stack, hstack and the like (flambeau/ops/shape.py), which come down to this. Called by the bindings.
+// It is not: stack, hstack and the like (flambeau/ops/joining.py), which come down to this. Called by the bindings.
 #include <algorithm>
 
 #include "index.h"
