@@ -37,10 +37,11 @@ class Bundle:
 
     def run(self, operation: Any, scalars: tuple, *columns: str) -> None:
         """One fused call that writes the parameters and the named state tensors anew."""
+        states = self.states
         lists = [self.params, self.gradients]
         for name in columns:
-            lists.append([state[name] for state in self.states])
-        _core.foreach(operation, lists, scalars=scalars, outputs=_WRITTEN[len(columns)])
+            lists.append([state[name] for state in states])
+        _core.foreach(operation, lists, scalars, _WRITTEN[len(columns)])
 
 
 def learning_rate(group: dict) -> Any:
