@@ -30,3 +30,6 @@ DIFFERENT_COMPLEX: dict[str, str] = {
     "as_strided_scatter": _OVERWRITTEN,
     "logcumsumexp": _PHASE,
 }
+
+#: Counted entries that do not exist in flambeau.
+MISSING: dict[str, str] = {}
