@@ -7,7 +7,7 @@ from typing import Any
 
 import flambeau
 from flambeau.nn.functional.distance import pairwise_distance
-from flambeau.nn.functional.loss import _call, _check_reduction, _legacy, _reduce, _shapes_differ
+from flambeau.nn.functional.loss import _as_floats, _call, _check_reduction, _legacy, _reduce, _shapes_differ
 from flambeau.ops.arguments import check_tensor, in_float32
 
 __all__ = [
@@ -57,6 +57,7 @@ def margin_ranking_loss(
     if size_average is not None or reduce is not None:
         reduction = _legacy(size_average, reduce)
     _check_reduction("margin_ranking_loss", reduction)
+    input1, input2, target = _as_floats(input1, input2, target)
     return _call("margin_ranking_loss", reduction, input1, input2, target, margin)
 
 
