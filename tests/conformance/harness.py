@@ -2,8 +2,8 @@
 
 For every entry (`OpInfo`) whose function exists: the sample inputs of the database, in float32, int64 and bool, must
 give PyTorch's values, shapes and dtypes within the entry's tolerance; and in float64 the gradients under a random
-cotangent must be PyTorch's. With `--complex` the same in complex64, complex128 and complex128. Samples that PyTorch answers with
-other values for another seed are compared by shape and dtype only.
+cotangent must be PyTorch's. With `--complex` the same in complex64, complex128 and complex128. Samples that PyTorch
+answers with other values for another seed are compared by shape and dtype only.
 
     python -m tests.conformance [--only NAME] [--samples N] [--complex] [--self] [--missing] [--table]
 
@@ -64,6 +64,7 @@ class Outcome(NamedTuple):
     status: str
     detail: str
     samples: int
+    different: int = 0
 
 
 class MissingFunctionError(Exception):
@@ -360,8 +361,9 @@ def check(entry: Any, api: Any, limit: int = SAMPLES, complex_: bool = False) ->
 def _check(entry: Any, name: str, function: Any, api: Any, limit: int, complex_: bool) -> Outcome:
     import torch
 
-    count, problems = 0, []
+    count, different, problems = 0, 0, []
     supported = entry.supported_dtypes("cpu")
+    seen: set[str] = set()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for dtype_name in COMPLEX_DTYPES if complex_ else VALUE_DTYPES:
@@ -374,8 +376,12 @@ def _check(entry: Any, name: str, function: Any, api: Any, limit: int, complex_:
                     continue
                 count += 1
                 if problem:
-                    problems.append(f"{problem} [{describe(sample)}]")
-                    break
+                    different += 1
+                    if dtype_name not in seen:
+                        problems.append(f"{problem} [{describe(sample)}]")
+                        seen.add(dtype_name)
+                    if limit:
+                        break
         differentiated = torch.complex128 if complex_ else torch.float64
         if entry.supports_autograd and differentiated in supported and entry.name not in UNINITIALISED:
             for sample in samples(entry, differentiated, True, limit):
@@ -384,10 +390,14 @@ def _check(entry: Any, name: str, function: Any, api: Any, limit: int, complex_:
                     continue
                 count += 1
                 if problem:
-                    problems.append(f"gradient: {problem} [{describe(sample)}]")
-                    break
+                    different += 1
+                    if "gradient" not in seen:
+                        problems.append(f"gradient: {problem} [{describe(sample)}]")
+                        seen.add("gradient")
+                    if limit:
+                        break
     if problems:
-        return Outcome(name, "fail", " | ".join(problems), count)
+        return Outcome(name, "fail", " | ".join(problems), count, different)
     return Outcome(name, "pass" if count else "skip", "" if count else "no sample is dense and of these dtypes", count)
 
 

@@ -33,7 +33,7 @@ TAKEN = (
     "derivative for", "Integer division with addcdiv", "Autograd not support dtype", "modified by an inplace operation",
     "Dimension out of range", "does not support bool",
     "can't be cast to the desired output type", "does not have an identity", "Subtraction, the `-` operator",
-    "Found dtype", "does not support complex inputs",
+    "Found dtype", "does not support complex inputs", "mat2 must be a matrix",
 )  # fmt: skip
 #: What flambeau refuses on purpose, each with its reason in the text: shapes that would broadcast in a loss, rows of
 #: unequal length, positions out of range, products of bools, fractions of integers.
@@ -41,6 +41,7 @@ REFUSED = (
     "compared element against wrong element", "lists inside have unequal lengths", "out of bounds",
     "not defined for bool", "so target must be", "use a logical operation", "value is a float but the operands are",
     "would have sizes", "out of range", "bias must have one element",
+    "have no order", "cannot be converted",
 )  # fmt: skip
 #: Results that PyTorch gets wrong, by name: gradients over no dimensions and of elements that take no part, means of
 #: infinities, truth in the common dtype, where 1e-30 is 0.
@@ -55,7 +56,11 @@ PLACES: dict[str, tuple[Any, str]] = {
     "pow": (lambda x, *_: (x == 0).any(), "an exponent of 1/2 is a square root in PyTorch, whose slope at -0 is -inf"),
     "digamma": (lambda x: ((x <= 0) & (x == np.floor(x))).any(), "the slope at a pole is large and finite in PyTorch"),
     "nanmedian": (lambda x: not x.size, "the median of nothing is NaN, which is no integer"),
-    "nn.functional.huber_loss": (lambda x, y: x.dtype != y.dtype, "PyTorch gives the input's dtype, not the common one"),
+    "nn.functional.huber_loss": (
+        lambda x, y: x.dtype != y.dtype,
+        "PyTorch gives the input's dtype, not the common one",
+    ),
+    "div": (lambda x, *y: x.dtype.kind == "c" and any((each == 0).any() for each in y), "the sign of infinity at -0"),
     "linalg.lu_factor": (lambda x: np.isnan(x).any(), "which row is largest beside NaN"),
 }
 #: In place on a leaf: PyTorch writes where there is no gradient to be wrong, flambeau refuses as everywhere.
