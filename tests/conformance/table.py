@@ -20,8 +20,8 @@ left out: values, shapes and dtypes in float32, int64 and bool, and in float64 t
 Entries that have complex samples only are run in complex64 and complex128. The tolerances are those the database states
 for the entry, with the relative one of float32 times eight; gradients are compared to one part in a million. Beyond
 that a float32 result counts as equal if it is at most four times as far from PyTorch's own in float64 as PyTorch's in
-float32 is. Where another seed changes PyTorch's own result, and of uninitialised memory, shapes and dtypes are compared;
-of singular vectors, which are free up to a sign, absolute values.
+float32 is. Where another seed changes PyTorch's own result, and of uninitialised memory, shapes and dtypes are
+compared; of singular vectors, which are free up to a sign, absolute values.
 
 | | entries | share |
 |---|---:|---:|

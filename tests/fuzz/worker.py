@@ -34,6 +34,7 @@ TAKEN = (
     "Dimension out of range", "does not support bool",
     "can't be cast to the desired output type", "does not have an identity", "Subtraction, the `-` operator",
     "Found dtype", "does not support complex inputs", "mat2 must be a matrix",
+    "Only zero batch", "does not support automatic differentiation",
 )  # fmt: skip
 #: What flambeau refuses on purpose, each with its reason in the text: shapes that would broadcast in a loss, rows of
 #: unequal length, positions out of range, products of bools, fractions of integers.
@@ -55,10 +56,11 @@ INFINITE = ("quantile", "nanquantile", "mode")
 PLACES: dict[str, tuple[Any, str]] = {
     "pow": (lambda x, *_: (x == 0).any(), "an exponent of 1/2 is a square root in PyTorch, whose slope at -0 is -inf"),
     "digamma": (lambda x: ((x <= 0) & (x == np.floor(x))).any(), "the slope at a pole is large and finite in PyTorch"),
+    "atan2": (lambda x, y: x.dtype != y.dtype, "PyTorch negates and squares unsigned integers in the gradient"),
     "nanmedian": (lambda x: not x.size, "the median of nothing is NaN, which is no integer"),
     "nn.functional.huber_loss": (
         lambda x, y: x.dtype != y.dtype,
-        "PyTorch gives the input's dtype, not the common one",
+        "PyTorch gives the input's dtype",
     ),
     "div": (lambda x, *y: x.dtype.kind == "c" and any((each == 0).any() for each in y), "the sign of infinity at -0"),
     "linalg.lu_factor": (lambda x: np.isnan(x).any(), "which row is largest beside NaN"),
@@ -68,7 +70,7 @@ ON_LEAVES = (".logical_and_", ".logical_or_", ".logical_xor_", ".logical_not_")
 #: Sums and norms of finite numbers beyond this overflow or cancel in single precision as the order has it.
 HUGE = 1e18
 #: Where equal elements leave the position open, values alone are compared.
-TIES = ("kthvalue", "median", "nanmedian", "topk", "mode")
+TIES = ("sort", "kthvalue", "median", "nanmedian", "topk", "mode")
 
 
 def compare_with() -> Any:
