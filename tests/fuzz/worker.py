@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gc
 import warnings
@@ -160,6 +161,12 @@ def execute(call: Call, library: Any, double: bool = False) -> tuple[Any, Except
             return (out, after, gradients), None
         except Exception as error:
             return None, error
+
+
+def attempt(call: Call, library: Any) -> None:
+    """Run a call for what it leaves behind."""
+    with contextlib.suppress(_Missing):
+        execute(call, library)
 
 
 def _real(total: Any) -> Any:
