@@ -230,6 +230,9 @@ TensorRef matmul(Tensor* a, Tensor* b) {
 TensorRef linear(Tensor* x, Tensor* weight, Tensor* bias) {
     if (weight->ndim != 2) {
         if (weight->ndim == 1) {
+            if (bias && (bias->numel != 1 || bias->ndim > 1))
+                fail(ErrorKind::Shape, "linear: bias must have one element beside a weight of shape " + shape_text(weight) +
+                                           " (in_features,), it is " + shape_text(bias));
             TensorRef y = matmul(x, weight);
             return bias ? add_tensors(y.get(), bias) : y;
         }

@@ -301,7 +301,11 @@ METHOD(m_resize_) {
 }
 METHOD(m_sum_to_size) {
     UNUSED;
-    return guarded([&] { return wrap(sum_to(T(self), shape_from_args(args, n, "sum_to_size"))); });
+    return guarded([&] {
+        Shape shape = shape_from_args(args, n, "sum_to_size");
+        bool total = shape.ndim == 0 && T(self)->ndim == 0 && !is_inexact(T(self)->dtype);  // a sum of integers is int64
+        return wrap(total ? cast(T(self), kInt64) : sum_to(T(self), shape));
+    });
 }
 
 // squeeze_, unsqueeze_, transpose_, t_: the tensor takes the layout, and the history, of a view of itself.

@@ -10,10 +10,6 @@
 
 namespace flambeau {
 
-namespace {
-
-using ViewFunction = std::function<TensorRef(Tensor*)>;
-
 TensorRef make_view(Tensor* t, const Shape& shape, const int64_t* strides, int64_t offset_elements) {
     TensorRef v = new_tensor_like_header();
     v->storage = t->storage;
@@ -35,45 +31,9 @@ TensorRef make_view(Tensor* t, const Shape& shape, const int64_t* strides, int64
     return v;
 }
 
-bool overlapping(const Shape& shape, const int64_t* strides) {
-    // Sorted by stride, each dimension must step over all that the smaller ones reach.
-    std::vector<std::pair<int64_t, int64_t>> dims;
-    for (int i = 0; i < shape.ndim; ++i)
-        if (shape.sizes[i] > 1) dims.emplace_back(strides[i], shape.sizes[i]);
-    std::sort(dims.begin(), dims.end());
-    int64_t reach = 0;
-    for (auto [stride, size] : dims) {
-        if (stride <= reach) return true;
-        reach += stride * (size - 1);
-    }
-    return false;
-}
+namespace {
 
-// Adds `source` into the memory `target` looks at, element by element: for views whose elements overlap.
-void add_overlapping(Tensor* target, Tensor* source) {
-    if (is_complex(target->dtype)) {
-        GradModeGuard off(false);
-        TensorRef into = view_as_real(target), parts = view_as_real(cast(source, target->dtype).get());
-        return add_overlapping(into.get(), parts.get());
-    }
-    TensorRef dense = contiguous(cast(source, target->dtype).get());
-    Tensor* tensors[3] = {dense.get(), target, target};
-    run_step("add_overlapping", tensors, 2, 1, [](Tensor* const* t) {
-        const Tensor* from = t[0];
-        Tensor* into = t[2];
-        int64_t position[kMaxDims] = {};
-        for (int64_t i = 0; i < from->numel; ++i) {
-            int64_t at = 0;
-            for (int d = 0; d < into->ndim; ++d) at += position[d] * into->strides[d];
-            char* p = into->data + at * item_size(into->dtype);
-            write_double(into->dtype, p, read_double(into, p) + read_double(from, from->data + i * item_size(from->dtype)));
-            for (int d = into->ndim - 1; d >= 0; --d) {
-                if (++position[d] < into->sizes[d]) break;
-                position[d] = 0;
-            }
-        }
-    });
-}
+using ViewFunction = std::function<TensorRef(Tensor*)>;
 
 // Zeros of `shape` with `g` in the region that `function` looks at: the gradient of that look. Its own gradient
 // is the look again.
@@ -147,61 +107,6 @@ bool view_strides(const Tensor* t, const Shape& shape, int64_t* strides) {
 }
 
 }  // namespace
-
-TensorRef as_strided(Tensor* t, const Shape& shape, const int64_t* strides, int64_t offset) {
-    int64_t last = offset;
-    checked_numel(shape, "as_strided");
-    bool any = shape.numel() > 0;
-    for (int i = 0; i < shape.ndim; ++i) {
-        if (strides[i] < 0) fail(ErrorKind::Runtime, "as_strided: strides must not be negative");
-        last += (shape.sizes[i] - 1) * strides[i];
-    }
-    if (offset < 0 || (any && size_t(last + 1) * item_size(t->dtype) > t->storage->bytes))
-        fail(ErrorKind::Runtime, "as_strided: sizes " + shape.text() + " with offset " + std::to_string(offset) +
-                                     " reach beyond the storage of " + std::to_string(t->storage->bytes) + " bytes");
-    return look_at(t, shape, strides, (offset - t->offset()) * item_size(t->dtype), t->dtype);
-}
-
-TensorRef look_at(Tensor* t, const Shape& shape, const int64_t* strides, int64_t bytes, uint8_t dtype) {
-    std::vector<int64_t> kept(strides, strides + shape.ndim);
-    Shape whole_shape = t->shape();
-    std::vector<int64_t> whole_strides(t->strides, t->strides + t->ndim);
-    TensorRef v = make_view(t, shape, strides, 0);
-    v->dtype = dtype;
-    v->data = t->data + bytes;
-    bool same = dtype == t->dtype;
-    int item = item_size(dtype);
-    uint8_t whole_dtype = t->dtype;
-    if (recording(t))
-        record("AsStridedBackward0", {t}, v.get(),
-               [=](auto&, TensorRef* gradients, TensorRef* results) {
-                   if (!gradients[0]) return;
-                   // The gradient lives in a buffer with the input's own strides, so that the same look fits it.
-                   auto look = [=](Tensor* whole) {
-                       uint8_t seen = same ? whole->dtype : dtype;
-                       return look_at(whole, shape, kept.data(), bytes / item * item_size(seen) + bytes % item, seen);
-                   };
-                   TensorRef buffer = empty_strided(whole_shape, whole_strides.data(), same ? gradients[0]->dtype : whole_dtype);
-                   Tensor* tensors[1] = {buffer.get()};
-                   run_step("zeros", tensors, 0, 1, [](Tensor* const* t) { std::memset(t[0]->storage->data, 0, t[0]->storage->bytes); });
-                   {
-                       GradModeGuard off(false);
-                       TensorRef region = look(buffer.get());
-                       if (overlapping(shape, kept.data())) add_overlapping(region.get(), gradients[0].get());
-                       else copy_into(region.get(), gradients[0].get());
-                   }
-                   if (recording(gradients[0].get()))
-                       record("AsStridedBackward1", {gradients[0].get()}, buffer.get(),
-                              [=](auto&, TensorRef* g, TensorRef* r) {
-                                  if (!g[0]) return;
-                                  TensorRef same = empty_strided(whole_shape, whole_strides.data(), g[0]->dtype);
-                                  copy_into(same.get(), g[0].get());
-                                  r[0] = look(same.get());
-                              });
-                   results[0] = buffer;
-               });
-    return v;
-}
 
 TensorRef view_as_real(Tensor* t) {
     if (!is_complex(t->dtype))

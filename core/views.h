@@ -6,6 +6,10 @@
 
 namespace flambeau {
 
+// A view of the memory of `t` without history: the base of every other.
+TensorRef make_view(Tensor* t, const Shape& shape, const int64_t* strides, int64_t offset_elements);
+bool overlapping(const Shape& shape, const int64_t* strides);  // whether two elements lie in the same place
+void add_overlapping(Tensor* target, Tensor* source);          // adds into `target`, whose elements may overlap
 TensorRef as_strided(Tensor* t, const Shape& shape, const int64_t* strides, int64_t offset);
 // The same from a number of bytes past the first element of `t`, as `dtype`: its own, or that of its parts or wholes.
 TensorRef look_at(Tensor* t, const Shape& shape, const int64_t* strides, int64_t bytes, uint8_t dtype);

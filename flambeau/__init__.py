@@ -40,7 +40,7 @@ _LAZY = {
     "special", "fft", "signal", "testing", "backends", "random", "func", "version", "profiler", "distributions",
     "quasirandom", "array_api", "sparse", "amp", "cpu", "jit", "hub", "multiprocessing", "distributed",
     "accelerator", "xpu", "mps", "onnx", "_dynamo", "_C", "_utils", "futures",
-    "_vmap_internals",
+    "_vmap_internals", "masked",
 }  # fmt: skip
 _LAZY_NAMES = {
     "save": "flambeau.serialization", "load": "flambeau.serialization", "finfo": "flambeau.dtypes",

@@ -36,6 +36,7 @@ from flambeau import profiler as profiler
 from flambeau import quasirandom as quasirandom
 from flambeau import random as random
 from flambeau import serialization as serialization
+from flambeau import masked as masked
 from flambeau import signal as signal
 from flambeau import sparse as sparse
 from flambeau import special as special

@@ -225,6 +225,8 @@ def cast(value: Operand, dtype: str | Value) -> Value:
         if number == number and abs(number) != math.inf:
             return constant(int(number), name)
     if name == "bool":
+        if source in ("float16", "bfloat16"):  # never computed with; compared as bits, -0 would differ from 0
+            value, source = cast(value, "float32"), "float32"
         return _make("ne", (value, constant(0, source)), "bool")
     if value.op == "cast" and value.rule is None and value.args[0].dtype == name and value.args[0].level is value.level:
         # There and back again through a wider dtype of the same kind changes nothing.

@@ -34,6 +34,8 @@ def _places(M: int, sym: bool) -> tuple[Any, int]:
 
 
 def _deliver(values: Any, dtype: Any, requires_grad: bool, options: dict[str, Any]) -> Any:
+    if options.get("layout") not in (None, fl.strided):
+        raise ValueError(f"windows are made for strided tensors only, got layout {options['layout']}; use .to_sparse()")
     if options.get("device") is not None:
         fl.empty(0, device=options["device"])  # refuses what is not there
     return values.to(dtype).requires_grad_(requires_grad)

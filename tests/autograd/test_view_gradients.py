@@ -26,6 +26,8 @@ VIEWS = {
     "diagonal": lambda x: x.diagonal(1),
     "as_strided": lambda x: x.as_strided((2, 2), (4, 2), 1),
     "as_strided with overlap": lambda x: x.as_strided((3, 3), (2, 1)),
+    "as_strided of overlapping elements": lambda x: x.expand(2, 3, 4).as_strided((3, 3), (2, 1)),
+    "as_strided of windows": lambda x: x.flatten().unfold(0, 5, 2).as_strided((2, 3), (1, 4), 1),
     "unfold": lambda x: x.unfold(1, 3, 1),
     "unbind": lambda x: x.unbind(1)[2],
     "split": lambda x: x.split([1, 3], 1)[1],
@@ -63,6 +65,23 @@ def test_views_are_differentiable_twice(name):
     if look(matrix()).numel():
         assert gradcheck(lambda x: look(x) ** 2, (matrix(),))
         assert gradgradcheck(lambda x: look(x) ** 3, (matrix(),))
+
+
+def test_a_look_beyond_a_leaf_has_no_gradient_there():
+    memory = fl.arange(20.0)
+    x = memory[5:15].requires_grad_(True)
+    expected = {0: [], 2: [0], 4: [0, 1, 2], 10: [5, 6, 7, 8], 14: [9], 16: []}
+    for offset, places in expected.items():
+        y = x.as_strided((2, 2), (1, 2), offset)
+        assert y.tolist() == [[offset, offset + 2], [offset + 1, offset + 3]]
+        gradient = fl.autograd.grad(y.sum(), x)[0]
+        assert gradient.tolist() == [float(i in places) for i in range(10)]
+    assert memory.tolist() == list(range(20))
+
+
+def test_strides_whose_product_overflows_are_refused():
+    with pytest.raises(RuntimeError, match="beyond the storage"):
+        fl.zeros(4).as_strided((3, 3), (2**62, 2**62))
 
 
 def test_the_gradient_of_a_split_joins_the_parts():

@@ -7,8 +7,11 @@ import os
 import pickle
 import select
 import sys
+from collections import Counter
 
-from . import harness
+from . import harness, table
+
+STATUSES = ("pass", "fail", "missing", "skip")
 
 
 def isolated(entry, api, limit, seconds, complex_=False):
@@ -44,7 +47,9 @@ def main():
     parser.add_argument("--complex", action="store_true", help="in complex dtypes")
     parser.add_argument("--self", action="store_true", help="check the harness: PyTorch against itself")
     parser.add_argument("--missing", action="store_true", help="list the missing entries as well")
-    parser.add_argument("--seconds", type=int, default=60, help="the most that one entry may take")
+    parser.add_argument("--counted", action="store_true", help="only the entries that the share of conformance counts")
+    parser.add_argument("--table", action="store_true", help="every sample of the counted entries; write the table")
+    parser.add_argument("--seconds", type=int, default=300, help="the most that one entry may take")
     chosen = parser.parse_args()
     import torch
 
@@ -53,21 +58,25 @@ def main():
         api = torch
     else:
         import flambeau as api
-    counts = {"pass": 0, "fail": 0, "missing": 0, "skip": 0}
-    missing = []
+    if chosen.table:
+        chosen.samples, chosen.counted = 0, True
+    outcomes = []
     for entry in harness.database():
-        if chosen.only not in harness.full_name(entry) or not harness.in_scope(entry):
+        wanted = harness.counted(entry) if chosen.counted else harness.in_scope(entry)
+        if chosen.only not in harness.full_name(entry) or not wanted:
             continue
         outcome = isolated(entry, api, chosen.samples, chosen.seconds, chosen.complex)
-        counts[outcome.status] += 1
-        if outcome.status == "missing":
-            missing.append(outcome.name)
-        elif outcome.status != "pass" or chosen.only:
+        if chosen.table and outcome.status == "skip":  # no sample in a real dtype
+            outcome = isolated(entry, api, chosen.samples, chosen.seconds, True)
+        outcomes.append(outcome)
+        if outcome.status in ("fail", "skip") or chosen.only:
             print(f"{outcome.status:8} {outcome.name:45} {outcome.samples:4}  {outcome.detail}", flush=True)
+    counts = Counter(outcome.status for outcome in outcomes)
     if chosen.missing:
-        print("missing:", " ".join(missing))
-    total = sum(counts.values())
-    print(", ".join(f"{count} {status}" for status, count in counts.items()), f"of {total}")
+        print("missing:", " ".join(outcome.name for outcome in outcomes if outcome.status == "missing"))
+    print(", ".join(f"{counts[status]} {status}" for status in STATUSES), f"of {len(outcomes)}")
+    if chosen.table and not chosen.only:
+        table.write(outcomes)
     return 1 if counts["fail"] else 0
 
 

@@ -84,17 +84,39 @@ def run(first: int, count: int, seconds: float = 60.0, report: Any = None) -> li
     return found
 
 
+def memory(first: int, count: int, turns: int = 4) -> list[tuple[int, int]]:
+    """(resident KiB, tensor memory in use in bytes) after each turn of the same calls in this process."""
+    import gc
+
+    import flambeau
+
+    found = []
+    for _ in range(turns):
+        for number in range(first, first + count):
+            worker.attempt(worker.make(number), flambeau)
+        gc.collect()
+        with open("/proc/self/status", encoding="ascii") as lines:
+            resident = next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+        found.append((resident, flambeau.memory_statistics()["allocated"]))
+    return found
+
+
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--calls", type=int, default=20_000, help="how many calls")
     parser.add_argument("--first", type=int, default=0, help="the number of the first call")
     parser.add_argument("--seconds", type=float, default=60.0, help="the most that one call may take")
+    parser.add_argument("--memory", action="store_true", help="run the calls four times here and print what is kept")
     parser.add_argument("--show", type=int, help="run this one call here and print it")
     chosen = parser.parse_args()
     if chosen.show is not None:
         for _number, _text, verdict in worker.run(chosen.show, 1, lambda number: None, show=True):
             print(verdict)
+        return 0
+    if chosen.memory:
+        for turn, (resident, used) in enumerate(memory(chosen.first, chosen.calls)):
+            print(f"turn {turn}: {resident} KiB resident, {used} bytes of tensors in use")
         return 0
     began = time.monotonic()
     found = run(

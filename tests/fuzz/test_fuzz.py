@@ -8,7 +8,7 @@ import pytest
 import flambeau as fl
 
 from . import worker
-from .__main__ import run, span
+from .__main__ import memory, run, span
 from .calls import Call, Data, make
 
 CALLS = 800
@@ -17,6 +17,12 @@ CALLS = 800
 def test_random_calls_neither_crash_nor_hang_nor_disagree():
     found = run(0, CALLS)
     assert not found, "\n".join(f"{number}: {text}\n    {verdict}" for number, text, verdict in found[:20])
+
+
+def test_repeated_calls_keep_no_memory():
+    turns = memory(0, 200, 4)  # the first two fill caches
+    assert turns[-1][1] <= turns[1][1]
+    assert turns[-1][0] < turns[1][0] + 8_000
 
 
 def test_a_call_is_the_same_each_time():

@@ -101,3 +101,48 @@ def test_the_gradient_of_entr_below_zero_is_nan():
     x = fl.tensor([-1.0, 0.5], requires_grad=True)
     fl.special.entr(x).sum().backward()
     assert math.isnan(x.grad[0].item()) and x.grad[1].item() == pytest.approx(-math.log(0.5) - 1)
+
+
+@pytest.mark.parametrize("dtype", [fl.float16, fl.bfloat16, fl.float32, fl.float64])
+def test_minus_zero_is_false(dtype):
+    x = fl.tensor([-0.0, 0.0, 1.0], dtype=dtype).repeat(12)
+    assert x.logical_not().tolist() == [True, True, False] * 12
+    assert x.logical_and(x).tolist() == x.logical_or(x).tolist() == [False, False, True] * 12
+    assert x.logical_xor(fl.zeros(36)).tolist() == [False, False, True] * 12
+
+
+def test_integers_in_losses_count_as_floats():
+    x, counts = fl.tensor([1, 2, 3]), fl.tensor([2, 0, 3])
+    for each in (x, x.float()):
+        found = F.poisson_nll_loss(each, counts, log_input=False, reduction="none")
+        assert found.dtype is fl.float32
+        fl.testing.assert_close(found, fl.tensor([1.0, 2.0, 3 - 3 * math.log(3)]))
+    assert F.poisson_nll_loss(x.double(), counts).dtype is fl.float64
+    sign = fl.tensor([1, -1, 1])
+    assert F.margin_ranking_loss(x, counts, sign, margin=0.5, reduction="none").tolist() == [1.5, 2.5, 0.5]
+
+
+def test_hardtanh_keeps_integers():
+    x = fl.tensor([-5, 0, 3])
+    assert F.hardtanh(x, -1.7, 2.9).tolist() == [-1, 0, 2] and F.hardtanh(x).dtype is fl.int64
+    F.hardtanh(x, -2, 2, inplace=True)
+    assert x.tolist() == [-2, 0, 2]
+    with pytest.raises(RuntimeError, match="negative"):
+        F.hardtanh(x.to(fl.uint8))
+
+
+def test_sum_to_size_of_a_number_is_a_sum():
+    assert fl.tensor(True).sum_to_size(()).dtype is fl.tensor(2, dtype=fl.int8).sum_to_size(()).dtype is fl.int64
+    assert fl.tensor([True]).sum_to_size((1,)).dtype is fl.bool
+
+
+def test_a_vector_as_weight_takes_one_bias():
+    x, weight = fl.ones(2, 3), fl.ones(3)
+    assert F.linear(x, weight, fl.tensor(1.0)).tolist() == F.linear(x, weight, fl.ones(1)).tolist() == [4.0, 4.0]
+    with pytest.raises(RuntimeError, match="one element"):
+        F.linear(x, weight, fl.ones(2))
+
+
+def test_windows_are_strided():
+    with pytest.raises(ValueError, match="strided"):
+        fl.signal.windows.hann(4, layout=fl.sparse_coo)

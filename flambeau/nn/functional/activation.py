@@ -116,9 +116,14 @@ def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) 
 
 
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
-    """x cut to [min_val, max_val]."""
+    """x cut to [min_val, max_val]; beside integers the bounds lose their fractions."""
     if min_val > max_val:
         raise ValueError(f"hardtanh: min_val cannot be greater than max_val, but {min_val} > {max_val}")
+    if isinstance(input, Tensor) and input.dtype.category == 1:
+        if min_val < 0 and not input.dtype.is_signed:
+            raise RuntimeError(f"hardtanh: cannot cut {input.dtype} to negative bounds, min_val is {min_val}; use 0")
+        clamp = flambeau.Tensor.clamp_ if inplace else flambeau.Tensor.clamp
+        return clamp(input, int(min_val), int(max_val))
     return _hardtanh.inplace(input, min_val, max_val) if inplace else _hardtanh(input, min_val, max_val)
 
 

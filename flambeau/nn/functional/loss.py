@@ -47,6 +47,19 @@ def _reduction(name: str, reduction: str, size_average: bool | None = None, redu
     return reduction
 
 
+def _as_floats(*tensors: Any) -> list[Any]:
+    """The tensors, integers among them in the widest floating dtype of the others or, without one, in the default."""
+    if all(each.dtype.is_floating_point for each in tensors):
+        return list(tensors)
+    wide = flambeau.get_default_dtype()
+    floats = [each.dtype for each in tensors if each.dtype.is_floating_point]
+    if floats:
+        wide = floats[0]
+        for dtype in floats[1:]:
+            wide = flambeau.promote_types(wide, dtype)
+    return [each if each.dtype.category >= 2 else each.to(wide) for each in tensors]
+
+
 def _shapes_differ(name: str, input: Any, target: Any) -> ShapeError:
     a, b = tuple(input.shape), tuple(target.shape)
     fix = "make both the same shape"
@@ -329,6 +342,7 @@ def poisson_nll_loss(
     if input.shape != target.shape:
         raise _shapes_differ("poisson_nll_loss", input, target)
     reduction = _reduction("poisson_nll_loss", reduction, size_average, reduce)
+    input, target = _as_floats(input, target)
     if log_input:
         return _call("poisson_nll_log_loss", reduction, input, target, full)
     return _call("poisson_nll_loss", reduction, input, target, full, eps)

@@ -7,7 +7,7 @@ from typing import Any
 
 import flambeau
 from flambeau.nn.functional.distance import pairwise_distance
-from flambeau.nn.functional.loss import _call, _legacy, _reduce, _reduction, _shapes_differ
+from flambeau.nn.functional.loss import _as_floats, _call, _legacy, _reduce, _reduction, _shapes_differ
 from flambeau.ops.arguments import check_tensor, in_float32
 
 __all__ = [
@@ -53,6 +53,7 @@ def margin_ranking_loss(
         if other.shape != input1.shape:
             raise _shapes_differ("margin_ranking_loss", input1, other)
     reduction = _reduction("margin_ranking_loss", reduction, size_average, reduce)
+    input1, input2, target = _as_floats(input1, input2, target)
     return _call("margin_ranking_loss", reduction, input1, input2, target, margin)
 
 

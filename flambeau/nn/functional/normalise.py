@@ -97,6 +97,11 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
                 f"group_norm: {which} must have one value for each of {channels} channels, but it is "
                 f"{tuple(tensor.shape)}"
             )
+    if channels and input.numel() == channels and shape[0] == 1 and channels == num_groups:
+        raise ValueError(
+            f"group_norm: Expected more than 1 value per channel when training, got input size {shape}: each group "
+            f"would be one number less itself; use fewer than {num_groups} groups"
+        )
     group = channels // num_groups
     for size in shape[2:]:
         group *= size
