@@ -13,7 +13,7 @@ from typing import Any
 from flambeau import _core, dtypes, recording
 from flambeau.devices import check_device
 from flambeau.dtypes import dtype as DType
-from flambeau.errors import DTypeError, NumberOverflowError
+from flambeau.errors import DTypeError, ElementError, NumberOverflowError
 from flambeau.ops.arguments import (
     Tensor,
     check_dtype,
@@ -72,7 +72,7 @@ def tensor(
     if device is not None:
         check_device(device)
     if dtype is not None and not isinstance(dtype, DType):
-        check_dtype("tensor", dtype)
+        dtype = check_dtype("tensor", dtype)
     kind = type(data)
     if kind is list or kind is tuple:
         result = _from_sequence(data, dtype)
@@ -139,7 +139,7 @@ def _from_object(data: Any, dtype: DType | None) -> Any:
         if hasattr(data, "__index__"):
             return _from_number(data.__index__(), dtype)
         what = f" {data!r}" if isinstance(data, str) and len(data) < 40 else ""
-        raise TypeError(
+        raise ElementError(
             f"tensor: data must be numbers, (nested) sequences of numbers, an array or a tensor, got "
             f"{type(data).__name__}{what}"
         )
@@ -199,11 +199,13 @@ def _plain(level: Sequence[Any], found: DType | None) -> tuple[list[Any], DType 
             own = _dtype_of(type(item))
             found = own if found is None else dtypes.promote_types(found, own)
         elif isinstance(item, (str, bytes, dict, set)) or item is None:
-            raise TypeError(f"tensor: every value must be a number, found {type(item).__name__} {item!r:.60}")
+            raise ElementError(f"tensor: every value must be a number, found {type(item).__name__} {item!r:.60}")
         elif not isinstance(item, (list, tuple)):
             if not hasattr(item, "__len__"):
                 if not hasattr(item, "__float__"):
-                    raise TypeError(f"tensor: every value must be a number, found {type(item).__name__} {item!r:.60}")
+                    raise ElementError(
+                        f"tensor: every value must be a number, found {type(item).__name__} {item!r:.60}"
+                    )
                 item = item.__index__() if hasattr(item, "__index__") else float(item)
             else:
                 item = list(item)
@@ -318,7 +320,8 @@ def frombuffer(buffer: Any, *, dtype: DType, count: int = -1, offset: int = 0, r
 
     Raises ValueError when `count` elements from byte `offset` do not fit the buffer.
     """
-    if check_dtype("frombuffer", dtype) is None:
+    dtype = check_dtype("frombuffer", dtype)
+    if dtype is None:
         raise TypeError("frombuffer(): argument 'dtype' must be flambeau.dtype, not None; say what the bytes hold")
     offset, count = integer("frombuffer", offset, "offset"), integer("frombuffer", count, "count")
     view = memoryview(buffer).cast("B")
@@ -433,12 +436,12 @@ def empty(
     layout: Any = None, pin_memory: bool = False, memory_format: Any = None, **named: Any,
 ) -> Any:  # fmt: skip
     """A tensor of the given shape whose values are whatever was in the memory."""
-    return _filled("empty", None, size, out, dtype, device, requires_grad, named)
+    return _filled("empty", None, size, out, dtype, device, requires_grad, named, memory_format)
 
 
 def _filled(
     name: str, value: Any, size: Sequence[Any], out: Any, dtype: DType | None, device: Any, requires_grad: bool,
-    named: dict[str, Any],
+    named: dict[str, Any], order: Any = None,
 ) -> Any:  # fmt: skip
     if len(size) == 1 and type(size[0]) is not int and hasattr(size[0], "__len__"):
         size = size[0]
@@ -452,6 +455,8 @@ def _filled(
     if dtype is None:
         dtype = dtypes._default if out is None else out.dtype
     result = _empty(size, dtype) if value is None else _full(size, value, dtype)
+    if order is not None:
+        result = result.contiguous(memory_format=order)
     if requires_grad:
         result.requires_grad_(True)
     return result if out is None else deliver(result, out)
@@ -464,7 +469,7 @@ def zeros_like(
     """Zeros with the shape, and without `dtype` the dtype, of `input`."""
     if not isinstance(input, Tensor):
         raise not_tensor("zeros_like", input)
-    return full_like(input, 0, dtype=dtype, device=device, requires_grad=requires_grad)
+    return full_like(input, 0, dtype=dtype, device=device, requires_grad=requires_grad, memory_format=memory_format)
 
 
 def ones_like(
@@ -474,7 +479,7 @@ def ones_like(
     """Ones with the shape, and without `dtype` the dtype, of `input`."""
     if not isinstance(input, Tensor):
         raise not_tensor("ones_like", input)
-    return full_like(input, 1, dtype=dtype, device=device, requires_grad=requires_grad)
+    return full_like(input, 1, dtype=dtype, device=device, requires_grad=requires_grad, memory_format=memory_format)
 
 
 def full_like(
@@ -484,6 +489,9 @@ def full_like(
     """`fill_value` in the shape, and without `dtype` the dtype, of `input`."""
     if not isinstance(input, Tensor):
         raise not_tensor("full_like", input)
+    if memory_format is not None or not input.is_contiguous():
+        made = empty_like(input, dtype=dtype, device=device, memory_format=memory_format).fill_(fill_value)
+        return made.requires_grad_(True) if requires_grad else made
     return full(input.shape, fill_value, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
@@ -494,7 +502,25 @@ def empty_like(
     """An uninitialised tensor with the shape, and without `dtype` the dtype, of `input`."""
     if not isinstance(input, Tensor):
         raise not_tensor("empty_like", input)
-    return empty(input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
+    if memory_format is None or memory_format == "preserve_format":
+        if not input.is_contiguous() and input.numel() and (stride := _dense_order(input)):
+            made = empty_strided(input.shape, stride, dtype=dtype or input.dtype, device=device)
+            return made.requires_grad_(True) if requires_grad else made
+        memory_format = None
+    return empty(
+        input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad,
+        memory_format=memory_format,
+    )  # fmt: skip
+
+
+def _dense_order(input: Any) -> tuple[int, ...] | None:
+    """The strides of `input` if its elements fill their memory without gaps or repeats, else None."""
+    extent = 1
+    for stride, size in sorted(zip(input.stride(), input.shape, strict=True)):
+        if size > 1 and stride != extent:
+            return None
+        extent *= size
+    return tuple(input.stride())
 
 
 def empty_strided(size: Any, stride: Any, *, dtype: DType | None = None, device: Any = None, **ignored: Any) -> Any:
@@ -550,7 +576,7 @@ def arange(
     if (end - start) / step == float("inf") or end != end or start != start:
         raise RuntimeError(f"arange: unsupported range: {start} -> {end}; the bounds must be finite")
     if not isinstance(dtype, DType):
-        check_dtype("arange", dtype)
+        dtype = check_dtype("arange", dtype)
     if dtype.category == 3:
         raise DTypeError(f"arange: {dtype} holds no range; make a real one and convert it with .to({dtype})")
     if dtype is _bool:
@@ -592,7 +618,7 @@ def linspace(
     tensor([0.0000, 0.5000, 1.0000])
     """
     steps = integer("linspace", steps, "steps")
-    check_dtype("linspace", dtype)
+    dtype = check_dtype("linspace", dtype)
     if dtype is not None and dtype.category < 2:
         start, end = int(start), int(end)
     values = _spaced("linspace", start, end, steps, device)
@@ -614,7 +640,7 @@ def logspace(
     tensor([  1.,  10., 100.])
     """
     steps = integer("logspace", steps, "steps")
-    check_dtype("logspace", dtype)
+    dtype = check_dtype("logspace", dtype)
     if dtype is not None and dtype.category < 2:
         start, end = int(start), int(end)
     exponents = _spaced("logspace", start, end, steps, device)

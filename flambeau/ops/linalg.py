@@ -39,14 +39,14 @@ class LinAlgError(RuntimeError):
 
 
 SlogDet = named_result("slogdet", "sign", "logabsdet")
-QR = named_result("qr", "Q", "R")
-SVD = named_result("svd", "U", "S", "Vh")
-Eig = named_result("eig", "eigenvalues", "eigenvectors")
-Eigh = named_result("eigh", "eigenvalues", "eigenvectors")
-InvEx = named_result("inv_ex", "inverse", "info")
-CholeskyEx = named_result("cholesky_ex", "L", "info")
-SolveEx = named_result("solve_ex", "result", "info")
-LstSq = named_result("lstsq", "solution", "residuals", "rank", "singular_values")
+QR = named_result("linalg_qr", "Q", "R")
+SVD = named_result("linalg_svd", "U", "S", "Vh")
+Eig = named_result("linalg_eig", "eigenvalues", "eigenvectors")
+Eigh = named_result("linalg_eigh", "eigenvalues", "eigenvectors")
+InvEx = named_result("linalg_inv_ex", "inverse", "info")
+CholeskyEx = named_result("linalg_cholesky_ex", "L", "info")
+SolveEx = named_result("linalg_solve_ex", "result", "info")
+LstSq = named_result("linalg_lstsq", "solution", "residuals", "rank", "singular_values")
 
 
 def _matrix(name: str, A: Any, square: bool = True) -> Any:
