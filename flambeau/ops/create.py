@@ -514,13 +514,15 @@ def empty_like(
 
 
 def _dense_order(input: Any) -> tuple[int, ...] | None:
-    """The strides of `input` if its elements fill their memory without gaps or repeats, else None."""
-    extent = 1
-    for stride, size in sorted(zip(input.stride(), input.shape, strict=True)):
-        if size > 1 and stride != extent:
-            return None
-        extent *= size
-    return tuple(input.stride())
+    """Strides without gaps that keep the order of the dimensions in memory; None where elements are repeated."""
+    sizes, strides = input.shape, input.stride()
+    if any(stride == 0 and size > 1 for stride, size in zip(strides, sizes, strict=True)):
+        return None
+    dense, extent = [1] * len(sizes), 1
+    for dim, _ in sorted(enumerate(strides), key=lambda each: (each[1], -each[0])):
+        dense[dim] = extent
+        extent *= sizes[dim]
+    return tuple(dense)
 
 
 def empty_strided(size: Any, stride: Any, *, dtype: DType | None = None, device: Any = None, **ignored: Any) -> Any:
