@@ -55,8 +55,10 @@ PyObject* get_doc(PyObject* self, void*) { return PyObject_GetAttrString(reinter
 PyObject* get_module(PyObject* self, void*) { return PyObject_GetAttrString(reinterpret_cast<Renaming*>(self)->function, "__module__"); }
 PyObject* show(PyObject* self) { return PyObject_Repr(reinterpret_cast<Renaming*>(self)->function); }
 
-// Pickled and copied by name, as functions are.
-PyObject* reduce(PyObject* self, PyObject*) { return PyObject_GetAttrString(reinterpret_cast<Renaming*>(self)->function, "__qualname__"); }
+// Pickled and copied as what made it and the function, which is known by its name.
+PyObject* made = nullptr;   // function: the callable around it
+PyObject* maker = nullptr;  // with_numpy_names
+PyObject* reduce(PyObject* self, PyObject*) { return Py_BuildValue("O(O)", maker, reinterpret_cast<Renaming*>(self)->function); }
 
 int traverse(PyObject* self, visitproc visit, void* arg) {
     Py_VISIT(Py_TYPE(self));
@@ -75,14 +77,17 @@ void release(PyObject* self) {
     Py_DECREF(type);
 }
 
-// with_numpy_names(function) -> the function that takes axis= and keepdims= as well
+// with_numpy_names(function) -> the function that takes axis= and keepdims= as well: one for each function
 PyObject* with_numpy_names(PyObject*, PyObject* function) {
-    auto* made = PyObject_GC_New(Renaming, renaming_type);
-    if (!made) return nullptr;
-    made->call = call;
-    made->function = Py_NewRef(function);
-    PyObject_GC_Track(made);
-    return reinterpret_cast<PyObject*>(made);
+    if (PyObject* known = PyDict_GetItemWithError(made, function)) return Py_NewRef(known);
+    if (PyErr_Occurred()) return nullptr;
+    auto* renaming = PyObject_GC_New(Renaming, renaming_type);
+    if (!renaming) return nullptr;
+    renaming->call = call;
+    renaming->function = Py_NewRef(function);
+    PyObject_GC_Track(renaming);
+    Owned result(reinterpret_cast<PyObject*>(renaming));
+    return PyDict_SetItem(made, function, result) ? nullptr : result.release();
 }
 
 PyMemberDef members[] = {{"__vectorcalloffset__", T_PYSSIZET, offsetof(Renaming, call), READONLY, nullptr}, {}};
@@ -110,7 +115,10 @@ int add_names(PyObject* module) {
     keepdims = PyUnicode_InternFromString("keepdims"), keepdim = PyUnicode_InternFromString("keepdim");
     renaming_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));
     if (!axis || !dim || !keepdims || !keepdim || !renaming_type) return -1;
-    return PyModule_AddFunctions(module, functions);
+    made = PyDict_New();
+    if (!made || PyModule_AddFunctions(module, functions)) return -1;
+    maker = PyObject_GetAttrString(module, "with_numpy_names");
+    return maker ? 0 : -1;
 }
 
 }  // namespace flambeau

@@ -382,12 +382,13 @@ def dim_order(self: Any) -> tuple[int, ...]:
     >>> fl.ones(2, 3).t().dim_order()
     (1, 0)
     """
+    check_tensor("dim_order", self, "self")
     return tuple(sorted(range(self.ndim), key=lambda dim: -self.stride(dim)))
 
 
 def _is_view(self: Any) -> bool:
     """Whether the tensor is a view of another one."""
-    return self._base is not None
+    return check_tensor("_is_view", self, "self")._base is not None
 
 
 def apply_(self: Any, function: Any) -> Any:
