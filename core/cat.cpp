@@ -23,7 +23,7 @@ uint8_t promote_codes(uint8_t a, uint8_t b) {
 
 namespace {
 TensorRef cat_now(const std::vector<TensorRef>& tensors, int64_t dim) {
-    if (tensors.empty()) fail(ErrorKind::Runtime, "cat: expected a non-empty list of Tensors");
+    if (tensors.empty()) fail(ErrorKind::Shape, "cat: expected a non-empty list of Tensors");
     std::vector<TensorRef> parts;
     uint8_t dtype = tensors[0]->dtype;
     for (auto& t : tensors) dtype = promote_codes(dtype, t->dtype);

@@ -181,7 +181,7 @@ TensorRef batched(Tensor* a, Tensor* b) {
                 results[1] = sum_to(g.get(), b_shape);
             }
         };
-        auto* node = new FunctionNode<decltype(function)>("MatmulBackward0", function);
+        auto* node = new FunctionNode<decltype(function)>(a->ndim == 2 && b->ndim == 2 ? "MmBackward0" : "MatmulBackward0", function);
         Ref<Node> keep(node);
         Tensor* inputs[2] = {a, b};
         connect(node, inputs, 2);

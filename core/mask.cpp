@@ -139,7 +139,7 @@ TensorRef masked(Tensor* t, Tensor* mask) {
                     if (g[0]) r[0] = masked(g[0].get(), where.get());
                 });
         };
-        auto* node = record("MaskedSelectBackward0", {t}, out.get(), function);
+        auto* node = record("IndexBackward0", {t}, out.get(), function);
         node->saved.resize(1);
         node->saved[0].save(dense_mask.get());
     }

@@ -111,6 +111,7 @@ int add_plans(PyObject* module);
 int add_records(PyObject* module);
 int add_batching(PyObject* module);
 int add_autocast(PyObject* module);
+int add_names(PyObject* module);
 // The arguments of an operation that autocast runs in float32; empty: as they are.
 std::vector<Owned> widened(const std::string& operation, PyObject* const* args, Py_ssize_t n);
 

@@ -204,7 +204,11 @@ TensorRef call_tensor_hooks(void* hooks, const TensorRef& gradient) {
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(values.p); ++i) {
         Owned g(wrap(current));
         Owned result(checked(PyObject_CallOneArg(PyList_GET_ITEM(values.p, i), g)));
-        if (result.p != Py_None) current = expect_gradient(result, "the result of a gradient hook");
+        if (result.p == Py_None) continue;
+        TensorRef changed = expect_gradient(result, "the result of a gradient hook");
+        if (!changed->same_shape(*current.get()))
+            fail(ErrorKind::Shape, "a gradient hook has changed the size of value: the gradient is " + shape_text(current.get()) + ", the result " + shape_text(changed.get()));
+        current = changed;
     }
     return current;
 }

@@ -112,6 +112,11 @@ uint8_t dtype_code(PyObject* dtype) {
         long v = PyLong_AsLong(dtype);
         if (v >= 0 && v < kDTypes) return uint8_t(v);
     }
+    // Python's own types of numbers
+    if (dtype == reinterpret_cast<PyObject*>(&PyLong_Type)) return kInt64;
+    if (dtype == reinterpret_cast<PyObject*>(&PyFloat_Type)) return kFloat64;
+    if (dtype == reinterpret_cast<PyObject*>(&PyBool_Type)) return kBool;
+    if (dtype == reinterpret_cast<PyObject*>(&PyComplex_Type)) return kComplex128;
     Owned text(PyObject_Repr(dtype));
     fail(ErrorKind::Type, std::string("dtype: expected a flambeau dtype, got ") + (text ? PyUnicode_AsUTF8(text) : "?"));
 }

@@ -65,11 +65,14 @@ int64_t slice_bound(PyObject* o, int64_t otherwise) {
     return v;
 }
 
+// A uint8 tensor chooses where it is not zero, as bool does.
+bool is_mask(const Tensor* t) { return t->dtype == kBool || t->dtype == kUInt8; }
+
 int consumed(PyObject* o) {
     if (o == Py_None || o == Py_Ellipsis || PyBool_Check(o)) return 0;
     if (is_tensor(o)) {
         Tensor* t = tensor_of(o);
-        return t->dtype == kBool ? t->ndim : 1;
+        return is_mask(t) ? t->ndim : 1;
     }
     return 1;
 }
@@ -122,9 +125,9 @@ Parsed parse(Tensor* t, PyObject* key) {
             if (!(s->start == Py_None && s->stop == Py_None && step == 1)) out.view = slice(out.view.get(), dim, start, stop, step);
             ++dim;
             ++own;
-        } else if (is_tensor(o) && !(tensor_of(o)->ndim == 0 && tensor_of(o)->dtype != kBool && !is_inexact(tensor_of(o)->dtype))) {
+        } else if (is_tensor(o) && !(tensor_of(o)->ndim == 0 && !is_mask(tensor_of(o)) && !is_inexact(tensor_of(o)->dtype))) {
             Tensor* index = tensor_of(o);
-            if (index->dtype == kBool) {
+            if (is_mask(index)) {
                 reads_value("index with a mask");
                 if (index->ndim == 0) {
                     out.view = unsqueeze(out.view.get(), dim);
@@ -157,7 +160,7 @@ Parsed parse(Tensor* t, PyObject* key) {
             out.view = select(out.view.get(), dim, at);
             ++own;
         } else {
-            fail(ErrorKind::Type, std::string("index: only integers, slices (`:`), ellipsis (`...`), None and long or bool tensors are valid indices, got ") + Py_TYPE(o)->tp_name);
+            fail(ErrorKind::Index, std::string("index: only integers, slices (`:`), ellipsis (`...`), None and long or bool tensors are valid indices, got ") + Py_TYPE(o)->tp_name);
         }
     }
     return out;

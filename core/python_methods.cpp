@@ -46,7 +46,7 @@ int dim_of(PyObject* o, Tensor* t, const char* operation, const char* name) {
 
 METHOD(m_size) {
     return guarded([&]() -> PyObject* {
-        PyObject* dim = keyword(args, n, names, 0, "dim");
+        PyObject* dim = keyword(args, n, names, 0, "dim", "axis");
         if (!dim || dim == Py_None) return size_tuple(T(self)->sizes, T(self)->ndim);
         if (T(self)->ndim == 0) fail(ErrorKind::Index, "size: dimension specified as " + std::to_string(as_int(dim, "size")) + " but tensor has no dimensions");
         return PyLong_FromLongLong(T(self)->sizes[dim_of(dim, T(self), "size", "dim")]);
@@ -54,7 +54,7 @@ METHOD(m_size) {
 }
 METHOD(m_stride) {
     return guarded([&]() -> PyObject* {
-        PyObject* dim = keyword(args, n, names, 0, "dim");
+        PyObject* dim = keyword(args, n, names, 0, "dim", "axis");
         if (dim) return PyLong_FromLongLong(T(self)->strides[dim_of(dim, T(self), "stride", "dim")]);
         PyObject* tuple = checked(PyTuple_New(T(self)->ndim));
         for (int i = 0; i < T(self)->ndim; ++i) PyTuple_SET_ITEM(tuple, i, PyLong_FromLongLong(T(self)->strides[i]));
@@ -64,7 +64,41 @@ METHOD(m_stride) {
 METHOD(m_dim) { UNUSED; return PyLong_FromLong(T(self)->ndim); }
 METHOD(m_numel) { UNUSED; return PyLong_FromLongLong(T(self)->numel); }
 METHOD(m_storage_offset) { UNUSED; return PyLong_FromLongLong(T(self)->offset()); }
-METHOD(m_is_contiguous) { UNUSED; return PyBool_FromLong(T(self)->contiguous); }
+
+// The strides that a memory format asks for. Without one, or with one that keeps what is there: false.
+bool format_strides(PyObject* format, const Tensor* t, const char* operation, int64_t* strides) {
+    if (!format || format == Py_None) return false;
+    Owned name(PyUnicode_Check(format) ? Py_NewRef(format) : nullptr);
+    auto is = [&](const char* text) { return name.p && !PyUnicode_CompareWithASCIIString(name.p, text); };
+    if (is("preserve_format")) return false;
+    const bool wide = is("channels_last_3d"), last = wide || is("channels_last");
+    if (!last && !is("contiguous_format"))
+        fail(ErrorKind::Type, std::string(operation) + "(): argument 'memory_format' must be flambeau.memory_format, not " + Py_TYPE(format)->tp_name);
+    if (last && t->ndim != (wide ? 5 : 4))
+        fail(ErrorKind::Shape, std::string(operation) + ": required rank " + (wide ? "5" : "4") + " tensor to use " + (wide ? "channels_last_3d" : "channels_last") + " format, got shape " + shape_text(t));
+    int64_t step = 1;
+    auto place = [&](int d) { strides[d] = step, step *= std::max<int64_t>(t->sizes[d], 1); };
+    if (last) place(1);
+    for (int d = t->ndim - 1; d >= 0; --d)
+        if (!last || d > 1) place(d);
+    if (last) place(0);
+    return true;
+}
+bool laid_out(const Tensor* t, const int64_t* strides) {
+    for (int d = 0; d < t->ndim; ++d)
+        if (t->sizes[d] > 1 && t->strides[d] != strides[d]) return false;
+    return true;
+}
+METHOD(m_is_contiguous) {
+    if (!n && !names) return PyBool_FromLong(T(self)->contiguous);
+    return guarded([&]() -> PyObject* {
+        int64_t strides[kMaxDims];
+        PyObject* format = keyword(args, n, names, 0, "memory_format");
+        const bool last = format && PyUnicode_Check(format) && !PyUnicode_CompareWithASCIIString(format, "channels_last") && T(self)->ndim != 4;
+        if (last || !format_strides(format, T(self), "is_contiguous", strides)) return PyBool_FromLong(!last && T(self)->contiguous);
+        return PyBool_FromLong(laid_out(T(self), strides));
+    });
+}
 METHOD(m_data_ptr) { UNUSED; T(self)->storage->exported = true; return PyLong_FromVoidPtr(T(self)->numel ? T(self)->data : nullptr); }
 METHOD(m_element_size) { UNUSED; return PyLong_FromLong(item_size(T(self)->dtype)); }
 METHOD(m_is_floating_point) { UNUSED; return PyBool_FromLong(is_float(T(self)->dtype)); }
@@ -79,12 +113,25 @@ METHOD(m_item) {
     });
 }
 METHOD(m_tolist) { UNUSED; return guarded([&] { return to_list(T(self), 0, T(self)->data); }); }
-METHOD(m_contiguous) { UNUSED; return guarded([&]() -> PyObject* { if (T(self)->contiguous) return Py_NewRef(self); return wrap(contiguous(T(self))); }); }
+METHOD(m_contiguous) {
+    return guarded([&]() -> PyObject* {
+        int64_t strides[kMaxDims];
+        if ((n || names) && format_strides(keyword(args, n, names, 0, "memory_format"), T(self), "contiguous", strides))
+            return laid_out(T(self), strides) ? Py_NewRef(self) : wrap(clone_as(T(self), strides));
+        if (T(self)->contiguous) return Py_NewRef(self);
+        return wrap(contiguous(T(self)));
+    });
+}
 METHOD(m_clone) {
-    UNUSED;
     if (batching.levels) [[unlikely]]  // a copy made inside vmap has room for every example, like all new tensors there
         if (PyObject* result = batched_call("clone", true, &self, 1, nullptr); result != Py_NotImplemented) return result;
-    return guarded([&] { return wrap(clone(T(self))); }); }
+    return guarded([&] {
+        int64_t strides[kMaxDims];
+        if ((n || names) && format_strides(keyword(args, n, names, 0, "memory_format"), T(self), "clone", strides))
+            return wrap(clone_as(T(self), strides));
+        return wrap(clone(T(self)));
+    });
+}
 METHOD(m_detach) { UNUSED; return guarded([&] { return wrap(detach(T(self))); }); }
 METHOD(m_detach_) { UNUSED; return guarded([&] { detach_in_place(T(self)); return Py_NewRef(self); }); }
 METHOD(m_alias) { UNUSED; return guarded([&] { return wrap(view_as(T(self))); }); }
@@ -145,7 +192,7 @@ METHOD(m_expand) {
 }
 METHOD(m_squeeze) {
     return guarded([&]() -> PyObject* {
-        PyObject* dim = n > 1 ? nullptr : keyword(args, n, names, 0, "dim");
+        PyObject* dim = n > 1 ? nullptr : keyword(args, n, names, 0, "dim", "axis");
         if (!dim && n == 0) return wrap(squeeze(T(self), ~0u));
         uint32_t mask = 0;
         auto add = [&](PyObject* o) { mask |= 1u << normal_dim(as_int(o, "squeeze"), T(self)->ndim, "squeeze"); };
@@ -159,12 +206,12 @@ METHOD(m_squeeze) {
 }
 METHOD(m_unsqueeze) {
     return guarded([&] {
-        return wrap(unsqueeze(T(self), normal_dim(need_int(keyword(args, n, names, 0, "dim"), "unsqueeze", "dim"), T(self)->ndim + 1, "unsqueeze")));
+        return wrap(unsqueeze(T(self), normal_dim(need_int(keyword(args, n, names, 0, "dim", "axis"), "unsqueeze", "dim"), T(self)->ndim + 1, "unsqueeze")));
     });
 }
 METHOD(m_select) {
     return guarded([&] {
-        int dim = dim_of(keyword(args, n, names, 0, "dim"), T(self), "select", "dim");
+        int dim = dim_of(keyword(args, n, names, 0, "dim", "axis"), T(self), "select", "dim");
         return wrap(select(T(self), dim, need_int(keyword(args, n, names, 1, "index"), "select", "index")));
     });
 }
@@ -172,7 +219,7 @@ METHOD(m_narrow) {
     return guarded([&] {
         Tensor* t = T(self);
         if (t->ndim == 0) fail(ErrorKind::Runtime, "narrow: cannot be applied to a 0-dim tensor");
-        int dim = dim_of(keyword(args, n, names, 0, "dim"), t, "narrow", "dim");
+        int dim = dim_of(keyword(args, n, names, 0, "dim", "axis"), t, "narrow", "dim");
         PyObject* start_object = keyword(args, n, names, 1, "start");
         if (start_object && is_tensor(start_object)) reads_value("narrow");
         int64_t start = start_object && is_tensor(start_object) ? read_int(T(start_object), T(start_object)->data) : need_int(start_object, "narrow", "start");
@@ -187,7 +234,7 @@ METHOD(m_narrow) {
 METHOD(m_slice) {
     return guarded([&] {
         Tensor* t = T(self);
-        int dim = dim_of(keyword(args, n, names, 0, "dim"), t, "slice", "dim");
+        int dim = dim_of(keyword(args, n, names, 0, "dim", "axis"), t, "slice", "dim");
         PyObject *start = keyword(args, n, names, 1, "start"), *stop = keyword(args, n, names, 2, "stop", "end"), *step = keyword(args, n, names, 3, "step");
         int64_t size = t->ndim ? t->sizes[dim] : 1;
         return wrap(slice(t, dim, start && start != Py_None ? as_int(start, "slice") : 0, stop && stop != Py_None ? as_int(stop, "slice") : size, step && step != Py_None ? as_int(step, "slice") : 1));
@@ -336,7 +383,7 @@ PyMethodDef methods[] = {
     ENTRY("numel", m_numel, "numel()\n--\n\nThe number of elements."),
     ENTRY("nelement", m_numel, "nelement()\n--\n\nThe number of elements."),
     ENTRY("storage_offset", m_storage_offset, "storage_offset()\n--\n\nWhere in the storage the first element is, in elements."),
-    ENTRY("is_contiguous", m_is_contiguous, "is_contiguous()\n--\n\nWhether the elements are dense in row-major order."),
+    ENTRY("is_contiguous", m_is_contiguous, "is_contiguous(memory_format=None)\n--\n\nWhether the elements are dense in the order of the format; row-major without one."),
     ENTRY("data_ptr", m_data_ptr, "data_ptr()\n--\n\nThe address of the first element."),
     ENTRY("element_size", m_element_size, "element_size()\n--\n\nBytes of one element."),
     ENTRY("is_floating_point", m_is_floating_point, "is_floating_point()\n--\n\nWhether the dtype is a float."),
@@ -344,7 +391,7 @@ PyMethodDef methods[] = {
     ENTRY("is_inference", m_is_inference, "is_inference()\n--\n\nWhether the tensor was made under inference_mode."),
     ENTRY("item", m_item, "item()\n--\n\nThe only element as a Python number."),
     ENTRY("tolist", m_tolist, "tolist()\n--\n\nThe elements as nested lists of Python numbers."),
-    ENTRY("contiguous", m_contiguous, "contiguous(memory_format=None)\n--\n\nThis tensor if it is contiguous, else a row-major copy."),
+    ENTRY("contiguous", m_contiguous, "contiguous(memory_format=None)\n--\n\nThis tensor if it is laid out so, else a copy that is; row-major without a format."),
     ENTRY("clone", m_clone, "clone(memory_format=None)\n--\n\nA copy with its own memory; gradients flow through it."),
     ENTRY("detach", m_detach, "detach()\n--\n\nThe same elements without history; shares memory."),
     ENTRY("detach_", m_detach_, "detach_()\n--\n\nForget the history in place."),

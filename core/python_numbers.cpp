@@ -118,7 +118,7 @@ int truth(PyObject* self) {
 }
 PyObject* as_python_number(PyObject* self, PyObject* (*convert)(PyObject*), const char* name) {
     return guarded([&]() -> PyObject* {
-        if (T(self)->numel != 1) fail(ErrorKind::Runtime, std::string(name) + ": a Tensor with " + std::to_string(T(self)->numel) + " elements cannot be converted to Scalar; only one element tensors can be converted to Python scalars");
+        if (T(self)->numel != 1) fail(ErrorKind::Shape, std::string(name) + ": a Tensor with " + std::to_string(T(self)->numel) + " elements cannot be converted to Scalar; only one element tensors can be converted to Python scalars");
         Owned value(element(T(self), T(self)->data));
         if (PyComplex_Check(value.p)) {
             if (PyComplex_ImagAsDouble(value) != 0)

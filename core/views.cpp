@@ -370,16 +370,9 @@ TensorRef detach(Tensor* t) {
 
 TensorRef view_as(Tensor* t) { return reshaping_view(t, "AliasBackward0", t->shape(), t->strides); }
 
-TensorRef clone(Tensor* t) {
-    // Dense inputs keep their layout; anything else becomes row-major.
-    TensorRef copy;
-    bool dense = !t->contiguous && t->numel > 0 && !overlapping(t->shape(), t->strides);
-    if (dense) {
-        int64_t extent = 1;
-        for (int i = 0; i < t->ndim; ++i) extent += (t->sizes[i] - 1) * t->strides[i];
-        dense = extent == t->numel;
-    }
-    copy = dense ? empty_strided(t->shape(), t->strides, t->dtype) : empty(t->shape(), t->dtype);
+namespace {
+// The elements of `t` in `copy`, with history.
+TensorRef copied(Tensor* t, TensorRef copy) {
     {
         GradModeGuard off(false);
         copy_into(copy.get(), t);
@@ -391,20 +384,24 @@ TensorRef clone(Tensor* t) {
         });
     return copy;
 }
+}  // namespace
+
+TensorRef clone(Tensor* t) {
+    // Dense inputs keep their layout; anything else becomes row-major.
+    bool dense = !t->contiguous && t->numel > 0 && !overlapping(t->shape(), t->strides);
+    if (dense) {
+        int64_t extent = 1;
+        for (int i = 0; i < t->ndim; ++i) extent += (t->sizes[i] - 1) * t->strides[i];
+        dense = extent == t->numel;
+    }
+    return copied(t, dense ? empty_strided(t->shape(), t->strides, t->dtype) : empty(t->shape(), t->dtype));
+}
+
+TensorRef clone_as(Tensor* t, const int64_t* strides) { return copied(t, empty_strided(t->shape(), strides, t->dtype)); }
 
 TensorRef contiguous(Tensor* t) {
     if (t->contiguous) return TensorRef(t);
-    TensorRef copy = empty(t->shape(), t->dtype);
-    {
-        GradModeGuard off(false);
-        copy_into(copy.get(), t);
-        copy->storage->version = 0;
-    }
-    if (recording(t))
-        record("CloneBackward0", {t}, copy.get(), [](auto&, TensorRef* gradients, TensorRef* results) {
-            results[0] = gradients[0];
-        });
-    return copy;
+    return copied(t, empty(t->shape(), t->dtype));
 }
 
 TensorRef cast(Tensor* t, uint8_t dtype) {

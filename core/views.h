@@ -30,6 +30,7 @@ TensorRef detach(Tensor* t);
 TensorRef view_as(Tensor* t);                                  // the whole tensor as a differentiable view of itself
 TensorRef contiguous(Tensor* t);
 TensorRef clone(Tensor* t);
+TensorRef clone_as(Tensor* t, const int64_t* strides);          // a copy with these strides, which must be dense
 TensorRef cast(Tensor* t, uint8_t dtype);                      // the same tensor when the dtype already fits
 TensorRef sum_to(Tensor* t, const Shape& shape);               // the gradient of broadcasting
 void copy_into(Tensor* target, Tensor* source);                // target.copy_(source), with history

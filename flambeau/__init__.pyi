@@ -26,6 +26,7 @@ from flambeau import futures as futures
 from flambeau import hub as hub
 from flambeau import jit as jit
 from flambeau import linalg as linalg
+from flambeau import masked as masked
 from flambeau import mps as mps
 from flambeau import multiprocessing as multiprocessing
 from flambeau import nn as nn
@@ -35,8 +36,8 @@ from flambeau import optim as optim
 from flambeau import profiler as profiler
 from flambeau import quasirandom as quasirandom
 from flambeau import random as random
+from flambeau import return_types as return_types
 from flambeau import serialization as serialization
-from flambeau import masked as masked
 from flambeau import signal as signal
 from flambeau import sparse as sparse
 from flambeau import special as special
@@ -80,6 +81,10 @@ from flambeau.errors import ShapeError as ShapeError
 from flambeau.func import vmap as vmap
 from flambeau.futures import Future as Future
 from flambeau.layouts import layout as layout
+from flambeau.layouts import memory_format as memory_format
+from flambeau.ops.native import alpha_dropout as alpha_dropout
+from flambeau.ops.native import dropout as dropout
+from flambeau.ops.native import feature_dropout as feature_dropout
 from flambeau.ops.random import Generator as Generator
 from flambeau.ops.random import manual_seed as manual_seed
 from flambeau.ops.storages import TypedStorage as TypedStorage
@@ -91,12 +96,15 @@ from flambeau.sparse import sparse_csr_tensor as sparse_csr_tensor
 from flambeau.switches import are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled
 from flambeau.switches import get_deterministic_debug_mode as get_deterministic_debug_mode
 from flambeau.switches import get_float32_matmul_precision as get_float32_matmul_precision
+from flambeau.switches import get_num_interop_threads as get_num_interop_threads
 from flambeau.switches import is_deterministic_algorithms_warn_only_enabled as is_deterministic_algorithms_warn_only_enabled
 from flambeau.switches import is_warn_always_enabled as is_warn_always_enabled
 from flambeau.switches import set_default_device as set_default_device
 from flambeau.switches import set_default_tensor_type as set_default_tensor_type
 from flambeau.switches import set_deterministic_debug_mode as set_deterministic_debug_mode
 from flambeau.switches import set_float32_matmul_precision as set_float32_matmul_precision
+from flambeau.switches import set_flush_denormal as set_flush_denormal
+from flambeau.switches import set_num_interop_threads as set_num_interop_threads
 from flambeau.switches import set_warn_always as set_warn_always
 from flambeau.switches import use_deterministic_algorithms as use_deterministic_algorithms
 from flambeau._methods import return_aminmax as return_aminmax, return_cummax as return_cummax, return_cummin as return_cummin, return_frexp as return_frexp, return_histogram as return_histogram, return_kthvalue as return_kthvalue, return_max as return_max, return_median as return_median, return_min as return_min, return_mode as return_mode, return_nanmedian as return_nanmedian, return_qr as return_qr, return_slogdet as return_slogdet, return_sort as return_sort, return_svd as return_svd, return_topk as return_topk, return_triangular_solve as return_triangular_solve
@@ -139,14 +147,15 @@ HalfTensor: type[Tensor]
 IntTensor: type[Tensor]
 LongTensor: type[Tensor]
 ShortTensor: type[Tensor]
-channels_last: builtins.str
-contiguous_format: builtins.str
+channels_last: Any
+channels_last_3d: Any
+contiguous_format: Any
 default_generator: Generator
 e: builtins.float
 inf: builtins.float
 nan: builtins.float
 pi: builtins.float
-preserve_format: builtins.str
+preserve_format: Any
 sparse_coo: Layout
 sparse_csc: Layout
 sparse_csr: Layout
@@ -155,7 +164,7 @@ def abs(input: Any, *, out: Any = None) -> Tensor: ...
 def absolute(input: Any, *, out: Any = None) -> Tensor: ...
 def acos(input: Any, *, out: Any = None) -> Tensor: ...
 def acosh(input: Any, *, out: Any = None) -> Tensor: ...
-def add(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Tensor: ...
+def add(input: Any, other: Any, *older: Any, alpha: Any = 1, out: Any = None) -> Tensor: ...
 def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1, out: Any = None) -> Tensor: ...
 def addcdiv(input: Any, tensor1: Any, tensor2: Any, value: Any = 1, *, out: Any = None) -> Tensor: ...
 def addcmul(input: Any, tensor1: Any, tensor2: Any, value: Any = 1, *, out: Any = None) -> Tensor: ...
@@ -562,8 +571,8 @@ def stack(tensors: Any, dim: builtins.int = 0, *, out: Any = None) -> Tensor: ..
 def std(input: Any, dim: Any = None, unbiased: builtins.bool | None = None, keepdim: builtins.bool = False, *, correction: Any = None, out: Any = None) -> Tensor: ...
 def std_mean(input: Any, dim: Any = None, unbiased: builtins.bool | None = None, keepdim: builtins.bool = False, *, correction: Any = None) -> tuple[Tensor, Tensor]: ...
 def stft(input: Any, n_fft: builtins.int, hop_length: builtins.int | None = None, win_length: builtins.int | None = None, window: Any = None, center: builtins.bool = True, pad_mode: builtins.str = 'reflect', normalized: builtins.bool = False, onesided: builtins.bool | None = None, return_complex: builtins.bool | None = None, align_to_window: builtins.bool | None = None) -> Tensor: ...
-def sub(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Tensor: ...
-def subtract(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Tensor: ...
+def sub(input: Any, other: Any, *older: Any, alpha: Any = 1, out: Any = None) -> Tensor: ...
+def subtract(input: Any, other: Any, *older: Any, alpha: Any = 1, out: Any = None) -> Tensor: ...
 def sum(input: Any, dim: Any = None, keepdim: builtins.bool = False, *, dtype: Any = None, out: Any = None, axis: Any = None, keepdims: builtins.bool = False) -> Tensor: ...
 def svd(input: Any, some: builtins.bool = True, compute_uv: builtins.bool = True, *, out: Any = None) -> return_svd: ...
 def svd_lowrank(A: Any, q: builtins.int | None = 6, niter: builtins.int | None = 2, M: Any = None) -> builtins.tuple[Any, Any, Any]: ...

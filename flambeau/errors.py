@@ -1,6 +1,9 @@
 """The exception classes of flambeau; each also is the class PyTorch programs catch for the same mistake."""
 
-__all__ = ["AutogradError", "DTypeError", "DeviceError", "NumberOverflowError", "ShapeError", "ZeroDivisorError"]
+__all__ = [
+    "AutogradError", "DTypeError", "DeviceError", "ElementError", "NumberOverflowError", "ShapeError",
+    "ZeroDivisorError",
+]  # fmt: skip
 
 
 class ShapeError(ValueError, RuntimeError):
@@ -25,3 +28,7 @@ class ZeroDivisorError(ZeroDivisionError, RuntimeError):
 
 class NumberOverflowError(OverflowError, RuntimeError):
     """A number does not fit the dtype it is meant for."""
+
+
+class ElementError(TypeError, ValueError, RuntimeError):
+    """A list that a tensor is to be made of holds something that is no number."""

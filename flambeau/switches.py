@@ -13,6 +13,7 @@ from flambeau.devices import check_device
 
 __all__ = [
     "are_deterministic_algorithms_enabled", "get_deterministic_debug_mode", "get_float32_matmul_precision",
+    "get_num_interop_threads", "set_flush_denormal", "set_num_interop_threads",
     "is_deterministic_algorithms_warn_only_enabled", "is_warn_always_enabled", "set_default_device",
     "set_default_tensor_type", "set_deterministic_debug_mode", "set_float32_matmul_precision", "set_warn_always",
     "use_deterministic_algorithms",
@@ -77,6 +78,33 @@ def set_float32_matmul_precision(precision: str) -> None:
 def get_float32_matmul_precision() -> str:
     """What `set_float32_matmul_precision` was given; "highest" at the start."""
     return _precision
+
+
+def get_num_interop_threads() -> int:
+    """1: operations run one after the other, each on all threads.
+
+    >>> fl.get_num_interop_threads()
+    1
+    """
+    return 1
+
+
+def set_num_interop_threads(threads: int) -> None:
+    """Does nothing: operations run one after the other. RuntimeError unless `threads` is positive.
+
+    >>> fl.set_num_interop_threads(2)
+    """
+    if threads < 1:
+        raise RuntimeError(f"set_num_interop_threads: expects a positive number of threads, got {threads}")
+
+
+def set_flush_denormal(mode: bool) -> bool:
+    """False: numbers below the smallest normal one are kept as they are.
+
+    >>> fl.set_flush_denormal(True)
+    False
+    """
+    return False
 
 
 def set_warn_always(b: bool, /) -> None:

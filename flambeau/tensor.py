@@ -6,6 +6,7 @@ short forms, NumPy, pickling, printing, and the names that older programs use.
 
 from __future__ import annotations
 
+import builtins
 from builtins import complex as complex_number
 from typing import Any
 
@@ -48,10 +49,13 @@ from flambeau.ops import (
     storages,
     windows,
 )
-from flambeau.ops.arguments import check_tensor, not_tensor
+from flambeau.ops.arguments import check_dtype, check_tensor, not_tensor
 from flambeau.printing import tensor_text
 
 Tensor = _core.Tensor  # the class itself
+
+
+_PYTHON_TYPES = frozenset(vars(builtins)[name] for name in ("bool", "int", "float", "complex"))
 
 
 def to(self: Any, *args: Any, **options: Any) -> Any:
@@ -71,12 +75,17 @@ def to(self: Any, *args: Any, **options: Any) -> Any:
             dtype, target = argument.dtype, argument.device
         elif isinstance(argument, bool):
             continue  # non_blocking, given by position
+        elif argument in _PYTHON_TYPES:
+            dtype = check_dtype("to", argument)
         elif argument is not None:
             target = argument
     if target is not None:
         check_device(target)
     result = self if dtype is None else self.cast(dtype)
-    return result.clone() if copy and result is self else result
+    order = options.get("memory_format")
+    if copy and result is self:
+        return result.clone(memory_format=order)
+    return result if order is None or order == "preserve_format" else result.contiguous(memory_format=order)
 
 
 def _caster(dtype: DType, name: str) -> Any:
@@ -276,7 +285,7 @@ def __deepcopy__(self: Any, memo: dict[int, Any]) -> Any:
     known = memo.get(id(self))
     if known is not None:
         return known
-    copy = self.detach().clone()
+    copy = _copied_storage(self, memo)
     if self.__class__ is not Tensor:
         copy = _core.make_subclass(self.__class__, copy, self.requires_grad)
     else:
@@ -288,6 +297,31 @@ def __deepcopy__(self: Any, memo: dict[int, Any]) -> Any:
 
         copy.__dict__.update(deepcopy(self.__dict__, memo))
     memo[id(self)] = copy
+    return copy
+
+
+def _copied_storage(self: Any, memo: dict[Any, Any]) -> Any:
+    """The same view of a copy of the storage, which is copied once: tensors that shared memory share it again."""
+    values = self.detach()
+    _, storage, size = _core.storage_key(values)
+    if ("storage", storage) not in memo and size == values.numel() * values.element_size() and values.is_contiguous():
+        copy = values.clone()
+        memo["storage", storage] = copy
+        return copy
+    if values.layout is not strided:
+        return values.clone()
+    if ("storage", storage) not in memo:
+        memo["storage", storage] = values.as_strided((size // values.element_size(),), (1,), 0).clone()
+    whole = memo["storage", storage].view(-1)
+    if whole.dtype is not values.dtype:
+        whole = view_dtype(whole, values.dtype)
+    return whole.as_strided(tuple(values.shape), tuple(values.stride()), values.storage_offset()).detach()
+
+
+def __copy__(self: Any) -> Any:
+    """Another tensor over the same memory."""
+    copy = _core.make_subclass(self.__class__, self.detach(), self.requires_grad)
+    copy.__dict__.update(self.__dict__)
     return copy
 
 
@@ -324,6 +358,40 @@ def __rsub__(self: Any, other: Any) -> Any:
 
 def __reversed__(self: Any) -> Any:
     return shape.flip(self, (0,)) if self.ndim else self
+
+
+def map_(self: Any, tensor: Any, function: Any) -> Any:
+    """Replace every element by function(element, that of `tensor`), in place; slow, for small tensors."""
+    others = check_tensor("map_", tensor, "tensor").expand(self.shape).flatten().tolist()
+    values = [function(*pair) for pair in zip(self.flatten().tolist(), others, strict=True)]
+    return self.copy_(from_data.tensor(values, dtype=self.dtype).view(self.shape))
+
+
+def is_set_to(self: Any, tensor: Any) -> bool:
+    """Whether both are the same view of the same memory."""
+    other = check_tensor("is_set_to", tensor, "tensor")
+    one, two = ((x.data_ptr(), x.shape, x.stride(), x.dtype) for x in (self, other))
+    return one == two
+
+
+def is_same_size(self: Any, other: Any) -> bool:
+    """Whether both tensors have one shape."""
+    return check_tensor("is_same_size", self, "self").shape == check_tensor("is_same_size", other, "other").shape
+
+
+def dim_order(self: Any) -> tuple[int, ...]:
+    """The dimensions from the outermost to the innermost in memory.
+
+    >>> fl.ones(2, 3).t().dim_order()
+    (1, 0)
+    """
+    check_tensor("dim_order", self, "self")
+    return tuple(sorted(range(self.ndim), key=lambda dim: -self.stride(dim)))
+
+
+def _is_view(self: Any) -> bool:
+    """Whether the tensor is a view of another one."""
+    return check_tensor("_is_view", self, "self")._base is not None
 
 
 def apply_(self: Any, function: Any) -> Any:
@@ -384,6 +452,14 @@ tensor([2., 4.])
 """
 
 
+def takes_numpy_names(value: Any) -> Any:
+    """A function of `dim` or `keepdim` that is called with `axis` or `keepdims` as well; anything else as it is."""
+    code = getattr(value, "__code__", None)
+    if code is None or "axis" in (names := code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]):
+        return value
+    return _core.with_numpy_names(value) if "dim" in names or "keepdim" in names else value
+
+
 def _attach() -> None:
     from flambeau.compiler.program import Value
 
@@ -393,8 +469,8 @@ def _attach() -> None:
     own = (
         "to", "numpy", "__array__", "__array_wrap__", "__array_namespace__", "__dlpack__", "__dlpack_device__",
         "summary", "to_device", "cpu", "cuda", "type", "type_as", "get_device", "is_pinned", "is_signed", "pin_memory",
-        "share_memory_", "__deepcopy__", "__reduce_ex__", "__format__", "__complex__", "__contains__", "__rsub__",
-        "__reversed__", "apply_",
+        "share_memory_", "__copy__", "__deepcopy__", "__reduce_ex__", "__format__", "__complex__", "__contains__",
+        "__rsub__", "__reversed__", "apply_", "map_", "is_set_to", "is_same_size", "dim_order", "_is_view",
     )  # fmt: skip
     methods.update({name: globals()[name] for name in own})
     for name, dtype in (
@@ -405,7 +481,7 @@ def _attach() -> None:
         methods[name] = _caster(dtype, name)
     for name, method in methods.items():
         if not hasattr(Tensor, name) or name.startswith("__"):
-            setattr(Tensor, name, method)
+            setattr(Tensor, name, takes_numpy_names(method))
     cls: Any = Tensor
     cls.__array_priority__ = 1000
     for name, part in complex.PROPERTIES.items():

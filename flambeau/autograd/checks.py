@@ -52,6 +52,7 @@ def gradcheck(
     >>> fl.autograd.gradcheck(fl.sin, fl.rand(3, dtype=fl.float64, requires_grad=True))
     True
     """
+    from flambeau.layouts import contiguous_format
     from flambeau.ops.create import zeros_like
     from flambeau.ops.random import Generator, rand
 
@@ -77,7 +78,7 @@ def gradcheck(
             for o in results:
                 rows = []
                 for k in range(_parts(o).numel()):
-                    seed = zeros_like(o).detach()
+                    seed = zeros_like(o, memory_format=contiguous_format).detach()
                     _parts(seed).reshape(-1)[k] = 1.0
                     found = grad(o, x, seed, retain_graph=True, allow_unused=True)[0] if o.requires_grad else None
                     rows.append([0.0] * _parts(x).numel() if found is None else _parts(found).reshape(-1).tolist())

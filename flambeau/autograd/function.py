@@ -66,6 +66,9 @@ class FunctionContext:
         self.materialize_grads = value
 
 
+FunctionCtx = FunctionContext  # the name that PyTorch gives it
+
+
 class _FunctionMeta(type):
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> None:
         super().__init__(name, bases, namespace)

@@ -17,9 +17,9 @@ from flambeau.func.derivatives import (
     vjp,
 )
 from flambeau.func.modules import functional_call, replace_all_batch_norm_modules_, stack_module_state
-from flambeau.func.vectorize import vmap
+from flambeau.func.vectorize import functionalize, vmap
 
 __all__ = [
-    "functional_call", "grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "linearize",
+    "functional_call", "functionalize", "grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "linearize",
     "replace_all_batch_norm_modules_", "stack_module_state", "vjp", "vmap",
 ]  # fmt: skip

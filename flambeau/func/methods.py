@@ -444,7 +444,10 @@ def _assemble() -> None:
     for name, method in vars(Tensor).items():
         if name in own or name in vars(proxy) or name in _NOT_BATCHED:
             continue
-        if isinstance(method, (FunctionType, property)) or type(method) is _core.Operation:
+        if (
+            isinstance(getattr(method, "__wrapped__", method), (FunctionType, property))
+            or type(method) is _core.Operation
+        ):
             setattr(proxy, name, method)
     for name, method in own.items():
         setattr(proxy, name, _lowered(method))

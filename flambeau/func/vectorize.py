@@ -9,7 +9,7 @@ from flambeau import _core
 from flambeau.func import methods  # noqa: F401  (makes Batched whole)
 from flambeau.func.batching import Batched, Level, entered, expanded, levels
 
-__all__ = ["vmap"]
+__all__ = ["functionalize", "vmap"]
 
 Tensor = _core.Tensor
 
@@ -207,3 +207,23 @@ def _joined(parts: list, out_dims: Any, name: str) -> Any:
     columns = zip(*(_flat(part, []) for part in parts))
     made = [_core.cat(list(c), place % c[0].ndim) if place is not None else c[0] for c, place in zip(columns, places)]
     return _rebuilt(parts[0], iter(made))
+
+
+def functionalize(func: Callable[..., Any], *, remove: str = "mutations") -> Callable[..., Any]:
+    """`func` itself under another wrapper: what it computes is the same with and without changes in place.
+
+    `remove` is "mutations" or "mutations_and_views", else RuntimeError.
+
+    >>> fl.func.functionalize(lambda x: x.clone().add_(1))(fl.ones(2))
+    tensor([2., 2.])
+    """
+    from functools import wraps
+
+    if remove not in ("mutations", "mutations_and_views"):
+        raise RuntimeError(f"functionalize: remove must be 'mutations' or 'mutations_and_views', got {remove!r}")
+
+    @wraps(func)
+    def wrapped(*args: Any, **options: Any) -> Any:
+        return func(*args, **options)
+
+    return wrapped

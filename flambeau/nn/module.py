@@ -18,6 +18,7 @@ from flambeau.nn.locate import locate
 from flambeau.nn.members import KINDS, Registry, replace_registry
 from flambeau.nn.parameter import Buffer, Parameter
 from flambeau.nn.state import IncompatibleKeys, StateMixin
+from flambeau.ops.arguments import check_dtype
 
 __all__ = ["Module"]
 
@@ -403,6 +404,7 @@ class Module(_hooks.HooksMixin, StateMixin):
             >>> fl.nn.Linear(2, 1).to(fl.float64).weight.dtype
             flambeau.float64
         """
+        order = kwargs.pop("memory_format", None)
         device, dtype, non_blocking = _destination(args, kwargs)
         if dtype is not None and not (dtype.is_floating_point or dtype.is_complex):
             raise TypeError(
@@ -414,7 +416,8 @@ class Module(_hooks.HooksMixin, StateMixin):
             wanted = (
                 dtype if dtype is not None and (tensor.is_floating_point() or tensor.is_complex()) else tensor.dtype
             )
-            return tensor.to(tensor.device if device is None else device, wanted, non_blocking)
+            moved = tensor.to(tensor.device if device is None else device, wanted, non_blocking)
+            return moved.contiguous(memory_format=order) if order is not None and tensor.ndim in (4, 5) else moved
 
         return self._apply(move)
 
@@ -587,8 +590,8 @@ def _destination(args: tuple, kwargs: dict) -> tuple[Any, Any, bool]:
     for value in args:
         if isinstance(value, Tensor):
             other = value
-        elif isinstance(value, flambeau.dtype):
-            dtype = value
+        elif isinstance(value, (flambeau.dtype, type)):
+            dtype = check_dtype("to", value)
         elif isinstance(value, bool):
             non_blocking = value
         elif isinstance(value, (str, int, flambeau.device)):

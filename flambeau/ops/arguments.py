@@ -147,8 +147,10 @@ def _wide(value: Any) -> Any:
 
 
 def check_dtype(name: str, value: Any) -> Any:
-    """`value` if it is a dtype or None, else TypeError."""
+    """`value` if it is a dtype or None, the dtype of one of Python's types of numbers, else TypeError."""
     if value is not None and not isinstance(value, DType):
+        if value is int or value is float or value is bool or value is complex:
+            return {int: dtypes.int64, float: dtypes.float64, bool: dtypes.bool, complex: dtypes.complex128}[value]
         raise TypeError(
             f"{name}(): argument 'dtype' must be flambeau.dtype, not {type(value).__name__}; pass for example "
             "flambeau.float32"
@@ -288,4 +290,8 @@ def named_result(name: str, *fields: str) -> type:
         return f"flambeau.return_types.{name}(\n{lines})"
 
     made.__repr__ = text  # type: ignore[method-assign]
+    RESULTS[name] = made
     return made
+
+
+RESULTS: dict[str, type] = {}  # what `named_result` made

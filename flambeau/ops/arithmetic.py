@@ -17,6 +17,7 @@ from flambeau.ops.arguments import (
     check_tensor,
     deliver,
     integer,
+    named_result,
     not_tensor,
     to_numpy,
     to_tensor,
@@ -57,20 +58,31 @@ del _name, _operation
 # --------------------------------------------------------------------------------------------------------- four sums
 
 
-def add(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Any:
-    """input + alpha * other, elementwise; the two broadcast.
+def add(input: Any, other: Any, *older: Any, alpha: Any = 1, out: Any = None) -> Any:
+    """input + alpha * other, elementwise; the two broadcast. Older programs write add(input, alpha, other).
 
     >>> fl.add(fl.tensor([1, 2]), 10)
     tensor([11, 12])
     """
+    if older:
+        alpha, other = _older("add", other, older)
     if alpha == 1:
         return e.add(input, other) if out is None else e.add(input, other, out=out)
     _check_alpha("add", input, other, alpha)
     return e.add_scaled(input, other, alpha) if out is None else e.add_scaled(input, other, alpha, out=out)
 
 
-def sub(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Any:
-    """input - alpha * other, elementwise; not for bool."""
+def _older(name: str, alpha: Any, rest: tuple[Any, ...]) -> tuple[Any, Any]:
+    """(alpha, other) of a call with the factor before the tensor."""
+    if len(rest) > 1 or not isinstance(rest[0], Tensor) or isinstance(alpha, Tensor):
+        raise TypeError(f"{name}() takes 2 positional arguments, input and other; give the factor by name, alpha=")
+    return alpha, rest[0]
+
+
+def sub(input: Any, other: Any, *older: Any, alpha: Any = 1, out: Any = None) -> Any:
+    """input - alpha * other, elementwise; not for bool. Older programs write sub(input, alpha, other)."""
+    if older:
+        alpha, other = _older("sub", other, older)
     if alpha == 1:
         return e.sub(input, other) if out is None else e.sub(input, other, out=out)
     _check_alpha("sub", input, other, alpha)
@@ -88,13 +100,17 @@ def _check_alpha(name: str, input: Any, other: Any, alpha: Any) -> None:
         raise DTypeError(f"{name}: For {which} input tensors, argument alpha must not be a {number} number")
 
 
-def _add_(self: Any, other: Any, *, alpha: Any = 1) -> Any:
+def _add_(self: Any, other: Any, *older: Any, alpha: Any = 1) -> Any:
     """This tensor plus alpha * other, in place."""
+    if older:
+        alpha, other = _older("add_", other, older)
     return e.add.inplace(self, other) if alpha == 1 else e.add_scaled.inplace(self, other, alpha)
 
 
-def _sub_(self: Any, other: Any, *, alpha: Any = 1) -> Any:
+def _sub_(self: Any, other: Any, *older: Any, alpha: Any = 1) -> Any:
     """This tensor minus alpha * other, in place."""
+    if older:
+        alpha, other = _older("sub_", other, older)
     return e.sub.inplace(self, other) if alpha == 1 else e.sub_scaled.inplace(self, other, alpha)
 
 
@@ -363,7 +379,17 @@ def nextafter(input: Any, other: Any, *, out: Any = None) -> Any:
     def compute(input: Any, other: Any) -> Any:
         import numpy
 
-        return to_tensor(numpy.asarray(numpy.nextafter(to_numpy(input), to_numpy(other))), input.dtype)
+        if joint.name != "bfloat16":
+            return to_tensor(numpy.asarray(numpy.nextafter(to_numpy(input), to_numpy(other))), joint)
+        # A bfloat16 is the upper half of a float32: its neighbour is one step of those bits away.
+        start, end = numpy.broadcast_arrays(to_numpy(input).astype("f4"), to_numpy(other).astype("f4"))
+        bits = start.view("i4") if start.ndim and start.flags.c_contiguous else start.copy().view("i4")
+        away = (end > start) == (start > 0)
+        step = bits + numpy.where(away, 1 << 16, -1 << 16).astype("i4")
+        smallest = numpy.where(end > 0, 1 << 16, (1 << 16) - (1 << 31)).astype("i4")
+        moved = numpy.where(start == 0, smallest, step).view("f4")
+        unordered = numpy.isnan(start) | numpy.isnan(end)
+        return to_tensor(numpy.where(unordered, numpy.float32("nan"), numpy.where(start == end, end, moved)), joint)
 
     result = recording.host("nextafter", compute, input, other)
 
@@ -374,10 +400,7 @@ def nextafter(input: Any, other: Any, *, out: Any = None) -> Any:
     return deliver(with_gradient(result, (input, other), vjp, "nextafter"), out)
 
 
-class _Frexp(tuple):
-    __slots__ = ()
-    mantissa = property(lambda self: self[0])
-    exponent = property(lambda self: self[1])
+_Frexp = named_result("frexp", "mantissa", "exponent")
 
 
 def frexp(input: Any, *, out: Any = None) -> Any:
@@ -395,7 +418,7 @@ def frexp(input: Any, *, out: Any = None) -> Any:
     mantissa, power = recording.host("frexp", compute, input)
     if input.requires_grad:
         mantissa = e.ldexp(input, -power)
-    return _Frexp((mantissa, power))
+    return _Frexp(mantissa, power)
 
 
 METHODS.update(

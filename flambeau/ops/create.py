@@ -97,12 +97,12 @@ def empty(
     layout: Any = None, pin_memory: bool = False, memory_format: Any = None, **named: Any,
 ) -> Any:  # fmt: skip
     """A tensor of the given shape whose values are whatever was in the memory."""
-    return _filled("empty", None, size, out, dtype, device, requires_grad, named)
+    return _filled("empty", None, size, out, dtype, device, requires_grad, named, memory_format)
 
 
 def _filled(
     name: str, value: Any, size: Sequence[Any], out: Any, dtype: DType | None, device: Any, requires_grad: bool,
-    named: dict[str, Any],
+    named: dict[str, Any], order: Any = None,
 ) -> Any:  # fmt: skip
     if len(size) == 1 and type(size[0]) is not int and hasattr(size[0], "__len__"):
         size = size[0]
@@ -116,6 +116,8 @@ def _filled(
     if dtype is None:
         dtype = dtypes._default if out is None else out.dtype
     result = _empty(size, dtype) if value is None else _full(size, value, dtype)
+    if order is not None:
+        result = result.contiguous(memory_format=order)
     if requires_grad:
         result.requires_grad_(True)
     return result if out is None else deliver(result, out)
@@ -128,7 +130,7 @@ def zeros_like(
     """Zeros with the shape, and without `dtype` the dtype, of `input`."""
     if not isinstance(input, Tensor):
         raise not_tensor("zeros_like", input)
-    return full_like(input, 0, dtype=dtype, device=device, requires_grad=requires_grad)
+    return full_like(input, 0, dtype=dtype, device=device, requires_grad=requires_grad, memory_format=memory_format)
 
 
 def ones_like(
@@ -138,7 +140,7 @@ def ones_like(
     """Ones with the shape, and without `dtype` the dtype, of `input`."""
     if not isinstance(input, Tensor):
         raise not_tensor("ones_like", input)
-    return full_like(input, 1, dtype=dtype, device=device, requires_grad=requires_grad)
+    return full_like(input, 1, dtype=dtype, device=device, requires_grad=requires_grad, memory_format=memory_format)
 
 
 def full_like(
@@ -148,6 +150,9 @@ def full_like(
     """`fill_value` in the shape, and without `dtype` the dtype, of `input`."""
     if not isinstance(input, Tensor):
         raise not_tensor("full_like", input)
+    if memory_format is not None or not input.is_contiguous():
+        made = empty_like(input, dtype=dtype, device=device, memory_format=memory_format).fill_(fill_value)
+        return made.requires_grad_(True) if requires_grad else made
     return full(input.shape, fill_value, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
@@ -158,7 +163,27 @@ def empty_like(
     """An uninitialised tensor with the shape, and without `dtype` the dtype, of `input`."""
     if not isinstance(input, Tensor):
         raise not_tensor("empty_like", input)
-    return empty(input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
+    if memory_format is None or memory_format == "preserve_format":
+        if not input.is_contiguous() and input.numel() and (stride := _dense_order(input)):
+            made = empty_strided(input.shape, stride, dtype=dtype or input.dtype, device=device)
+            return made.requires_grad_(True) if requires_grad else made
+        memory_format = None
+    return empty(
+        input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad,
+        memory_format=memory_format,
+    )  # fmt: skip
+
+
+def _dense_order(input: Any) -> tuple[int, ...] | None:
+    """Strides without gaps that keep the order of the dimensions in memory; None where elements are repeated."""
+    sizes, strides = input.shape, input.stride()
+    if any(stride == 0 and size > 1 for stride, size in zip(strides, sizes, strict=True)):
+        return None
+    dense, extent = [1] * len(sizes), 1
+    for dim, _ in sorted(enumerate(strides), key=lambda each: (each[1], -each[0])):
+        dense[dim] = extent
+        extent *= sizes[dim]
+    return tuple(dense)
 
 
 def empty_strided(size: Any, stride: Any, *, dtype: DType | None = None, device: Any = None, **ignored: Any) -> Any:
@@ -214,7 +239,7 @@ def arange(
     if (end - start) / step == float("inf") or end != end or start != start:
         raise RuntimeError(f"arange: unsupported range: {start} -> {end}; the bounds must be finite")
     if not isinstance(dtype, DType):
-        check_dtype("arange", dtype)
+        dtype = check_dtype("arange", dtype)
     if dtype.category == 3:
         raise DTypeError(f"arange: {dtype} holds no range; make a real one and convert it with .to({dtype})")
     if dtype is _bool:
@@ -256,7 +281,7 @@ def linspace(
     tensor([0.0000, 0.5000, 1.0000])
     """
     steps = integer("linspace", steps, "steps")
-    check_dtype("linspace", dtype)
+    dtype = check_dtype("linspace", dtype)
     if dtype is not None and dtype.category < 2:
         start, end = int(start), int(end)
     values = _spaced("linspace", start, end, steps, device)
@@ -278,7 +303,7 @@ def logspace(
     tensor([  1.,  10., 100.])
     """
     steps = integer("logspace", steps, "steps")
-    check_dtype("logspace", dtype)
+    dtype = check_dtype("logspace", dtype)
     if dtype is not None and dtype.category < 2:
         start, end = int(start), int(end)
     exponents = _spaced("logspace", start, end, steps, device)

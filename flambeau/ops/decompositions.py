@@ -21,11 +21,11 @@ from flambeau.ops.create import eye, tril
 from flambeau.ops.linalg import LinAlgError, _again, _info, _matrix, _mH, _run, _solve, solve_triangular
 from flambeau.ops.shape import diag_embed
 
-QR = named_result("qr", "Q", "R")
-SVD = named_result("svd", "U", "S", "Vh")
-Eig = named_result("eig", "eigenvalues", "eigenvectors")
-Eigh = named_result("eigh", "eigenvalues", "eigenvectors")
-CholeskyEx = named_result("cholesky_ex", "L", "info")
+QR = named_result("linalg_qr", "Q", "R")
+SVD = named_result("linalg_svd", "U", "S", "Vh")
+Eig = named_result("linalg_eig", "eigenvalues", "eigenvectors")
+Eigh = named_result("linalg_eigh", "eigenvalues", "eigenvectors")
+CholeskyEx = named_result("linalg_cholesky_ex", "L", "info")
 
 
 @in_float32

@@ -13,7 +13,7 @@ from typing import Any
 from flambeau import _core, dtypes
 from flambeau.devices import check_device
 from flambeau.dtypes import dtype as DType
-from flambeau.errors import DTypeError, NumberOverflowError
+from flambeau.errors import DTypeError, ElementError, NumberOverflowError
 from flambeau.ops.arguments import Tensor, check_dtype, integer
 
 __all__ = ["as_tensor", "asarray", "from_dlpack", "from_numpy", "frombuffer", "scalar_tensor", "tensor"]
@@ -55,7 +55,7 @@ def tensor(
     if device is not None:
         check_device(device)
     if dtype is not None and not isinstance(dtype, DType):
-        check_dtype("tensor", dtype)
+        dtype = check_dtype("tensor", dtype)
     kind = type(data)
     if kind is list or kind is tuple:
         result = _from_sequence(data, dtype)
@@ -123,7 +123,7 @@ def _from_object(data: Any, dtype: DType | None) -> Any:
         if hasattr(data, "__index__"):
             return _from_number(data.__index__(), dtype)
         what = f" {data!r}" if isinstance(data, str) and len(data) < 40 else ""
-        raise TypeError(
+        raise ElementError(
             f"tensor: data must be numbers, (nested) sequences of numbers, an array or a tensor, got "
             f"{type(data).__name__}{what}"
         )
@@ -183,11 +183,13 @@ def _plain(level: Sequence[Any], found: DType | None) -> tuple[list[Any], DType 
             own = dtype_of(type(item))
             found = own if found is None else dtypes.promote_types(found, own)
         elif isinstance(item, (str, bytes, dict, set)) or item is None:
-            raise TypeError(f"tensor: every value must be a number, found {type(item).__name__} {item!r:.60}")
+            raise ElementError(f"tensor: every value must be a number, found {type(item).__name__} {item!r:.60}")
         elif not isinstance(item, (list, tuple)):
             if not hasattr(item, "__len__"):
                 if not hasattr(item, "__float__"):
-                    raise TypeError(f"tensor: every value must be a number, found {type(item).__name__} {item!r:.60}")
+                    raise ElementError(
+                        f"tensor: every value must be a number, found {type(item).__name__} {item!r:.60}"
+                    )
                 item = item.__index__() if hasattr(item, "__index__") else float(item)
             else:
                 item = list(item)
@@ -302,7 +304,8 @@ def frombuffer(buffer: Any, *, dtype: DType, count: int = -1, offset: int = 0, r
 
     Raises ValueError when `count` elements from byte `offset` do not fit the buffer.
     """
-    if check_dtype("frombuffer", dtype) is None:
+    dtype = check_dtype("frombuffer", dtype)
+    if dtype is None:
         raise TypeError("frombuffer(): argument 'dtype' must be flambeau.dtype, not None; say what the bytes hold")
     offset, count = integer("frombuffer", offset, "offset"), integer("frombuffer", count, "count")
     view = memoryview(buffer).cast("B")

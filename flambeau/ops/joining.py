@@ -78,15 +78,16 @@ def stack(tensors: _Tensors, dim: int = 0, *, out: Any = None) -> Any:
     parts = _tensors("stack", tensors)
     first = parts[0]
     dim = wrap_dim("stack", dim, first.ndim + 1)
-    if len(parts) > 1:
-        shape = first.shape
+    try:
+        result = _core.cat([each.unsqueeze(dim) for each in parts], dim)
+    except (ShapeError, IndexError):
         for position, each in enumerate(parts):
-            if each.shape != shape:
+            if each.shape != first.shape:
                 raise ShapeError(
-                    f"stack: stack expects each tensor to be equal size: tensor 0 is {tuple(shape)}, tensor {position} "
-                    f"is {tuple(each.shape)}"
-                )
-    result = _core.cat([each.unsqueeze(dim) for each in parts], dim)
+                    f"stack: stack expects each tensor to be equal size: tensor 0 is {tuple(first.shape)}, tensor "
+                    f"{position} is {tuple(each.shape)}"
+                ) from None
+        raise
     return result if out is None else deliver(result, out)
 
 

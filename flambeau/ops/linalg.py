@@ -38,9 +38,9 @@ class LinAlgError(RuntimeError):
 
 
 SlogDet = named_result("slogdet", "sign", "logabsdet")
-InvEx = named_result("inv_ex", "inverse", "info")
-SolveEx = named_result("solve_ex", "result", "info")
-LstSq = named_result("lstsq", "solution", "residuals", "rank", "singular_values")
+InvEx = named_result("linalg_inv_ex", "inverse", "info")
+SolveEx = named_result("linalg_solve_ex", "result", "info")
+LstSq = named_result("linalg_lstsq", "solution", "residuals", "rank", "singular_values")
 
 
 def _matrix(name: str, A: Any, square: bool = True) -> Any:

@@ -209,3 +209,36 @@ def max_pool2d_with_indices_backward(
     result = _core.full((*lead, area), 0.0, grad_output.dtype)
     result = result.scatter_add(-1, flat, grad_output.reshape((*lead, -1))).reshape(tuple(self.shape))
     return deliver(result, grad_input)
+
+
+def dropout(input: Any, p: float, train: bool) -> Any:
+    """`nn.functional.dropout` with all arguments given: elements set to 0 with probability `p` while `train`.
+
+    >>> fl.dropout(fl.ones(2), 0.5, False)
+    tensor([1., 1.])
+    """
+    from flambeau.nn import functional
+
+    return functional.dropout(input, p, train)
+
+
+def alpha_dropout(input: Any, p: float, train: bool) -> Any:
+    """`nn.functional.alpha_dropout` with all arguments given.
+
+    >>> fl.alpha_dropout(fl.ones(2), 0.5, False)
+    tensor([1., 1.])
+    """
+    from flambeau.nn import functional
+
+    return functional.alpha_dropout(input, p, train)
+
+
+def feature_dropout(input: Any, p: float, train: bool) -> Any:
+    """Whole channels set to 0 with probability `p` while `train`.
+
+    >>> fl.feature_dropout(fl.ones(1, 2, 1, 1), 0.5, False).shape
+    flambeau.Size([1, 2, 1, 1])
+    """
+    from flambeau.nn import functional
+
+    return functional.dropout2d(input, p, train)

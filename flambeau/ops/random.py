@@ -217,7 +217,7 @@ def _new(name: str, size: Sequence[Any], named: dict[str, Any], dtype: DType | N
         check_device(device)
     kind = dtype or dtypes._default
     if not isinstance(kind, DType):
-        check_dtype(name, kind)
+        kind = check_dtype(name, kind)
     if kind.category < 2:
         raise DTypeError(f"{name}: needs a floating dtype, got {kind}; for integers use randint")
     return _core.empty(as_shape(size), kind)
@@ -270,7 +270,8 @@ def randint(
     return deliver(result, out)
 
 
-def _check_integers(name: str, low: int, high: int, dtype: DType) -> None:
+def _check_integers(name: str, low: int, high: int, dtype: Any) -> None:
+    dtype = check_dtype(name, dtype)
     if dtype.category == 1:
         limits = dtypes.iinfo(dtype)
         if low < limits.min or high - 1 > limits.max:

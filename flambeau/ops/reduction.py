@@ -91,7 +91,7 @@ def nanmean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
 
 def prod(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None) -> Any:
     """The product over all elements, or along `dim`; integers and bools multiply in int64."""
-    check_dtype("prod", dtype)
+    dtype = check_dtype("prod", dtype)
     if isinstance(input, Tensor) and (dtype or input.dtype).is_complex:
         return deliver(_complex_product(_cast("prod", input, dtype), dim, keepdim), out)
     return deliver(_cast("prod", r.prod(_cast("prod", input, dtype), dim=dim, keepdim=keepdim), dtype), out)

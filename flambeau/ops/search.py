@@ -151,10 +151,7 @@ def _histc(input: Any, bins: int, low: float, high: float) -> Any:
     return to_tensor(numpy.bincount(place, minlength=bins), input.dtype)
 
 
-class _Histogram(tuple):
-    __slots__ = ()
-    hist = property(lambda self: self[0])
-    bin_edges = property(lambda self: self[1])
+_Histogram = named_result("histogram", "hist", "bin_edges")
 
 
 @recording.by_example
@@ -178,7 +175,7 @@ def histogram(
     limits: Any = None if range is None else tuple(range)
     count: Any = numpy.histogram  # its overloads know a literal density only
     counts, edges = count(values, edges, limits, density, heights)
-    return _Histogram((to_tensor(counts, input.dtype), to_tensor(numpy.asarray(edges), input.dtype)))
+    return _Histogram(to_tensor(counts, input.dtype), to_tensor(numpy.asarray(edges), input.dtype))
 
 
 _HistogramDD = named_result("histogramdd", "hist", "bin_edges")

@@ -49,7 +49,20 @@ def test_integer_arrays_gather_a_copy_as_numpy_does(key):
         assert_same(x, a)
 
 
-@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "int64", "uint8"])
+def test_uint8_chooses_as_bool_does():
+    x, a = counted(4, 3)
+    mask = np.array([1, 0, 2, 0], "u1")
+    assert_same(x[fl.from_numpy(mask)], a[mask.astype(bool)])
+    assert_same(x[:, fl.tensor([0, 1, 1], dtype=fl.uint8)], a[:, [1, 2]])
+    assert x[fl.tensor(1, dtype=fl.uint8)].shape == (1, 4, 3)
+    with pytest.raises(IndexError, match="mask"):
+        x[fl.tensor([3, 0, 1], dtype=fl.uint8)]
+    x[fl.from_numpy(mask)] = -1.0
+    a[mask.astype(bool)] = -1
+    assert_same(x, a)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "int64"])
 def test_every_integer_dtype_is_an_index(dtype):
     x, a = counted(4, 3)
     at = fl.tensor([3, 0, 1]).to(getattr(fl, dtype))
