@@ -26,6 +26,7 @@ from flambeau import futures as futures
 from flambeau import hub as hub
 from flambeau import jit as jit
 from flambeau import linalg as linalg
+from flambeau import masked as masked
 from flambeau import mps as mps
 from flambeau import multiprocessing as multiprocessing
 from flambeau import nn as nn
@@ -36,7 +37,6 @@ from flambeau import profiler as profiler
 from flambeau import quasirandom as quasirandom
 from flambeau import random as random
 from flambeau import serialization as serialization
-from flambeau import masked as masked
 from flambeau import signal as signal
 from flambeau import sparse as sparse
 from flambeau import special as special
