@@ -44,7 +44,7 @@ def test_a_crash_and_a_hang_cost_one_call(monkeypatch):
     monkeypatch.setattr(
         worker, "judge", lambda call, library, torch: time.sleep(60) if call.text() == make(2).text() else None
     )
-    found, after = span(0, 10, 1.0)
+    found, after = span(1, 9, 1.0)  # call 0 is run for its memory as well
     assert after == 3 and found[0][0] == 2 and "more than" in found[0][2]
 
 
