@@ -160,7 +160,7 @@ Parsed parse(Tensor* t, PyObject* key) {
             out.view = select(out.view.get(), dim, at);
             ++own;
         } else {
-            fail(ErrorKind::Index, std::string("index: only integers, slices (`:`), ellipsis (`...`), None and long or bool tensors are valid indices, got ") + Py_TYPE(o)->tp_name);
+            fail(PyUnicode_Check(o) ? ErrorKind::Type : ErrorKind::Index, std::string("index: only integers, slices (`:`), ellipsis (`...`), None and long or bool tensors are valid indices, got ") + Py_TYPE(o)->tp_name);
         }
     }
     return out;

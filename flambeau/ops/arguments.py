@@ -6,6 +6,7 @@ No operation lives here, and nothing here is exported to users.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 from flambeau import _core, dtypes
@@ -273,8 +274,17 @@ def with_gradient(outputs: Any, inputs: Sequence[Any], vjp: Callable[..., Any], 
                 )
         return vjp(*gradients)
 
-    _core.attach(outputs if isinstance(outputs, tuple) else (outputs,), tuple(inputs), checked, name)
+    node = name if name.endswith("Backward0") else _node_name(name)
+    _core.attach(outputs if isinstance(outputs, tuple) else (outputs,), tuple(inputs), checked, node)
     return outputs
+
+
+@cache
+def _node_name(name: str) -> str:
+    """The graph node of an operation by PyTorch's rule: linalg_det gives LinalgDetBackward0."""
+    if name in ("linalg_cholesky", "linalg_inv", "linalg_lu_factor", "linalg_solve"):
+        name += "_ex"  # there the plain functions call those that also report success
+    return "".join(part.upper() if "2" in part else part.capitalize() for part in name.split("_")) + "Backward0"
 
 
 def named_result(name: str, *fields: str) -> type:

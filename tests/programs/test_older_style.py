@@ -135,7 +135,12 @@ def results_and_errors(torch: Any) -> dict[str, Any]:
     with pytest.raises(RuntimeError, match="has changed the size"):
         leaf.sum().backward()
     graph = torch.ones(2, 2, requires_grad=True)
-    names = [(graph @ graph).grad_fn.name(), graph[graph > 0].grad_fn.name()]
+    shifted, row = graph + torch.eye(2), torch.zeros(1, 2, dtype=int)
+    made_by = [
+        graph @ graph, graph[graph > 0], linear.det(graph), linear.inv(shifted), torch.fft.rfft(graph),
+        linear.cholesky(shifted), linear.svd(graph).S, graph.scatter_reduce(0, row, graph, "amax"),
+    ]  # fmt: skip
+    names = [each.grad_fn.name() for each in made_by]
     assert type(x.max(1)) is torch.return_types.max
     return {"made": [type(each).__name__ for each in made], "values": made[2][0], "names": names}
 
