@@ -14,8 +14,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 GROUPS = 5
-#: Worker threads of one framework may still be spinning when the other's turn begins; this lets them go to sleep.
-SETTLE_SECONDS = 0.004
+#: Worker threads of one framework may still be spinning when the other's turn begins; this lets them go to sleep (OpenMP: about 5 ms).
+SETTLE_SECONDS = 0.012
 
 
 class Case(NamedTuple):

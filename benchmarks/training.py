@@ -98,7 +98,7 @@ def measure(workload: Any, sides: list[str], threads: int, seconds: float) -> di
     while time.perf_counter() < end or turn < 5:
         for side in order if turn % 2 else order[::-1]:
             step, count = steps[side], counts[side]
-            time.sleep(0.004)  # the threads of the side before go to sleep
+            time.sleep(0.012)  # the threads of the side before go to sleep
             for _ in range(max(1, count // 10)):
                 step()
             start = time.perf_counter()

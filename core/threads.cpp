@@ -5,9 +5,9 @@
 // while the word still names the same job, and a job's fields are not rewritten before all of its tasks are finished;
 // so a worker that comes late can never mix two jobs, and nobody waits for workers that have nothing to do.
 //
-// Idle workers spin for some tens of microseconds (the next kernel is often near), then sleep in the kernel. Who wakes
+// Idle threads spin for some tens of microseconds (the next kernel is often near), then sleep in the kernel. Who wakes
 // one first forbids it the CPU it runs on itself: guests of a hypervisor take an idle CPU for one that is held up, and
-// put the woken thread behind its waker, where it would wait for milliseconds. Awake, the worker takes its CPUs back.
+// put the woken thread behind its waker, where it would wait for milliseconds. Awake, it takes its CPUs back.
 
 #include "threads.h"
 
@@ -66,36 +66,33 @@ inline bool spin_until(Done done) {
 
 thread_local bool in_task = false;
 
-/// Where a sleeping worker may wake up.
-class WorkerCpus {
+/// Where a sleeping thread may wake up.
+class Cpus {
   public:
-    /// The worker, when it starts.
-    void starts() {
-#ifdef __linux__
-        thread.store(pid_t(syscall(SYS_gettid)));  // gettid() is younger than some systems
-#endif
-    }
-    /// The worker, before it sleeps.
+    /// The thread itself, before it sleeps.
     void sleeps() {
         std::lock_guard guard(lock);
         asleep = true;
+#ifdef __linux__
+        thread = pid_t(syscall(SYS_gettid));  // gettid() is younger than some systems
+#endif
     }
-    /// The worker, awake again.
+    /// The thread itself, awake again.
     void wakes();
-    /// The caller, before it gives the worker a reason to wake up.
-    void leave_caller_alone();
+    /// Another thread, before it wakes this one: not on its own CPU.
+    void avoid_this_one();
 
   private:
     std::mutex lock;
     bool asleep = false;
 #ifdef __linux__
     bool narrowed = false;  // its CPUs are fewer than `allowed`
-    std::atomic<pid_t> thread{0};
+    pid_t thread = 0;
     cpu_set_t allowed;
 #endif
 };
 
-void WorkerCpus::wakes() {
+void Cpus::wakes() {
     std::lock_guard guard(lock);
     asleep = false;
 #ifdef __linux__
@@ -103,15 +100,15 @@ void WorkerCpus::wakes() {
 #endif
 }
 
-void WorkerCpus::leave_caller_alone() {
+void Cpus::avoid_this_one() {
 #ifdef __linux__
     std::lock_guard guard(lock);
     const int here = sched_getcpu();
     if (!asleep || here < 0 || here >= CPU_SETSIZE) return;
-    if (!narrowed && sched_getaffinity(thread.load(), sizeof allowed, &allowed) != 0) return;
+    if (!narrowed && sched_getaffinity(thread, sizeof allowed, &allowed) != 0) return;
     cpu_set_t others = allowed;
     CPU_CLR(here, &others);
-    if (CPU_COUNT(&others) > 0 && sched_setaffinity(thread.load(), sizeof others, &others) == 0) narrowed = true;
+    if (CPU_COUNT(&others) > 0 && sched_setaffinity(thread, sizeof others, &others) == 0) narrowed = true;
 #endif
 }
 
@@ -133,10 +130,11 @@ struct Pool {
     std::atomic<bool> stopping{false};
     bool spins;
     std::vector<std::thread> workers;
-    std::deque<WorkerCpus> allowed_cpus;
+    std::deque<Cpus> worker_cpus;
+    Cpus caller_cpus;
 
     explicit Pool(int threads) : spins(threads <= available_cpus()) {
-        for (int i = 1; i < threads; ++i) workers.emplace_back([this, cpus = &allowed_cpus.emplace_back()] { work(*cpus); });
+        for (int i = 1; i < threads; ++i) workers.emplace_back([this, cpus = &worker_cpus.emplace_back()] { work(*cpus); });
     }
 
     void stop() {
@@ -169,14 +167,15 @@ struct Pool {
                 in_task = false;
             }
             if (unfinished.fetch_sub(1, std::memory_order_seq_cst) == 1 &&
-                caller_sleeps.load(std::memory_order_seq_cst))
+                caller_sleeps.load(std::memory_order_seq_cst)) {
+                if (spins) caller_cpus.avoid_this_one();
                 unfinished.notify_all();
+            }
             seen = ticket.load(std::memory_order_acquire);
         }
     }
 
-    void work(WorkerCpus& cpus) {
-        cpus.starts();
+    void work(Cpus& cpus) {
         uint32_t heard = signal.load(std::memory_order_acquire);
         while (!stopping.load(std::memory_order_relaxed)) {
             take_tasks();
@@ -199,7 +198,7 @@ struct Pool {
 
     void run_some(int64_t start, int64_t tasks, void (*body)(void*, int64_t), void* argument) {
         if (spins && sleepers.load(std::memory_order_relaxed) > 0)
-            for (WorkerCpus& cpus : allowed_cpus) cpus.leave_caller_alone();
+            for (Cpus& cpus : worker_cpus) cpus.avoid_this_one();
         call.store(body, std::memory_order_relaxed);
         context.store(argument, std::memory_order_relaxed);
         first.store(start, std::memory_order_relaxed);
@@ -219,10 +218,12 @@ struct Pool {
         take_tasks();
         auto done = [&] { return unfinished.load(std::memory_order_acquire) == 0; };
         if (!done() && !(spins && spin_until(done))) {
+            caller_cpus.sleeps();
             caller_sleeps.store(true, std::memory_order_seq_cst);
             while (uint32_t left = unfinished.load(std::memory_order_seq_cst))
                 unfinished.wait(left, std::memory_order_seq_cst);
             caller_sleeps.store(false, std::memory_order_relaxed);
+            caller_cpus.wakes();
         }
         if (error) std::rethrow_exception(std::exchange(error, nullptr));
     }
