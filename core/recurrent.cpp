@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "contract.h"
+#include "storage.h"
 #include "tensor.h"
 #include "threads.h"
 
@@ -19,18 +21,36 @@ constexpr int64_t kMapWork = int64_t{1} << 14;     // elements of a map below wh
 
 using Map = void (*)(char* const*, const int64_t*, const int64_t*, int64_t, int64_t);
 
-void multiply(uint8_t dtype, int64_t m, int64_t n, int64_t k, const char* a, const char* b, char* c, bool accumulate,
-              const char* bias) {
+// A product with the same weights [k, n] at every step. Where sequences are shared out, each thread multiplies its few
+// rows alone, so the weights are packed once, before the first step.
+class Weights {
+  public:
+    Weights(uint8_t dtype, int64_t rows, int64_t n, int64_t k, const char* b, bool accumulate, bool apart) {
+        p.dtype = dtype;
+        p.m = rows, p.n = n, p.k = k;
+        p.a_m = k, p.a_k = 1;
+        p.b = b, p.b_k = n, p.b_n = 1;
+        p.c_m = n, p.c_n = 1;
+        ContractParts parts;
+        packed = apart && (dtype == kFloat32 || dtype == kFloat64) && contract_parts(p, parts) && parts.packed;
+        p.accumulate = accumulate;
+        if (!packed) return;
+        memory = Ref<Storage>::adopt(storage_allocate(size_t(parts.packed)));
+        parallel_for(parts.panels, [&](int64_t i) { contract_pack(p, p.b, memory->data, i, i + 1); });
+    }
+
+    void multiply(int64_t rows, const char* a, char* c, const char* bias) const {
+        if (packed) return contract_part(p, rows, a, p.b, bias, c, memory->data);
+        ContractProblem some = p;
+        some.m = rows, some.a = a, some.c = c, some.bias = bias;
+        contract(some);
+    }
+
+  private:
     ContractProblem p;
-    p.dtype = dtype;
-    p.m = m, p.n = n, p.k = k;
-    p.a = a, p.a_m = k, p.a_k = 1;
-    p.b = b, p.b_k = n, p.b_n = 1;
-    p.c = c, p.c_m = n, p.c_n = 1;
-    p.bias = bias;
-    p.accumulate = accumulate;
-    contract(p);
-}
+    bool packed = false;
+    Ref<Storage> memory;
+};
 
 struct Operands {
     char* pointers[24];
@@ -54,6 +74,15 @@ struct Step {
     int64_t row, count;  // first row, and how many
 };
 
+// Whether a task takes some of the sequences through all steps.
+bool shared_out(const Recurrent& r) {
+    return r.batch >= 2 * kTaskSequences && r.gates * r.hidden * r.state * item_size(r.dtype) <= kNearWeight;
+}
+
+int64_t total_rows(const Recurrent& r) {
+    return std::accumulate(r.sizes.begin(), r.sizes.end(), int64_t{0});
+}
+
 template <class F>
 void walk(const Recurrent& r, bool backward, F&& body) {
     const int64_t steps = int64_t(r.sizes.size());
@@ -66,8 +95,7 @@ void walk(const Recurrent& r, bool backward, F&& body) {
             if (count > 0) body(Step{offsets[t] + begin, count}, begin);
         }
     };
-    const int64_t weight = r.gates * r.hidden * r.state * item_size(r.dtype);
-    if (r.batch < 2 * kTaskSequences || weight > kNearWeight) return sequences(0, r.batch);
+    if (!shared_out(r)) return sequences(0, r.batch);
     const int64_t tasks = r.batch / kTaskSequences;  // of 16 sequences or a few more: never a single one
     parallel_for(tasks, [&](int64_t task) { sequences(r.batch * task / tasks, r.batch * (task + 1) / tasks); });
 }
@@ -96,12 +124,16 @@ char* operand_at(const Recurrent& r, int code, const Step& s, int64_t begin, int
 
 void recurrent_forward(const Recurrent& r) {
     const int64_t item = item_size(r.dtype), narrow = r.hidden * item, state = r.state * item;
+    const int64_t rows = total_rows(r);
+    const bool apart = shared_out(r);
+    const Weights weights(r.dtype, rows, r.gates * r.hidden, r.state, r.weight, !r.hidden_gate, apart);
+    const Weights projection(r.dtype, rows, r.state, r.hidden, r.projection, false, apart && r.projection);
     walk(r, false, [&](const Step& s, int64_t begin) {
         char* previous = r.previous_h + s.row * state;
         std::memcpy(previous, r.h + begin * state, size_t(s.count * state));
         if (r.c) std::memcpy(r.previous_c + s.row * narrow, r.c + begin * narrow, size_t(s.count * narrow));
         char* into = (r.hidden_gate ? r.hidden_gate : r.gate) + s.row * r.gates * narrow;
-        multiply(r.dtype, s.count, r.gates * r.hidden, r.state, previous, r.weight, into, !r.hidden_gate, r.bias);
+        weights.multiply(s.count, previous, into, r.bias);
         Operands o;
         char* result = r.output + s.row * state;
         o.add(r.projection ? r.inside + s.row * narrow : result, item, narrow);
@@ -112,14 +144,17 @@ void recurrent_forward(const Recurrent& r) {
             o.add(data, item, row);
         }
         o.run(r.map, r.hidden, s.count);
-        if (r.projection)
-            multiply(r.dtype, s.count, r.state, r.hidden, r.inside + s.row * narrow, r.projection, result, false, nullptr);
+        if (r.projection) projection.multiply(s.count, r.inside + s.row * narrow, result, nullptr);
         std::memcpy(r.h + begin * state, result, size_t(s.count * state));
     });
 }
 
 void recurrent_backward(const Recurrent& r) {
     const int64_t item = item_size(r.dtype), narrow = r.hidden * item, state = r.state * item;
+    const int64_t rows = total_rows(r);
+    const bool apart = shared_out(r);
+    const Weights weights(r.dtype, rows, r.state, r.gates * r.hidden, r.weight, r.direct, apart);
+    const Weights projection(r.dtype, rows, r.hidden, r.state, r.projection, false, apart && r.projection);
     walk(r, true, [&](const Step& s, int64_t begin) {
         char* h = r.h + begin * state;
         Operands sum;
@@ -127,7 +162,7 @@ void recurrent_backward(const Recurrent& r) {
         sum.run(r.add, r.state, s.count);
         if (r.projection) {
             std::memcpy(r.by_output + s.row * state, h, size_t(s.count * state));
-            multiply(r.dtype, s.count, r.hidden, r.state, h, r.projection, r.by_inside + s.row * narrow, false, nullptr);
+            projection.multiply(s.count, h, r.by_inside + s.row * narrow, nullptr);
         }
         Operands o;
         const int inputs = int(r.operands.size()) - r.results;
@@ -139,7 +174,7 @@ void recurrent_backward(const Recurrent& r) {
         }
         o.run(r.map, r.hidden, s.count);
         const char* from = (r.hidden_gate ? r.by_hidden_gate : r.by_gate) + s.row * r.gates * narrow;
-        multiply(r.dtype, s.count, r.state, r.gates * r.hidden, from, r.weight, h, r.direct, nullptr);
+        weights.multiply(s.count, from, h, nullptr);
     });
 }
 
