@@ -57,14 +57,19 @@ void accumulate(const Tensor* from, Tensor* out, int dim, bool product) {
         auto* source = reinterpret_cast<const T*>(from->data);
         auto* to = reinterpret_cast<T*>(out->data);
         lines.each([&](int64_t start, int64_t width) {
-            Total totals[kSlice];
-            std::fill(totals, totals + width, product ? one : Total(0));
-            for (int64_t j = 0; j < lines.length; ++j, start += lines.inner)
-                for (int64_t i = 0; i < width; ++i) {
-                    const Total value = load(source[start + i]);
-                    totals[i] = product ? totals[i] * value : totals[i] + value;
-                    to[start + i] = store(totals[i]);
+            auto along = [&](auto join) {
+                if (width == 1) {  // one line: nothing but the chain of sums
+                    Total total = product ? one : Total(0);
+                    for (int64_t j = 0; j < lines.length; ++j, start += lines.inner) to[start] = store(total = join(total, Total(load(source[start]))));
+                    return;
                 }
+                Total totals[kSlice];
+                std::fill(totals, totals + width, product ? one : Total(0));
+                for (int64_t j = 0; j < lines.length; ++j, start += lines.inner)
+                    for (int64_t i = 0; i < width; ++i) to[start + i] = store(totals[i] = join(totals[i], Total(load(source[start + i]))));
+            };
+            if (product) along([](Total a, Total b) { return a * b; });
+            else along([](Total a, Total b) { return a + b; });
         });
     };
     auto same = [](auto v) { return v; };
