@@ -14,7 +14,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 GROUPS = 5
-#: Worker threads of one framework may still be spinning when the other's turn begins; this lets them go to sleep (OpenMP: about 5 ms).
+#: Worker threads of one framework may still be spinning when the other's turn begins (OpenMP's: about 5 ms); this lets
+#: them go to sleep.
 SETTLE_SECONDS = 0.012
 
 
